@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Memory type range registers: their layout, and the manual's lookup.
+
+Source: SDM vol. 3, "Memory Type Range Registers (MTRRs)" and "MTRR Precedences". Registers: MTRRcap
+0xfe, def_type 0x2ff (type 7:0, FE bit 10, E bit 11), fixed 0x250, 0x258, 0x259, 0x268-0x26f, variable
+pair n: base 0x200+2n, mask 0x201+2n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from mtcalc.x86.memtype import MTRR_TYPES, MemType
+
+MSR_CAP = 0xFE
+MSR_DEF_TYPE = 0x2FF
+MSR_VARIABLE = 0x200
+PAGE = 0x1000
+ONE_MEGABYTE = 1 << 20
+
+# (register, first address, bytes a range): eight ranges a register, byte k the k-th.
+FIXED_REGISTERS = (
+    (0x250, 0x00000, 0x10000),
+    (0x258, 0x80000, 0x4000),
+    (0x259, 0xA0000, 0x4000),
+    *((0x268 + i, 0xC0000 + 0x8000 * i, 0x1000) for i in range(8)),
+)
+FIXED_RANGES = tuple((start + size * k, start + size * (k + 1)) for _, start, size in FIXED_REGISTERS for k in range(8))
+"""The 88 fixed ranges, [start, end) in bytes, ascending from 0 to 1M."""
+
+
+class VariableRange(NamedTuple):
+    """One variable pair as its two registers hold it."""
+
+    base: int
+    mask: int
+
+    @property
+    def valid(self) -> bool:
+        """V, bit 11 of the mask."""
+        return bool(self.mask & 1 << 11)
+
+    @property
+    def memtype(self) -> MemType:
+        """Bits 7:0 of the base."""
+        return MemType(self.base & 0xFF)
+
+    @property
+    def address(self) -> int:
+        """Base address in bytes, page granular."""
+        return self.base & ~0xFFF
+
+    def address_mask(self, maxphyaddr: int) -> int:
+        """The mask's address bits."""
+        return self.mask & ((1 << maxphyaddr) - PAGE)
+
+
+class Mtrrs(NamedTuple):
+    """The MTRRs of one CPU, decoded."""
+
+    enabled: bool  # E
+    fixed_enabled: bool  # FE
+    default: MemType
+    fixed: tuple[MemType, ...]  # 88, by FIXED_RANGES
+    variable: tuple[VariableRange, ...]
+    maxphyaddr: int  # bits
+
+
+class MtrrLookup(NamedTuple):
+    """The answer of a lookup and where it came from.
+
+    `memtype` None: undefined by the manual. `pairs` are the variable pairs that had a say, in the
+    order in which they were looked at.
+    """
+
+    memtype: MemType | None
+    via: Literal["disabled", "fixed", "variable", "default"]
+    pairs: tuple[int, ...] = ()
+
+
+def register_name(msr: int) -> str:
+    """The manual's name of an MTRR register, or 'MSR 0x...'."""
+    if msr == MSR_CAP:
+        return "IA32_MTRRCAP"
+    if msr == MSR_DEF_TYPE:
+        return "IA32_MTRR_DEF_TYPE"
+    for register, start, size in FIXED_REGISTERS:
+        if msr == register:
+            return f"IA32_MTRR_FIX{size >> 10}K_{start:05X}"
+    if MSR_VARIABLE <= msr < MSR_VARIABLE + 0x40:
+        return f"IA32_MTRR_PHYS{'MASK' if msr & 1 else 'BASE'}{(msr - MSR_VARIABLE) // 2}"
+    return f"MSR {msr:#x}"
+
+
+def register_numbers(vcnt: int = 8) -> tuple[int, ...]:
+    """Every register that holds MTRR state, for `vcnt` variable pairs."""
+    variable = range(MSR_VARIABLE, MSR_VARIABLE + 2 * vcnt)
+    return (*variable, *(r for r, _, _ in FIXED_REGISTERS), MSR_DEF_TYPE)
+
+
+def parse_register(text: str, vcnt: int = 32) -> int:
+    """An MTRR register by number (0x2ff) or by the manual's name, with or without IA32_.
+
+    Raises ValueError for anything else.
+    """
+    word = text.strip().upper()
+    names = {register_name(r): r for r in (*register_numbers(vcnt), MSR_CAP)}
+    for name in (word, f"IA32_{word}", f"IA32_MTRR_{word}"):
+        if name in names:
+            return names[name]
+    try:
+        msr = int(word, 16 if word.startswith("0X") else 10)
+    except ValueError:
+        msr = -1
+    if msr not in names.values():
+        raise ValueError(
+            f"'{text}' is no MTRR register (0x200 and up, 0x250, 0x258, 0x259, 0x268-0x26f, 0x2ff, 0xfe or a name)"
+        )
+    return msr
+
+
+def check_register(msr: int, value: int, maxphyaddr: int) -> None:
+    """Raises ValueError with the reason why writing `value` to an MTRR is answered with #GP."""
+    name = register_name(msr)
+    if value >> 64:
+        raise ValueError(f"{name} is a 64-bit register (at most 0xffffffffffffffff)")
+
+    def refuse(what: str, right: str) -> None:
+        raise ValueError(f"#GP: {name} = {value:#x}: {what} ({right})")
+
+    if msr == MSR_DEF_TYPE:
+        if value & ~0xCFF:
+            refuse(f"reserved bits {value & ~0xCFF:#x}", "only E bit 11, FE bit 10 and the type 7:0")
+        types = [value & 0xFF]
+    elif any(msr == register for register, _, _ in FIXED_REGISTERS):
+        types = [value >> 8 * k & 0xFF for k in range(8)]
+    else:
+        is_mask = msr & 1
+        reserved = value & (0x7FF if is_mask else 0xF00)
+        if reserved:
+            refuse(f"reserved bits {reserved:#x}", f"bits {'10:0 of a mask' if is_mask else '11:8 of a base'} are 0")
+        if value >> maxphyaddr:
+            refuse(f"address bits at or above maxphyaddr {maxphyaddr}", f"at most bit {maxphyaddr - 1}")
+        types = [] if is_mask else [value & 0xFF]
+    for kind in types:
+        if kind not in MTRR_TYPES:
+            refuse(f"memory type {kind}", "0 UC, 1 WC, 4 WT, 5 WP or 6 WB")
+
+
+def decode_registers(values: Mapping[int, int], maxphyaddr: int, vcnt: int = 8) -> Mtrrs:
+    """The MTRRs of raw register values; one that is not given is 0, as at reset.
+
+    Raises ValueError where a value would be answered with #GP or a register is unknown.
+    """
+    known = register_numbers(vcnt)
+    for msr, value in values.items():
+        if msr not in known:
+            raise ValueError(f"{register_name(msr)} ({msr:#x}) is no register of {vcnt} variable pairs")
+        check_register(msr, value, maxphyaddr)
+    def_type = values.get(MSR_DEF_TYPE, 0)
+    return Mtrrs(
+        enabled=bool(def_type & 1 << 11),
+        fixed_enabled=bool(def_type & 1 << 10),
+        default=MemType(def_type & 0xFF),
+        fixed=tuple(MemType(values.get(r, 0) >> 8 * k & 0xFF) for r, _, _ in FIXED_REGISTERS for k in range(8)),
+        variable=tuple(
+            VariableRange(values.get(MSR_VARIABLE + 2 * n, 0), values.get(MSR_VARIABLE + 2 * n + 1, 0))
+            for n in range(vcnt)
+        ),
+        maxphyaddr=maxphyaddr,
+    )
+
+
+def fixed_index(address: int) -> int:
+    """Which of the 88 fixed ranges holds an address under 1M."""
+    if address < 0x80000:
+        return address >> 16
+    if address < 0xC0000:
+        return 8 + (address - 0x80000 >> 14)
+    return 24 + (address - 0xC0000 >> 12)
+
+
+def manual_lookup(mtrrs: Mtrrs, address: int) -> MtrrLookup:
+    """The type of a physical address in bytes, as SDM "MTRR Precedences" has it.
+
+    E=0: UC. Else the fixed range, under 1M with FE=1. Else all variable pairs with V=1 and
+    (address & mask) == (base & mask): none: default; all equal: that; any UC: UC; WT and WB: WT;
+    anything else is undefined (None).
+    """
+    if not mtrrs.enabled:
+        return MtrrLookup(MemType.UC, "disabled")
+    if mtrrs.fixed_enabled and address < ONE_MEGABYTE:
+        return MtrrLookup(mtrrs.fixed[fixed_index(address)], "fixed")
+    pairs = matching_pairs(mtrrs, address)
+    if not pairs:
+        return MtrrLookup(mtrrs.default, "default")
+    types = {mtrrs.variable[n].memtype for n in pairs}
+    memtype: MemType | None = None
+    if len(types) == 1:
+        (memtype,) = types
+    elif MemType.UC in types:
+        memtype = MemType.UC
+    elif types == {MemType.WT, MemType.WB}:
+        memtype = MemType.WT
+    return MtrrLookup(memtype, "variable", pairs)
+
+
+def matching_pairs(mtrrs: Mtrrs, address: int) -> tuple[int, ...]:
+    """The variable pairs with V=1 whose mask matches an address in bytes, ascending."""
+    found = []
+    for n, pair in enumerate(mtrrs.variable):
+        mask = pair.address_mask(mtrrs.maxphyaddr)
+        if pair.valid and address & mask == pair.base & mask:
+            found.append(n)
+    return tuple(found)
+
+
+def is_regular(pair: VariableRange, maxphyaddr: int) -> bool:
+    """Whether a pair is what the manual asks for: a mask without holes, a base inside the mask."""
+    mask = pair.address_mask(maxphyaddr)
+    hole = ~mask & ((1 << maxphyaddr) - 1)
+    return not hole & (hole + 1) and not pair.address & ~mask
+
+
+def matching_blocks(pair: VariableRange, maxphyaddr: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Every run of addresses in [start, end) that the pair's mask matches, ascending.
+
+    A mask with holes has very many: up to 2^40; take what you need.
+    """
+    full = 1 << maxphyaddr
+    mask = pair.address_mask(maxphyaddr)
+    block = mask & -mask or full
+    want = pair.base & mask
+    at: int | None = start
+    while at is not None:
+        at = _next_match(at, want, mask, full)
+        if at is None or at >= end:
+            return
+        stop = min(at - at % block + block, end)
+        yield at, stop
+        at = stop if stop < min(end, full) else None
+
+
+def _next_match(at: int, want: int, mask: int, full: int) -> int | None:
+    """The lowest address >= at with address & mask == want, below `full`."""
+    if at >= full:
+        return None
+    wrong = (at & mask) ^ want
+    if not wrong:
+        return at
+    bit = 1 << wrong.bit_length() - 1
+    if not want & bit:
+        # The address is above every match with these high bits: carry into the next bit that is
+        # free and clear.
+        free = ~mask & ~at & (full - 1) & ~(2 * bit - 1)
+        if not free:
+            return None
+        bit = free & -free
+        return (at & ~(2 * bit - 1)) | bit | (want & (bit - 1))
+    return (at & ~(2 * bit - 1)) | (want & (2 * bit - 1))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The page attribute table, IA32_PAT (MSR 0x277).
+
+Source: SDM vol. 3, "Page Attribute Table (PAT)". Entry i is bits 8i+2:8i. A page selects entry
+4*PAT + 2*PCD + PWT of its leaf entry: PWT bit 3, PCD bit 4, PAT bit 7 of a 4K entry, bit 12 of a
+large one, where bit 7 is PS. With CR0.PG=0 the PAT memory type is WB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mtcalc.x86.memtype import MemType
+
+MSR_PAT = 0x277
+
+
+class Pat(NamedTuple):
+    """The eight entries of a PAT."""
+
+    entries: tuple[MemType, ...]
+
+    @property
+    def value(self) -> int:
+        """The register."""
+        return sum(kind << 8 * i for i, kind in enumerate(self.entries))
+
+
+class Pte(NamedTuple):
+    """What a guest's leaf page-table entry says about the PAT."""
+
+    pat: int
+    pcd: int
+    pwt: int
+
+    @property
+    def pat_index(self) -> int:
+        """The PAT entry selected, 0 to 7."""
+        return 4 * self.pat + 2 * self.pcd + self.pwt
+
+
+def decode_pat(value: int) -> Pat:
+    """The PAT of a register value. Raises ValueError where KVM and the CPU answer #GP."""
+    if not 0 <= value < 1 << 64:
+        raise ValueError("IA32_PAT is a 64-bit register (at most 0xffffffffffffffff)")
+    entries = []
+    for i in range(8):
+        byte = value >> 8 * i & 0xFF
+        if byte not in (0, 1, 4, 5, 6, 7):
+            raise ValueError(
+                f"#GP: entry {i} of IA32_PAT {value:#018x} is {byte:#04x} (every byte is 0, 1, 4, 5, 6 or 7)"
+            )
+        entries.append(MemType(byte))
+    return Pat(tuple(entries))
+
+
+def make_pat(entries: Sequence[MemType]) -> Pat:
+    """A PAT of eight types, entry 0 first. Raises ValueError for another number of them."""
+    if len(entries) != 8:
+        raise ValueError(f"a PAT has eight entries, not {len(entries)} (entry 0 first)")
+    return Pat(tuple(entries))
+
+
+def decode_pte(entry: int, level: int = 1) -> Pte:
+    """The PAT, PCD and PWT bits of a leaf entry at `level` 1 (4K), 2 (2M) or 3 (1G).
+
+    Raises ValueError for another level, an entry that is not present or not a leaf.
+    """
+    if level not in (1, 2, 3):
+        raise ValueError(f"a leaf of a page table is at level 1, 2 or 3, not {level}")
+    if not entry & 1:
+        raise ValueError(f"the entry {entry:#x} is not present (bit 0 is clear)")
+    if level > 1 and not entry >> 7 & 1:
+        raise ValueError(f"the entry {entry:#x} is no leaf at level {level} (bit 7, PS, is clear)")
+    pat_bit = 7 if level == 1 else 12
+    return Pte(entry >> pat_bit & 1, entry >> 4 & 1, entry >> 3 & 1)
+
+
+RESET_PAT = decode_pat(0x0007_0406_0007_0406)
+LINUX_PAT = decode_pat(0x0407_0506_0007_0106)  # from 4.2 on
+LINUX_4_1_PAT = decode_pat(0x0007_0106_0007_0106)  # up to 4.1
