@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Rule sets that were proposed and never were in mainline, written as what they change."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mtcalc.kvm.vm import SLOT_FLAGS
+from mtcalc.rules.condition import (
+    ALWAYS,
+    FLAG_NON_COHERENT_DMA,
+    MEM_DMA,
+    NONCOHERENT_DMA,
+    QUIRK_IGNORE_GUEST_PAT,
+    SELF_SNOOP,
+    And,
+    Atom,
+    Condition,
+    Not,
+    Or,
+)
+from mtcalc.rules.kernel import Version
+from mtcalc.rules.releases import V4_4, V6_7, V6_16
+from mtcalc.rules.rule import Rule, RuleSet, ept, guest_mtrr, insert_after
+from mtcalc.x86.memtype import MemType
+
+SEED_MAIL = "20240105091237.24577-1-yan.y.zhao@intel.com"
+
+
+class Proposal(NamedTuple):
+    """A proposed rule set and the kernel it was written for."""
+
+    rules: RuleSet
+    release: Version
+    what: str
+    slot_flags: int = 0  # accepted besides the release's own
+    split_when: Condition | None = None  # other than the release's own
+
+
+SLOT_FLAG = Proposal(
+    RuleSet(
+        "slot-flag",
+        "proposal of January 2024: KVM_MEM_NON_COHERENT_DMA",
+        insert_after(
+            V6_7.rules,
+            "mmio",
+            Rule(
+                "slot-flag",
+                Atom(FLAG_NON_COHERENT_DMA),
+                ept(MemType.WB, 0),
+                "the slot's flag: the guest's PAT decides, whatever the DMA count, MTRRs and CR0.CD say",
+                "[PATCH 3/4] KVM: VMX: Honor guest PATs for memslots of flag KVM_MEM_NON_COHERENT_DMA",
+            ),
+        ),
+        (f"message-id {SEED_MAIL}", 'series "KVM: Honor guest memory types for virtio GPU devices"'),
+    ),
+    (6, 7),
+    "proposal of 5 January 2024, not in mainline",
+    SLOT_FLAGS["NON_COHERENT_DMA"],
+)
+
+# "N also true for the whole VM once any slot has KVM_MEM_DMA": wherever v4.4 reads N.
+_DMA = Or((Atom(NONCOHERENT_DMA), Atom(MEM_DMA)))
+KVM_MEM_DMA = Proposal(
+    RuleSet(
+        "kvm-mem-dma",
+        "RFC of February 2020: KVM_MEM_DMA",
+        tuple(
+            rule._replace(when=Not(_DMA), source="RFC 20200213213036.207625-1-olvaffe@gmail.com")
+            if rule.when == Not(Atom(NONCOHERENT_DMA))
+            else rule
+            for rule in V4_4.rules
+        ),
+        ("message-id 20200213213036.207625-1-olvaffe@gmail.com",),
+    ),
+    (5, 6),
+    "RFC of February 2020, not in mainline",
+    split_when=_DMA,
+)
+
+SLOT_HONOR_MTRR = Proposal(
+    RuleSet(
+        "slot-honor-mtrr",
+        "suggestion of December 2023: KVM_MEM_HONOR_GUEST_PAT",
+        insert_after(
+            V6_7.rules,
+            "mmio",
+            Rule(
+                "slot-flag",
+                Atom(FLAG_NON_COHERENT_DMA),
+                guest_mtrr(0),
+                "the slot's flag: the guest's MTRRs and PAT are honoured",
+                "suggested on the list, 20 December 2023",
+            ),
+        ),
+        ("suggested on the list, 20 December 2023; the flag was to be called KVM_MEM_HONOR_GUEST_PAT",),
+    ),
+    (6, 7),
+    "suggestion of 20 December 2023, not in mainline",
+    SLOT_FLAGS["NON_COHERENT_DMA"],
+)
+
+_QUIRK_V1_MAIL = "20250224070946.31482-1-yan.y.zhao@intel.com"
+QUIRK_V1 = Proposal(
+    RuleSet(
+        "quirk-v1",
+        "first version, February 2025, of the quirk IGNORE_GUEST_PAT",
+        (
+            V6_16.rules[0],
+            Rule(
+                "ignore-guest-pat",
+                And((Not(Atom(NONCOHERENT_DMA)), Or((Atom(QUIRK_IGNORE_GUEST_PAT), Not(Atom(SELF_SNOOP)))))),
+                ept(MemType.WB, 1),
+                "no non-coherent DMA, and the quirk is on or the CPU has no self-snoop",
+                f"message-id {_QUIRK_V1_MAIL}",
+            ),
+            Rule("guest-pat", ALWAYS, ept(MemType.WB, 0), "the guest's PAT decides", f"message-id {_QUIRK_V1_MAIL}"),
+        ),
+        (f"message-id {_QUIRK_V1_MAIL}",),
+    ),
+    (6, 14),
+    "proposal of February 2025, merged in another form as v6.16",
+)
+
+PROPOSALS = (SLOT_FLAG, KVM_MEM_DMA, SLOT_HONOR_MTRR, QUIRK_V1)
