@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The located error, and how it prints: FILE:LINE:COLUMN, the source line, a caret."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 
@@ -42,12 +40,36 @@ def printable(text: str) -> str:
 
 
 def excerpt(source: str, column: int, width: int = 76) -> str:
-    """The source line and a caret under `column` (1-based), cut around the caret to `width`."""
+    """The source line and a caret under `column` (1-based), cut around the caret to `width` cells.
+
+    A tab is shown as one blank; escapes and wide characters take the cells that a terminal gives them.
+    """
     index = min(max(column - 1, 0), len(source))
-    start = 0
-    if len(source) > width:
-        start = min(max(index - width // 2, 0), len(source) - width)
-    shown = source[start : start + width].replace("\t", " ")
-    before = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown[: index - start])
-    after = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown[index - start :])
-    return f"  {before}{after}".rstrip() + f"\n  {' ' * len(before)}^"
+    near = max(index - width, 0)  # no more than this can be shown, however long the line
+    shown = [printable(" " if c == "\t" else c) for c in source[near : index + width]]
+    cells = [_cells(text) for text in shown]
+    index -= near
+    start, end = 0, len(shown)
+    if sum(cells) > width:
+        start, used = index, 0
+        while start and used + cells[start - 1] <= width // 2:
+            start -= 1
+            used += cells[start]
+        end = index
+        while end < len(shown) and used + cells[end] <= width:
+            used += cells[end]
+            end += 1
+        while start and used + cells[start - 1] <= width:
+            start -= 1
+            used += cells[start]
+    line = "".join(shown[start:end]).rstrip()
+    return f"  {line}\n  {' ' * sum(cells[start:index])}^"
+
+
+def _cells(text: str) -> int:
+    """Columns of a terminal that printable text takes: two for East Asian wide, none for combining marks."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width  # errors alone need it
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""YAML 1.2 and JSON with the place of every key and value, read from the parser's events.
+
+What is left out is refused with its place: tags, anchors, aliases, a second document, keys that are no
+scalars, duplicate keys, more than MAX_DEPTH levels or MAX_EVENTS parts. Scalars stay text: `6.10` is not 6.1; see
+scalar_value() and mtcalc.text.numbers.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeAlias, Union
+
+import yaml
+
+from mtcalc.text.errors import InputError, Place
+
+MAX_DEPTH = 64
+MAX_EVENTS = 2_000_000
+"""Scalars, starts and ends of collections; 32,764 slots with every key take about 1.2 million."""
+
+# YAML's line breaks (libyaml counts lines by them), and what is not printable in YAML.
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_LEADING_TABS = re.compile("^[ \t]*\t", re.MULTILINE)
+
+_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+
+class ScalarNode(NamedTuple):
+    """A scalar as text; `quoted` covers the block styles | and > too."""
+
+    text: str
+    quoted: bool
+    place: Place
+
+
+class ListNode(NamedTuple):
+    """A sequence."""
+
+    items: tuple[Node, ...]
+    place: Place
+
+
+class Entry(NamedTuple):
+    """One key of a mapping and its value."""
+
+    key: str
+    key_place: Place
+    value: Node
+
+
+class MapNode(NamedTuple):
+    """A mapping, in the order of the text."""
+
+    entries: dict[str, Entry]
+    place: Place
+
+
+Node: TypeAlias = Union[ScalarNode, ListNode, MapNode]
+
+
+def scalar_value(node: ScalarNode) -> bool | str | None:
+    """A scalar by YAML 1.2's core rules, numbers aside: null words, true and false; all else is text."""
+    if node.quoted:
+        return node.text
+    if node.text in _NULLS:
+        return None
+    return _BOOLS.get(node.text, node.text)
+
+
+def parse_yaml(text: str, file: str) -> Node:
+    """The tree of the one document in `text`; `file` names it in places.
+
+    Raises InputError, with the place, for text that is not YAML 1.2 or uses what is left out here.
+    """
+    text = text.removeprefix("\ufeff")
+    lines = _BREAK.split(text)
+    odd = _FORBIDDEN.search(text)
+    if odd:
+        raise InputError(*_odd_character(text, odd.start(), file, lines))
+    if text.lstrip()[:1] in ("{", "["):
+        # JSON may be indented with tabs, which YAML forbids; one blank each keeps the columns.
+        text = _LEADING_TABS.sub(lambda tabs: " " * len(tabs[0]), text)
+    try:
+        with gc_paused():
+            return _build(_events(text), file, lines)
+    except yaml.MarkedYAMLError as error:
+        raise _reworded(error, file, lines) from None
+
+
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """No garbage collection inside: building many records that form no cycles takes half the time so."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _events(text: str) -> Iterator[Any]:
+    # Lazily: on 100,000 opening brackets libyaml alone takes half a minute, and _build() stops at MAX_DEPTH.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return iter(loader(text).get_event, None)
+
+
+class _Open(NamedTuple):
+    """A collection whose end is not yet read."""
+
+    items: list[Node] | None  # None: a mapping
+    entries: dict[str, Entry]
+    place: Place
+
+
+def _build(events: Iterator[Any], file: str, lines: list[str]) -> Node:
+    """The tree. One loop without recursion; it runs for every event, hence the local names."""
+    count = len(lines)
+    scalar_event, map_event, list_event = yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent
+    stack: list[_Open] = []
+    keys: list[ScalarNode | None] = []  # the key read last of each open mapping, None where a key comes next
+    root: Node | None = None
+    for number, event in enumerate(events):
+        kind = type(event)
+        mark = event.start_mark
+        line = mark.line
+        place = Place(file, line + 1, mark.column + 1, lines[line] if line < count else "")
+        if number == MAX_EVENTS:
+            raise InputError(f"too much in one document (at most {MAX_EVENTS:,} keys, values and brackets)", place)
+        node: Node
+        if kind is scalar_event:
+            if event.tag is not None or event.anchor is not None:
+                raise _refused(event, place)
+            node = ScalarNode(event.value, event.style is not None and event.style != "", place)
+        elif kind is map_event or kind is list_event:
+            if event.tag is not None or event.anchor is not None:
+                raise _refused(event, place)
+            if stack and stack[-1].items is None and keys[-1] is None:
+                raise InputError("a collection as a key (keys are plain words or numbers)", place)
+            if len(stack) == MAX_DEPTH:
+                raise InputError(f"nested too deeply (at most {MAX_DEPTH} levels)", place)
+            stack.append(_Open(None if kind is map_event else [], {}, place))
+            keys.append(None)
+            continue
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            done = stack.pop()
+            keys.pop()
+            node = MapNode(done.entries, done.place) if done.items is None else ListNode(tuple(done.items), done.place)
+        elif kind is yaml.AliasEvent:
+            raise InputError(f"alias '*{event.anchor}' (write the value out)", place)
+        elif kind is yaml.DocumentStartEvent:
+            if root is not None:
+                raise InputError("a second document (one a file)", place)
+            _check_directives(event, place)
+            continue
+        else:
+            continue
+        if not stack:
+            root = node
+            continue
+        top = stack[-1]
+        if top.items is not None:
+            top.items.append(node)
+            continue
+        key = keys[-1]
+        if key is not None:
+            top.entries[key.text] = Entry(key.text, key.place, node)
+            keys[-1] = None
+        elif isinstance(node, ScalarNode):
+            first = top.entries.get(node.text)
+            if first is not None:
+                what = f"duplicate key '{_short(node.text)}' (first on line {first.key_place.line})"
+                raise InputError(what, node.place)
+            keys[-1] = node
+    if root is None or (isinstance(root, ScalarNode) and not root.text and not root.quoted):
+        raise InputError("nothing here (a YAML or JSON document)", Place(file, 1, 1, lines[0]))
+    return root
+
+
+def _refused(event: Any, place: Place) -> InputError:
+    if event.anchor is not None:
+        return InputError(f"anchor '&{event.anchor}' (leave it out; aliases are not read)", place)
+    return InputError(f"tag '{event.tag}' (leave it out; quotes make text)", place)
+
+
+def _check_directives(event: Any, place: Place) -> None:
+    if event.tags:
+        raise InputError("%TAG directive (leave it out; tags are not read)", place)
+    if event.version is not None and tuple(event.version) != (1, 2):
+        version = ".".join(map(str, event.version))
+        raise InputError(f"%YAML {version} (this is read as YAML 1.2; leave the directive out)", place)
+
+
+def _odd_character(text: str, index: int, file: str, lines: list[str]) -> tuple[str, Place]:
+    before = _BREAK.split(text[:index])
+    line = len(before)
+    code = ord(text[index])
+    kind = "NUL character" if not code else f"character U+{code:04X}"
+    what = f"{kind} (only printable text, tabs and line breaks)"
+    return what, Place(file, line, len(before[-1]) + 1, lines[line - 1])
+
+
+# The parser's problem -> what is wrong (what would be right). {opened}: line of what was being read.
+_PROBLEMS = (
+    ("cannot start any token", "a value can't begin with '{char}' (put it in quotes)"),
+    ("tab character", "a tab in the indentation (use blanks)"),
+    ("mapping values are not allowed", "a ':' where no key can stand (indent keys alike, quote text with ': ')"),
+    ("could not find expected ':'", "no ':' behind the key on line {opened} (key: value)"),
+    ("expected ',' or '}'", "no ',' or '}}' here (the '{{' is on line {opened})"),
+    ("expected ',' or ']'", "no ',' or ']' here (the '[' is on line {opened})"),
+    ("expected '-' indicator", "not an item of the list that begins on line {opened} ('- ', indented alike)"),
+    (
+        "block collection: expected <block end>",
+        "not an item of the list that begins on line {opened} ('- ', indented alike)",
+    ),
+    ("expected <block end>", "not a key of the mapping that begins on line {opened} (indent keys alike)"),
+    ("expected key", "not a key of the mapping that begins on line {opened} (indent keys alike)"),
+    ("expected node content", "no value here (a scalar, a list or a mapping)"),
+    ("expected the node content", "no value here (a scalar, a list or a mapping)"),
+    ("block sequence entries are not allowed", "a '- ' where no list can begin (on a line of its own)"),
+    ("sequence entries are not allowed", "a '- ' where no list can begin (on a line of its own)"),
+    ("expected <document start>", "text behind the end of the document (one document a file)"),
+    ("expected the '<document start>'", "text behind the end of the document (one document a file)"),
+    ("unknown escape", "unknown escape in double quotes (\\\\ is a backslash; single quotes take it as it is)"),
+    ("invalid Unicode character escape", "an escape that is no character (half a surrogate pair? write it out)"),
+    ("unknown directive", "unknown directive (leave it out; quote a value that begins with %)"),
+    ("incompatible", "a %YAML directive of another version (this is read as YAML 1.2; leave it out)"),
+    ("duplicate %YAML", "two %YAML directives (leave them out)"),
+    ("expected comment or line break", "text behind | or > (it begins on the next line)"),
+    ("expected a comment or a line break", "text behind | or > (it begins on the next line)"),
+    ("undefined tag handle", "a tag (leave it out; quotes make text)"),
+    ("expected alphabetic or numeric", "'{char}' begins an anchor or alias (put it in quotes)"),
+)
+# Where the text ends inside quotes the place of the opening quote says more.
+_AT_THE_START = "unexpected end of stream"
+
+
+def _reworded(error: yaml.MarkedYAMLError, file: str, lines: list[str]) -> InputError:
+    problem = f"{error.context or 'while reading'}: {error.problem or 'not understood'}"
+    context: Any = error.context_mark
+    mark: Any = error.problem_mark or context
+    if mark is None:
+        return InputError(f"not YAML: {problem} (YAML 1.2 or JSON)", Place(file, 1, 1, lines[0]))
+    if _AT_THE_START in problem and context is not None:
+        message = "a quote that is never closed (end it with the same sign)"
+        mark = context
+    else:
+        source = lines[mark.line] if mark.line < len(lines) else ""
+        char = source[mark.column : mark.column + 1]
+        opened = context.line + 1 if context is not None else mark.line + 1
+        if char == "\t":
+            problem = "tab character"
+        for part, words in _PROBLEMS:
+            if part in problem:
+                message = words.format(char=char, opened=opened)
+                break
+        else:
+            message = f"not YAML: {problem} (YAML 1.2 or JSON)"
+    # The end of the text lies behind its last line: show that one.
+    line = min(mark.line, len(lines) - 1)
+    column = mark.column + 1 if line == mark.line else len(lines[line]) + 1
+    return InputError(message, Place(file, line + 1, column, lines[line]))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
