@@ -11,9 +11,9 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterator
-from enum import Enum
 from typing import NamedTuple
 
+from mtcalc.kvm.versions import MtrrWalk as MtrrWalk
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import (
     FIXED_RANGES,
@@ -31,15 +31,6 @@ KVM_PAIRS = 8
 
 MAX_PIECES = 1 << 16
 """More pieces than this in one slot (masks full of holes, kernels up to 4.1) are refused."""
-
-
-class MtrrWalk(Enum):
-    """Which version of the lookup, and what sets it apart."""
-
-    V4_1 = "up to 4.1: masks as in the manual, conflicting overlaps UC, enables judged together"
-    V4_2 = "4.2 and 4.3: descending bases, E=0 always UC"
-    V4_4 = "4.4 to 6.10: descending bases, E=0 is UC only if CPUID has MTRRs"
-    NONE = "6.11 on: guest MTRRs are stored and never looked at"
 
 
 class Span(NamedTuple):

@@ -8,18 +8,10 @@ reserved one.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import NamedTuple
 
+from mtcalc.kvm.versions import MmioTest as MmioTest
 from mtcalc.x86.memtype import MemType
-
-
-class MmioTest(Enum):
-    """Which version of the test: the release that brought it, and what it says."""
-
-    RESERVED = "before 4.16(?): no struct page, or a reserved page that is not the zero page"
-    HOST_TYPE = "4.16(?) to 5.1: no struct page, or a reserved page that the host maps UC, UC- or WC"
-    E820 = "5.2 on: no struct page and no e820 RAM, or a reserved page that the host maps UC, UC- or WC"
 
 
 class Backing(NamedTuple):

@@ -49,8 +49,8 @@ def check_slot(slot: Slot, host_maxphyaddr: int) -> tuple[str, str, str] | None:
         return "hva", "EINVAL", f"host address {slot.hva:#x} is not page aligned (a multiple of 0x1000)"
     if not slot.size:
         return "size", "EINVAL", "size 0 deletes a slot, it can't create one (at least 0x1000)"
-    if slot.end > 1 << 64:
-        return "size", "EINVAL", "the slot wraps around the end of the address space (gpa + size up to 2^64)"
+    if slot.end >= 1 << 64:  # KVM adds in 64 bits, so an end of 2^64 is 0
+        return "size", "EINVAL", "the slot wraps around the end of the address space (gpa + size below 2^64)"
     if slot.size // PAGE > MAX_PAGES:
         return "size", "EINVAL", f"{slot.size // PAGE} pages (at most 2^31-1)"
     if slot.end - 1 >> host_maxphyaddr:

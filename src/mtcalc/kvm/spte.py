@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from mtcalc.x86.ept import EptEntry, decode_entry
+from mtcalc.x86.ept_entry import EptEntry, decode_entry
 
 REMOVED = (0x5A0, 0x8000_0000_0000_05A0)
 MMU_PRESENT = 1 << 11
@@ -38,12 +38,14 @@ class Spte(NamedTuple):
     entry: EptEntry
     state: tuple[str, ...]
     access_tracked: bool
+    undecided: bool  # a leaf that may as well be a read-only one of NPT or shadow paging
 
 
 def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52) -> Spte:
     """The SPTE `value` at `level` (1 to 5). Raises ValueError as decode_entry() does.
 
-    Memory type and IPAT mean something in LEAF alone.
+    Memory type and IPAT mean something in LEAF alone. One that is `undecided` is a leaf of EPT if its VM
+    uses EPT; nothing in the entry tells.
     """
     entry = decode_entry(value, level, maxphyaddr)
     state = []
@@ -68,10 +70,11 @@ def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52) -> Spte:
         kind = SpteKind.MMIO
     elif value & NPT_MMU_WRITABLE and not value & (EPT_HOST_WRITABLE | EPT_MMU_WRITABLE) and value & MMU_PRESENT:
         kind = SpteKind.NOT_EPT
-    elif not entry.leaf:
-        kind = SpteKind.TABLE
     elif not entry.present and not access_tracked:
         kind = SpteKind.EMPTY
+    elif not entry.leaf:
+        kind = SpteKind.TABLE
     else:
         kind = SpteKind.LEAF
-    return Spte(kind, entry, tuple(state), access_tracked)
+    told = value & (NPT_MMU_WRITABLE | EPT_HOST_WRITABLE | EPT_MMU_WRITABLE)
+    return Spte(kind, entry, tuple(state), access_tracked, kind is SpteKind.LEAF and not told)

@@ -63,8 +63,5 @@ def parse_memtype(text: str, types: tuple[MemType, ...] = PAT_TYPES) -> MemType:
 
 
 def memtype_name(encoding: int) -> str:
-    """The short name of any 3-bit or 8-bit encoding, reserved ones as 'reserved N'."""
-    try:
-        return str(MemType(encoding))
-    except ValueError:
-        return f"reserved {encoding}"
+    """The short name of what an MTRR or an EPT entry holds; a reserved encoding, 7 included, as 'reserved N'."""
+    return str(MemType(encoding)) if encoding in MTRR_TYPES else f"reserved {encoding}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
+from mtcalc.text.numbers import parse_number
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 
 MSR_CAP = 0xFE
@@ -110,7 +111,7 @@ def parse_register(text: str, vcnt: int = 32) -> int:
         if name in names:
             return names[name]
     try:
-        msr = int(word, 16 if word.startswith("0X") else 10)
+        msr = parse_number(word)
     except ValueError:
         msr = -1
     if msr not in names.values():

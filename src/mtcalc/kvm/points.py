@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Addresses of a VM that somebody asked about, and what they expect there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mtcalc.text.errors import Place
+from mtcalc.x86.memtype import MemType
+
+
+class Page(NamedTuple):
+    """A point of interest: guest address in bytes, the page's PAT type (None: all six), where it was written."""
+
+    gpa: int
+    pat: MemType | None
+    place: Place
+
+
+class Expect(NamedTuple):
+    """What somebody expects at a guest address in bytes; None: nothing said of that."""
+
+    gpa: int
+    pat: MemType | None
+    place: Place
+    effective: MemType | None = None
+    ept: int | None = None  # the byte
+    memtype: MemType | None = None
+    ipat: bool | None = None
+    level: int | None = None  # 1 to 3
+    guest_mtrr: MemType | None = None
+    rule: str | None = None  # a rule's id
