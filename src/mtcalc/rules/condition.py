@@ -6,12 +6,10 @@ Or of conditions. As text: `mmio`, `not noncoherent_dma`, `cr0_cd and quirk CD_N
 `slot_flag NON_COHERENT_DMA`, `guest_mtrr WC`, `assume "source text"`; not binds tighter than and, and than or.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias, Union
 
-from mtcalc.kvm.vm import QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 
 Value: TypeAlias = Union[bool, MemType]
@@ -25,7 +23,8 @@ class Input(NamedTuple):
 
     def __str__(self) -> str:
         if self.name in ("assume", "assume_type"):
-            return f'{self.name} "{self.arg}"'
+            escaped = self.arg.replace("\\", "\\\\").replace('"', '\\"')
+            return f'{self.name} "{escaped}"'
         return f"{self.name} {self.arg}" if self.arg else self.name
 
 
@@ -133,19 +132,39 @@ class Atom(NamedTuple):
 class Not(NamedTuple):
     """The condition does not hold."""
 
-    of: Condition
+    of: "Condition"
 
 
 class And(NamedTuple):
     """All hold; And(()) always does."""
 
-    of: tuple[Condition, ...]
+    of: "tuple[Condition, ...]"
+
+    # As tuples alone, And(x) and Or(x) would be equal, and so would always and never.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, And) and self.of == other.of
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(("and", self.of))
 
 
 class Or(NamedTuple):
     """At least one holds; Or(()) never does."""
 
-    of: tuple[Condition, ...]
+    of: "tuple[Condition, ...]"
+
+    # As tuples alone, And(x) and Or(x) would be equal, and so would always and never.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Or) and self.of == other.of
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(("or", self.of))
 
 
 Condition: TypeAlias = Union[Atom, Not, And, Or]
@@ -214,5 +233,9 @@ def _inner(part: Condition, outer: type) -> str:
 
 def reason_text(item: Input, value: Value) -> str:
     """One input and its value as explain says it: 'noncoherent_dma is no', 'guest_mtrr is WC'."""
-    words = value if isinstance(value, MemType) else "yes" if value else "no"
-    return f"{item} is {words}"
+    return f"{item} is {value_text(value)}"
+
+
+def value_text(value: Value) -> str:
+    """A value in words: yes, no, or a memory type."""
+    return str(value) if isinstance(value, MemType) else "yes" if value else "no"

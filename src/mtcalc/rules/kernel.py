@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A rule set together with the kernel behaviour around it, and that behaviour by release."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from mtcalc.kvm.guest_mtrr import MtrrWalk
-from mtcalc.kvm.host_mmio import MmioTest
-from mtcalc.kvm.vm import QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.versions import MmioTest, MtrrWalk
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.rules.condition import (
     GUEST_MTRR,
     NONCOHERENT_DMA,
@@ -33,8 +30,8 @@ T = TypeVar("T")
 NEWEST: Version = (7, 3)
 """The newest release whose code was read."""
 
-LAST_OF_SERIES = {2: 6, 3: 19, 4: 20, 5: 19, 6: 19}
-"""The last minor number of each major one that is closed."""
+LAST_OF_SERIES: dict[Version, int] = {(2,): 6, (2, 6): 39, (3,): 19, (4,): 20, (5,): 19, (6,): 19}
+"""The last number behind each one of a series that is closed."""
 
 OLDEST: Version = (2, 6, 28)
 """The first release with vmx_get_mt_mask() (as get_mt_mask_shift)."""
@@ -132,6 +129,14 @@ def version_text(release: Version) -> str:
     if release[-1] == -1:
         return ".".join(map(str, release[:-1])) + "-rc"
     return ".".join(map(str, release))
+
+
+def kernel_notes(kernel: Kernel) -> tuple[str, ...]:
+    """What every answer by this kernel has to say: a proposal, a vendor's release, something unconfirmed."""
+    if not kernel.proposal:
+        return kernel.notes
+    chosen = " (the default: choose others with -r)" if kernel.default else ""
+    return (f"{kernel.rules.name} is a {kernel.proposal}{chosen}", *kernel.notes)
 
 
 def asks_guest_mtrr(kernel: Kernel) -> bool:

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rule sets that were proposed and never were in mainline, written as what they change."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
-from mtcalc.kvm.vm import SLOT_FLAGS
+from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.rules.condition import (
     ALWAYS,
     FLAG_NON_COHERENT_DMA,

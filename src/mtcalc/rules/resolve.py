@@ -92,15 +92,12 @@ def parse_release(word: str) -> tuple[Version, str] | None:
     if not 2 <= len(parts) <= 4 or not text.isascii() or any(not p or len(p) > 4 or p != str(int(p)) for p in parts):
         return None
     version = tuple(map(int, parts))
-    if suffix and suffix[0] not in "-+._":
+    if suffix and (suffix[0] not in "-+_" or suffix in ("-", "_")):
         return None
-    if suffix.startswith("-rc") and suffix[3:4].isdigit():
-        rest = suffix[3:].lstrip("0123456789")
-        # Before 3.0 the third number is the release's own.
-        length = 2 if version[0] >= 3 else 3
-        return (*version[:length], -1), rest
     while len(version) > 2 and version[0] >= 3 and version[-1] == 0:
         version = version[:-1]
+    if suffix.startswith("-rc") and suffix[3:4].isdigit():
+        return (*version, -1), suffix[3:].lstrip("0123456789")
     return version, suffix
 
 
@@ -112,12 +109,13 @@ def _of_release(ref: str, version: Version, suffix: str) -> Kernel:
         raise ValueError(
             f"{shown} is newer than the newest known release, {version_text(NEWEST)} (latest: the newest known rules)"
         )
-    last = LAST_OF_SERIES.get(version[0])
-    if last is not None and version[1] > last:
-        raise ValueError(f"there never was a release {shown} ({version[0]}.{last} is the last of its series)")
+    for series, last in LAST_OF_SERIES.items():
+        if version[: len(series)] == series and version[len(series) :] and version[len(series)] > last:
+            end = version_text((*series, last))
+            raise ValueError(f"there never was a release {shown} ({end} is the last of its series)")
     table = [(key, rules) for key, rules, _ in RELEASE_RULES]
     if version[-1] == -1 and version[:-1] != (6, 11):
-        # The changes of every other release came in before its first candidate.
+        # The changes of every other release, stable ones too (6.12.78-rc1), came in before its first candidate.
         version = version[:-1]
     rules = since(table, version)
     kernel = kernel_at(version, rules, ref)

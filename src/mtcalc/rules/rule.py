@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Rules, rule sets, and the decision with its trace: first match wins."""
-
-from __future__ import annotations
+"""Rules, rule sets, and the decision: first match wins."""
 
 from typing import NamedTuple
 
@@ -14,8 +12,6 @@ from mtcalc.rules.condition import (
     condition_text,
     holds,
     inputs,
-    reason_text,
-    reasons,
     value_of,
 )
 from mtcalc.x86.ept import MEMTYPE_SHIFT, ept_mask, mask_text
@@ -88,22 +84,6 @@ class RuleSet(NamedTuple):
     mainline: str = ""  # YYYY-MM since when in mainline; empty for what never was
 
 
-class Step(NamedTuple):
-    """One rule looked at: whether it matched, and the inputs that decided that."""
-
-    rule: Rule
-    matched: bool
-    because: tuple[str, ...]
-
-
-class Decision(NamedTuple):
-    """The EPT byte, the rule that gave it, and the rules passed over before."""
-
-    byte: int
-    rule: Rule
-    trace: tuple[Step, ...]
-
-
 def decide(rule_set: RuleSet, facts: Facts) -> tuple[Rule, int]:
     """The first rule that matches, and its EPT byte.
 
@@ -113,19 +93,6 @@ def decide(rule_set: RuleSet, facts: Facts) -> tuple[Rule, int]:
         if holds(rule.when, facts):
             return rule, rule.then.byte(facts)
     raise ValueError(f"no rule of {rule_set.name} matches (the last rule has to catch everything)")
-
-
-def trace(rule_set: RuleSet, facts: Facts) -> Decision:
-    """As decide(), with every rule that was looked at and why it was passed over."""
-    rule, byte = decide(rule_set, facts)
-    steps = []
-    for seen in rule_set.rules:
-        matched = holds(seen.when, facts)
-        because = tuple(reason_text(item, value) for item, value in reasons(seen.when, facts))
-        steps.append(Step(seen, matched, because))
-        if matched:
-            break
-    return Decision(byte, rule, tuple(steps))
 
 
 def inputs_read(rule_set: RuleSet) -> tuple[Input, ...]:
