@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From the checked keys of a scenario to its records, with the checks that concern several keys."""
+
+from __future__ import annotations
+
+from mtcalc.kvm.guest_mtrr import KVM_PAIRS
+from mtcalc.kvm.host_mmio import RAM, Backing
+from mtcalc.kvm.points import Expect, Page
+from mtcalc.kvm.slots import check_slots
+from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
+from mtcalc.scenario.places import Path, Problems, key_place, value_place
+from mtcalc.scenario.record import Scenario
+from mtcalc.scenario.registers import read_mtrrs
+from mtcalc.scenario.schema import ExpectKeys, PageKeys, ScenarioKeys, SlotKeys
+from mtcalc.text.errors import Place
+from mtcalc.text.yaml import Node
+from mtcalc.x86.memtype import MemType
+from mtcalc.x86.mtrr import MSR_DEF_TYPE, Mtrrs, parse_register
+from mtcalc.x86.pat import decode_pte
+
+ASKED = ("effective", "ept", "memtype", "ipat", "level", "guest_mtrr", "rule")
+"""What an expect entry can name besides its page."""
+
+
+def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
+    """The records. Raises InputError for the first thing in the text that is wrong."""
+    problems = Problems()
+    host, guest = keys.host, keys.guest
+    mtrrs, vcnt = reset_free_mtrrs(guest.maxphyaddr), KVM_PAIRS
+    if "mtrr" in guest.model_fields_set:
+        mtrrs, vcnt = read_mtrrs(guest.mtrr, root, guest.maxphyaddr, problems)
+    quirks = 0
+    for bits in keys.vm.disabled_quirks:
+        quirks |= bits
+    vm = Vm(
+        noncoherent_dma=keys.vm.noncoherent_dma,
+        mem_dma=keys.vm.mem_dma,
+        disabled_quirks=quirks,
+        self_snoop=host.self_snoop,
+        host_pat=host.pat_enabled,
+        host_maxphyaddr=host.maxphyaddr,
+        maxphyaddr=guest.maxphyaddr,
+        cpuid_mtrr=guest.cpuid_mtrr,
+        cr0_cd=guest.cr0.cd,
+        paging=guest.cr0.pg,
+        pat=guest.pat,
+        mtrrs=mtrrs,
+        assume=keys.assume,
+    )
+    places = tuple(value_place(root, ("memslots", index)) for index in range(len(keys.memslots)))
+    slots = _slots(keys.memslots, places, root, host.maxphyaddr, problems)
+    pages = [_page(page, ("pages", index), root, vm, problems) for index, page in enumerate(keys.pages)]
+    expects = [_expect(entry, ("expect", index), root, vm, problems) for index, entry in enumerate(keys.expect)]
+    problems.raise_first()
+    return Scenario(
+        file=file,
+        rules=keys.rules,
+        rules_place=None if keys.rules is None else value_place(root, ("rules",)),
+        vm=vm,
+        slots=tuple(slots),
+        slot_places=places,
+        pages=tuple(pages),
+        expects=tuple(expects),
+        vcnt=vcnt,
+        notes=_notes(keys, vm, mtrrs, vcnt),
+    )
+
+
+def _slots(
+    keys: list[SlotKeys], places: tuple[Place, ...], root: Node, host_maxphyaddr: int, problems: Problems
+) -> list[Slot]:
+    """The slots, ids and names filled in. A problem for what KVM refuses and for names that are taken.
+
+    Of two slots with one id the id is the mistake, whatever their names.
+    """
+    before = len(problems.found)
+    where = [_id_and_space(slot, ("memslots", index), root, problems) for index, slot in enumerate(keys)]
+    taken: dict[int, set[int]] = {}
+    for slot_id, space in where:
+        if slot_id is not None:
+            taken.setdefault(space, set()).add(slot_id)
+    free: dict[int, int] = {}
+    owners: dict[str, int] = {}
+    slots: list[Slot] = []
+    for index, (slot, (slot_id, space)) in enumerate(zip(keys, where, strict=True)):
+        if slot_id is None:
+            slot_id = free.get(space, 0)
+            while slot_id in taken.get(space, ()):
+                slot_id += 1
+            free[space] = slot_id + 1
+        name = slot.name or (f"smm-slot{slot_id}" if space else f"slot{slot_id}")
+        owner = owners.setdefault(name, index)
+        if owner != index and (slots[owner].id, slots[owner].address_space) != (slot_id, space):
+            what = f"name '{name}' is taken by the slot on line {places[owner].line} (a name of its own)"
+            problems.add(what, value_place(root, ("memslots", index, "name")))
+        flags = 0
+        for bits in slot.flags:
+            flags |= bits
+        backing = RAM if slot.backing is None else Backing(**dict(slot.backing))
+        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space))
+    if len(problems.found) == before:
+        refusal = check_slots(slots, host_maxphyaddr)
+        if refusal:
+            field = refusal.field
+            if field == "address_space" and keys[refusal.at].address_space is None:
+                field = "id"  # whose upper bits said it
+            problems.add(f"{refusal.errno}: {refusal.reason}", value_place(root, ("memslots", refusal.at, field)))
+    return slots
+
+
+def _id_and_space(slot: SlotKeys, path: Path, root: Node, problems: Problems) -> tuple[int | None, int]:
+    """(id, address space); the space may stand in the id's upper 16 bits, as in the ioctl."""
+    space = slot.address_space or 0
+    if slot.id is None:
+        return None, space
+    if slot.id >> 32:
+        problems.add(f"slot id {slot.id:#x} has more than 32 bits (0 to 32763)", value_place(root, (*path, "id")))
+    upper = slot.id >> 16 & 0xFFFF
+    if upper and slot.address_space not in (None, upper):
+        what = f"address space {space} contradicts id {slot.id:#x} (its upper 16 bits say {upper})"
+        problems.add(what, value_place(root, (*path, "address_space")))
+    return slot.id & 0xFFFF, upper or space
+
+
+def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> Page:
+    if page.gpa >> vm.maxphyaddr:
+        what = f"guest address {page.gpa:#x} is beyond the guest's maxphyaddr {vm.maxphyaddr}"
+        problems.add(f"{what} (at most {(1 << vm.maxphyaddr) - 1:#x})", value_place(root, (*path, "gpa")))
+    return Page(page.gpa, _page_pat(page, path, root, vm, problems), value_place(root, path))
+
+
+def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> MemType | None:
+    """The PAT type a page selects; WB where paging is off; None where the file names none."""
+    given = sorted(
+        (key for key in ("pat", "pat_index", "pte") if key in page.model_fields_set),
+        key=lambda key: key_place(root, (*path, key)),
+    )
+    if len(given) > 1:
+        what = f"{given[1]} and {given[0]} together (one of pat, pat_index and pte)"
+        problems.add(what, key_place(root, (*path, given[1])))
+    if page.pte_level is not None and page.pte is None:
+        problems.add("pte_level without pte (the level of that entry)", key_place(root, (*path, "pte_level")))
+    pat = page.pat
+    if page.pat_index is not None:
+        pat = vm.pat.entries[page.pat_index]
+    if page.pte is not None:
+        with problems.at(value_place(root, (*path, "pte"))):
+            pat = vm.pat.entries[decode_pte(page.pte, page.pte_level or 1).pat_index]
+    if vm.paging:
+        return pat
+    if pat not in (None, MemType.WB):
+        what = f"{given[0]} says {pat}, but cr0.pg is false (then the PAT memory type is WB; leave it out)"
+        problems.add(what, key_place(root, (*path, given[0])))
+    return MemType.WB
+
+
+def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> Expect:
+    page = _page(entry, path, root, vm, problems)
+    if not entry.model_fields_set.intersection(ASKED):
+        problems.add(f"an entry that expects nothing (one of {', '.join(ASKED)})", page.place)
+    if entry.effective is not None and page.pat is None:
+        what = "effective without a PAT type, on which it depends (pat, pat_index or pte)"
+        problems.add(what, key_place(root, (*path, "effective")))
+    return Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))
+
+
+def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs, vcnt: int) -> tuple[str, ...]:
+    """Assumptions that can change an answer."""
+    notes = []
+    given = keys.guest.mtrr.model_fields_set
+    if "mtrr" not in keys.guest.model_fields_set:
+        if vm.noncoherent_dma:
+            notes.append("no mtrr block: MTRRs are taken as on, default WB, fixed ranges off")
+    elif "msrs" in given and MSR_DEF_TYPE not in map(parse_register, keys.guest.mtrr.msrs):
+        notes.append("IA32_MTRR_DEF_TYPE (0x2ff) is not given: 0 as at reset, so the MTRRs are off")
+    elif "msrs" not in given and mtrrs.fixed_enabled and not keys.guest.mtrr.fixed:
+        notes.append("fixed ranges are on and none is given: UC under 1M, as at reset")
+    if vcnt != KVM_PAIRS:
+        notes.append(f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}, so only the manual's view exists")
+    return tuple(notes)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The single values of a scenario: plain data (text, true or false, a list) -> what it means.
+
+Each function takes what YAML or JSON gave, numbers still being text, and raises ValueError with `what is
+wrong (what would be right)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
+from mtcalc.kvm.vm import parse_quirk, parse_slot_flag
+from mtcalc.text.numbers import parse_number
+from mtcalc.text.suggest import did_you_mean
+from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT, split_mask
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
+from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, Pat, decode_pat, make_pat
+
+LONGEST_WORD = 80
+LONGEST_NAME = 200
+LONGEST_REF = 4096
+MAX_PAIRS = 32
+MAX_COUNT = (1 << 31) - 1
+BACKING_WORDS: dict[str, Backing] = {"ram": RAM, "mmio": MMIO}
+
+
+class ItemError(ValueError):
+    """What is wrong with one item of a list; `index` says which."""
+
+    def __init__(self, message: str, index: int) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+def shown(value: object) -> str:
+    """A value of the wrong kind, as a message names it."""
+    if value is None:
+        return "no value"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"'{value if len(value) <= LONGEST_WORD else value[:LONGEST_WORD] + '...'}'"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def wrong_kind(value: object, wanted: str) -> ValueError:
+    """The error for a value of another kind."""
+    return ValueError(f"{shown(value)} here ({wanted})")
+
+
+def word(value: object, wanted: str, longest: int = LONGEST_WORD) -> str:
+    """A scalar's text."""
+    if not isinstance(value, str):
+        raise wrong_kind(value, wanted)
+    if not value.strip():
+        raise ValueError(f"an empty text ({wanted})")
+    if len(value) > longest:
+        raise ValueError(f"{shown(value)} is too long ({wanted})")
+    return value
+
+
+def boolean(value: object) -> bool:
+    """true or false, and nothing else."""
+    if not isinstance(value, bool):
+        raise wrong_kind(value, "true or false, without quotes")
+    return value
+
+
+def number(value: object) -> int:
+    """An integer of 0 or more in 64 bits."""
+    return parse_number(word(value, "a number"))
+
+
+def number_between(low: int, high: int, what: str, unit: str = "") -> Callable[[object], int]:
+    """A reader of numbers from `low` to `high`; `what` names the quantity."""
+
+    def read(value: object) -> int:
+        found = number(value)
+        if not low <= found <= high:
+            raise ValueError(f"{what} {found} is out of range ({low} to {high}{unit})")
+        return found
+
+    return read
+
+
+def mtrr_type(value: object) -> MemType:
+    """A memory type that an MTRR or an EPT entry can hold."""
+    return parse_memtype(word(value, f"one of {_names(MTRR_TYPES)}"), MTRR_TYPES)
+
+
+def pat_type(value: object) -> MemType:
+    """A memory type that a PAT entry can hold."""
+    return parse_memtype(word(value, f"one of {_names(PAT_TYPES)}"))
+
+
+def slot_flag(value: object) -> int:
+    """KVM_MEM_ bits from a name or a number."""
+    return parse_slot_flag(word(value, "a slot flag, by name or number"))
+
+
+def quirk(value: object) -> int:
+    """KVM_X86_QUIRK_ bits from a name or a number."""
+    return parse_quirk(word(value, "a quirk, by name or number"))
+
+
+def dma_count(value: object) -> bool:
+    """Whether the VM has non-coherent DMA, from true or false or from the count."""
+    if isinstance(value, bool):
+        return value
+    wanted = "true, false or a count"
+    text = word(value, wanted)
+    if not text[:1].isdigit():
+        raise wrong_kind(value, wanted)
+    found = parse_number(text)
+    if found > MAX_COUNT:
+        raise ValueError(f"count {found} is out of range (0 to {MAX_COUNT})")
+    return found > 0
+
+
+def pat_register(value: object) -> Pat:
+    """A PAT: `linux`, `reset`, a list of eight types, or the register."""
+    if isinstance(value, list):
+        entries = []
+        for index, item in enumerate(value):
+            try:
+                entries.append(pat_type(item))
+            except ValueError as error:
+                raise ItemError(str(error), index) from None
+        return make_pat(entries)
+    text = word(value, "linux, reset, eight types or the register")
+    if text.lower() in ("linux", "reset"):
+        return LINUX_PAT if text.lower() == "linux" else RESET_PAT
+    if not text[:1].isdigit():
+        raise ValueError(f"'{text}' is no PAT (linux, reset, a list of eight types, or the register in hex)")
+    return decode_pat(parse_number(text))
+
+
+def assumption(value: object) -> bool | MemType:
+    """yes or no (true or false) for a condition, a memory type where one is asked for."""
+    if isinstance(value, bool):
+        return value
+    wanted = f"yes, no, or one of {_names(MTRR_TYPES)}"
+    text = word(value, wanted)
+    if text.lower() in ("yes", "no"):
+        return text.lower() == "yes"
+    try:
+        return parse_memtype(text, MTRR_TYPES)
+    except ValueError:
+        raise ValueError(f"'{text}' is no answer ({wanted})") from None
+
+
+def ept_byte(value: object) -> int:
+    """The EPT byte: memory type 5:3, ignore PAT bit 6, nothing else."""
+    byte = number(value)
+    encoding, _ = split_mask(byte)
+    right = "memory type in bits 5:3, ignore PAT bit 6: 0x30 is WB"
+    if byte & ~0x78:
+        raise ValueError(f"EPT byte {byte:#x} has other bits set ({right})")
+    if encoding not in MTRR_TYPES:
+        raise ValueError(f"EPT byte {byte:#x} holds reserved memory type {encoding} ({right})")
+    return byte
+
+
+def ignore_pat(value: object) -> bool:
+    """0, 1, true or false."""
+    if isinstance(value, bool):
+        return value
+    text = word(value, "0 or 1")
+    if text not in ("0", "1"):
+        raise ValueError(f"'{text}' is no ignore-PAT bit (0 or 1)")
+    return text == "1"
+
+
+def page_level(value: object) -> int:
+    """The level of a page size, 4K, 2M or 1G."""
+    names = ", ".join(LEVEL_NAMES.values())
+    size = parse_number(word(value, f"one of {names}"))
+    for level, shift in LEVEL_SHIFT.items():
+        if size == 1 << shift:
+            return level
+    raise ValueError(f"{shown(value)} is no page size (one of {names})")
+
+
+def slot_name(value: object) -> str:
+    """A slot's name: printable, on one line."""
+    text = word(value, "a name; in quotes where it reads as something else", LONGEST_NAME)
+    if not text.isprintable():
+        raise ValueError(f"{shown(text)} is not printable (a name on one line)")
+    return text
+
+
+def rules_ref(value: object) -> str:
+    """A REF as written."""
+    text = word(value, "a rule set, a kernel release or a file", LONGEST_REF)
+    if not text.isprintable():
+        raise ValueError(f"{shown(text)} is not printable (a rule set, a kernel release or a file)")
+    return text
+
+
+def rule_id(value: object) -> str:
+    """A rule's id, as `mtcalc rules show` prints it."""
+    return word(value, "the id of a rule")
+
+
+def backing_word(value: object) -> Backing:
+    """`ram` or `mmio`."""
+    text = word(value, "ram, mmio, or a mapping").lower()
+    if text not in BACKING_WORDS:
+        raise ValueError(f"'{text}' is no backing ({did_you_mean(text, (*BACKING_WORDS, 'a mapping'))})")
+    return BACKING_WORDS[text]
+
+
+def _names(types: Sequence[MemType]) -> str:
+    return ", ".join(map(str, types))

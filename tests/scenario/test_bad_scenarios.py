@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every kind of bad input, each with the exact report: tests/data/bad_scenarios/NAME.txt.
+
+A case is the text, a line of =====, and what str() of the error says; the file is called vm.yaml.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mtcalc.scenario.load import load_scenario
+from mtcalc.text.errors import InputError
+
+CASES = sorted((Path(__file__).parents[1] / "data" / "bad_scenarios").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_bad_scenario(path: Path) -> None:
+    text, report = path.read_text(encoding="utf-8").split("=====\n")
+    with pytest.raises(InputError) as caught:
+        load_scenario(text, "vm.yaml")
+    assert f"{caught.value}\n" == report
+    assert caught.value.message.endswith(")"), "what would be right is missing"
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 180
