@@ -1,2 +1,94 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""mtcalc: the memory-type calculator for KVM on x86."""
+"""mtcalc: the memory-type calculator for KVM on x86.
+
+The public names below are loaded when first used, so that importing mtcalc costs nothing:
+
+>>> import mtcalc
+>>> kernel = mtcalc.resolve("slot-flag")
+>>> (answer,) = mtcalc.lookup(kernel, mtcalc.Facts(slot_flags=8), [mtcalc.MemType.WC])
+>>> hex(answer.byte), answer.rule.id
+('0x30', 'slot-flag')
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mtcalc.analysis.answer import Answer as Answer
+    from mtcalc.analysis.evaluate import Evaluator as Evaluator
+    from mtcalc.analysis.answer import lookup as lookup
+    from mtcalc.analysis.expectations import check_expectations as check_expectations
+    from mtcalc.analysis.explain import explain_lookup as explain_lookup
+    from mtcalc.analysis.explain import explain_page as explain_page
+    from mtcalc.kvm.guest_mtrr import MtrrWalk as MtrrWalk
+    from mtcalc.kvm.guest_mtrr import kvm_lookup as kvm_lookup
+    from mtcalc.kvm.host_mmio import Backing as Backing
+    from mtcalc.kvm.mapping_level import mapping_level as mapping_level
+    from mtcalc.kvm.spte import decode_spte as decode_spte
+    from mtcalc.kvm.vm import Slot as Slot
+    from mtcalc.kvm.vm import Vm as Vm
+    from mtcalc.rules.condition import Facts as Facts
+    from mtcalc.rules.kernel import Kernel as Kernel
+    from mtcalc.rules.resolve import built_in_names as built_in_names
+    from mtcalc.rules.resolve import resolve as resolve
+    from mtcalc.rules.rule import Rule as Rule
+    from mtcalc.rules.rule import RuleSet as RuleSet
+    from mtcalc.rules.rule import decide as decide
+    from mtcalc.rules.trace import trace as trace
+    from mtcalc.scenario.load import load_scenario as load_scenario
+    from mtcalc.scenario.record import Scenario as Scenario
+    from mtcalc.text.errors import InputError as InputError
+    from mtcalc.x86.effective import effective_type as effective_type
+    from mtcalc.x86.ept_entry import decode_entry as decode_entry
+    from mtcalc.x86.memtype import MemType as MemType
+    from mtcalc.x86.memtype import parse_memtype as parse_memtype
+    from mtcalc.x86.mtrr import Mtrrs as Mtrrs
+    from mtcalc.x86.mtrr import decode_registers as decode_registers
+    from mtcalc.x86.mtrr import manual_lookup as manual_lookup
+    from mtcalc.x86.pat import Pat as Pat
+    from mtcalc.x86.pat import decode_pat as decode_pat
+
+_WHERE = {
+    "analysis.answer": "Answer lookup",
+    "analysis.evaluate": "Evaluator",
+    "analysis.expectations": "check_expectations",
+    "analysis.explain": "explain_lookup explain_page",
+    "kvm.guest_mtrr": "MtrrWalk kvm_lookup",
+    "kvm.host_mmio": "Backing",
+    "kvm.mapping_level": "mapping_level",
+    "kvm.spte": "decode_spte",
+    "kvm.vm": "Slot Vm",
+    "rules.condition": "Facts",
+    "rules.kernel": "Kernel",
+    "rules.resolve": "built_in_names resolve",
+    "rules.rule": "Rule RuleSet decide",
+    "rules.trace": "trace",
+    "scenario.load": "load_scenario",
+    "scenario.record": "Scenario",
+    "text.errors": "InputError",
+    "x86.effective": "effective_type",
+    "x86.ept_entry": "decode_entry",
+    "x86.memtype": "MemType parse_memtype",
+    "x86.mtrr": "Mtrrs decode_registers manual_lookup",
+    "x86.pat": "Pat decode_pat",
+}
+_MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}
+
+__all__ = ["__version__", *_MODULE]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'mtcalc' has no attribute '{name}'")
+    from importlib import import_module
+
+    value = getattr(import_module(f"mtcalc.{_MODULE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

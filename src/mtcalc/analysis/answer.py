@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An answer, and the one to a what-if that names no address. What a quick lookup loads, and no more."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from mtcalc.rules.condition import Facts
+from mtcalc.rules.kernel import Kernel, kernel_notes, unknown_inputs
+from mtcalc.rules.rule import Rule, decide
+from mtcalc.x86.effective import effective_type, implementation_defined
+from mtcalc.x86.ept import split_mask
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
+
+if TYPE_CHECKING:
+    from mtcalc.kvm.vm import Slot
+
+
+class Answer(NamedTuple):
+    """One answer. Addresses in bytes; what does not apply is None.
+
+    `effective` pairs each PAT type asked for with the effective type, None where the EPT byte holds a reserved
+    memory type. `pat` None: asked for all six.
+    """
+
+    kernel: Kernel
+    gpa: int | None
+    end: int | None  # the last byte of a range
+    slot: "Slot | None"
+    level: int | None  # 1 to 3: the highest level at which it can be mapped
+    facts: Facts | None  # None: no slot, so no EPT entry
+    rule: Rule | None
+    byte: int | None
+    pat: MemType | None
+    effective: tuple[tuple[MemType, MemType | None], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def memtype(self) -> int | None:
+        """The EPT memory type's encoding, 0 to 7."""
+        return None if self.byte is None else split_mask(self.byte)[0]
+
+    @property
+    def ipat(self) -> bool | None:
+        """The EPT ignore-PAT bit."""
+        return None if self.byte is None else split_mask(self.byte)[1]
+
+    def starred(self, pat: MemType) -> bool:
+        """Whether earlier editions of the manual left this cell of the table undefined."""
+        if self.byte is None:
+            return False
+        encoding, ipat = split_mask(self.byte)
+        return encoding in MTRR_TYPES and implementation_defined(MemType(encoding), ipat, pat)
+
+
+def effective_types(
+    byte: int, pats: Iterable[MemType], paging: bool = True
+) -> tuple[tuple[MemType, MemType | None], ...]:
+    """Each PAT type with the effective type under an EPT byte; with CR0.PG=0 the PAT type is WB."""
+    encoding, ipat = split_mask(byte)
+    if encoding not in MTRR_TYPES:
+        return tuple((pat, None) for pat in pats)
+    ept = MemType(encoding)
+    return tuple((pat, effective_type(ept, ipat, pat if paging else MemType.WB)) for pat in pats)
+
+
+def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) -> list[str]:
+    """What the byte and the PAT types asked for give cause to say; `alone`: one PAT type was asked for."""
+    notes = []
+    encoding, ipat = split_mask(byte)
+    if byte & ~0x78:
+        notes.append(f"the byte {byte:#04x} has bits outside memory type and ignore-PAT: {byte & ~0x78:#04x}")
+    if encoding not in MTRR_TYPES:
+        return [*notes, f"memory type {encoding} is reserved: the entry is an EPT misconfiguration"]
+    if paging:
+        starred = [str(pat) for pat in pats if implementation_defined(MemType(encoding), ipat, pat)]
+        if starred:
+            cell = f"EPT {MemType(encoding)} with PAT {', '.join(starred)}"
+            notes.append(f"{cell}: undefined in previous editions of the manual (*)")
+        if ipat and alone and pats[0] != encoding:
+            notes.append(f"ignore PAT is set: the guest's PAT type {pats[0]} has no say")
+    elif not ipat:
+        notes.append("guest CR0.PG is 0: the PAT memory type is WB")
+    return notes
+
+
+def lookup(
+    kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, paging: bool = True
+) -> tuple[Answer, ...]:
+    """One answer a PAT type for a what-if without addresses.
+
+    Raises UnknownInput for an assumption that the rules need and `facts` lack.
+    """
+    rule, byte = decide(kernel.rules, facts)
+    common = (*kernel_notes(kernel), *unknown_inputs(kernel, facts))
+    answers = []
+    for pat in pats:
+        notes = (*common, *byte_notes(byte, (pat,), paging, alone=len(pats) == 1))
+        effective = effective_types(byte, (pat,), paging)
+        answers.append(Answer(kernel, None, None, None, None, facts, rule, byte, pat, effective, notes))
+    return tuple(answers)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which EPT byte, which effective type, which rule: for one what-if, for addresses, for whole slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mtcalc.analysis.answer import Answer, byte_notes, effective_types
+from mtcalc.kvm.guest_mtrr import KVM_PAIRS, GuestMtrrMap
+from mtcalc.kvm.host_mmio import is_host_mmio
+from mtcalc.kvm.mapping_level import largest_level, mapping_level
+from mtcalc.kvm.slots import SlotMap
+from mtcalc.kvm.vm import Slot, Vm
+from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
+from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes, unknown_inputs
+from mtcalc.rules.rule import Rule, decide
+from mtcalc.x86.effective import effective_type, implementation_defined
+from mtcalc.x86.ept import split_mask
+from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
+from mtcalc.x86.mtrr import is_regular, manual_lookup, matching_blocks
+
+
+class Evaluator:
+    """One VM under one kernel: answers for addresses and for whole slots.
+
+    Raises ValueError where the VM has more variable MTRRs than KVM gives a guest and the kernel looks at them.
+    """
+
+    def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot], notes: Sequence[str] = ()) -> None:
+        """`notes` are said with every answer: what was assumed of the VM."""
+        asks = asks_guest_mtrr(kernel)
+        if asks and len(vm.mtrrs.variable) > KVM_PAIRS:
+            what = f"{len(vm.mtrrs.variable)} variable MTRRs, and KVM gives a guest {KVM_PAIRS}"
+            raise ValueError(f"{what} (only the manual's view exists: mtcalc mtrr)")
+        self.kernel = kernel
+        self.vm = vm
+        self.slots = slots
+        self._map = GuestMtrrMap(vm.mtrrs, kernel.mtrr_walk, vm.cpuid_mtrr) if asks else None
+        self._manual_edges = self._map is not None and not all(
+            is_regular(pair, vm.mtrrs.maxphyaddr) for pair in vm.mtrrs.variable if pair.valid
+        )
+        self._by_address = SlotMap(slots)
+        self._smm = SlotMap(slots, 1)
+        self._base = Facts(
+            noncoherent_dma=vm.noncoherent_dma,
+            mem_dma=vm.mem_dma,
+            cr0_cd=vm.cr0_cd,
+            disabled_quirks=vm.disabled_quirks,
+            self_snoop=vm.self_snoop,
+            guest_mtrr=None,
+            assume=vm.assume,
+        )
+        split = kernel.split_when is not None and holds(kernel.split_when, self._base)
+        self._split_mtrrs = vm.mtrrs if split else None
+        self._common_notes = (*kernel_notes(kernel), *notes)
+        self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int]] = {}
+
+    @property
+    def mtrrs_split(self) -> bool:
+        """Whether the guest's MTRRs limit the mapping level here."""
+        return self._split_mtrrs is not None
+
+    def facts(self, slot: Slot, gpa: int) -> Facts:
+        """What the rules can know about the page at `gpa` (bytes) in `slot`."""
+        memtype = self._map.lookup(gpa).memtype if self._map is not None else None
+        return self._facts(slot, memtype)
+
+    def _facts(self, slot: Slot, memtype: MemType | None) -> Facts:
+        mmio = is_host_mmio(slot.backing, self.kernel.mmio_test, self.vm.host_pat)
+        return self._base._replace(mmio=mmio, slot_flags=slot.flags, guest_mtrr=memtype)
+
+    def _decide(self, facts: Facts) -> tuple[Rule, int]:
+        key = facts[:-1]  # the assumptions are the VM's, and a dict
+        if key not in self._decided:
+            self._decided[key] = decide(self.kernel.rules, facts)
+        return self._decided[key]
+
+    def page(self, gpa: int, pat: MemType | None = None) -> Answer:
+        """The answer for one guest address in bytes; `pat` None: for all six types.
+
+        Raises ValueError beyond the guest's maxphyaddr.
+        """
+        if gpa >> self.vm.maxphyaddr:
+            raise ValueError(
+                f"{gpa:#x} is beyond the guest's maxphyaddr {self.vm.maxphyaddr} "
+                f"(at most {(1 << self.vm.maxphyaddr) - 1:#x})"
+            )
+        slot = self._by_address.find(gpa)
+        if slot is None:
+            note = "no slot holds the address: the access exits to be emulated, there is no EPT entry"
+            none = (*self._common_notes, note)
+            return Answer(self.kernel, gpa, None, None, None, None, None, None, pat, (), none)
+        facts = self.facts(slot, gpa)
+        level = mapping_level(self._split_mtrrs, slot, gpa)
+        notes = []
+        if self._smm.find(gpa):
+            notes.append("address space 1 (SMM) has a slot here too; this is address space 0's answer")
+        return self._answer(slot, facts, gpa, None, level, pat, notes)
+
+    def segments(self) -> list[int] | None:
+        """Starts of the segments over which page() answers the same, ascending from 0.
+
+        None where an MTRR mask with holes may make too many: then each address is its own.
+        """
+        end = 1 << self.vm.maxphyaddr
+        if self._manual_edges:
+            return None
+        edges = {edge for slot in self._by_address.slots for edge in (slot.gpa, slot.end)}
+        edges.update(edge for slot in self._smm.slots for edge in (slot.gpa, slot.end))
+        if self._map is not None:
+            edges.update(self._map.edges(0, end))
+        starts = {0}
+        for edge in edges:
+            # A large page may be refused for an edge inside it, so its whole block is a piece of its own.
+            for size in (1, 1 << 21, 1 << 30):
+                starts.update((edge & -size, (edge & -size) + (size if edge & (size - 1) else 0)))
+        return sorted(start for start in starts if start < end)
+
+    def ranges(self) -> Iterator[Answer]:
+        """Every slot, in the order given, cut where guest MTRR type or EPT byte change.
+
+        Raises ValueError where an MTRR mask full of holes cuts a slot into too many pieces.
+        """
+        for slot in self.slots:
+            run: list[tuple[int, int, MemType | None]] = []
+            for start, end, memtype in self._pieces(slot):
+                if run and run[-1][2] != memtype:
+                    yield self._range(slot, run)
+                    run = []
+                run.append((start, end, memtype))
+            yield self._range(slot, run)
+
+    def _pieces(self, slot: Slot) -> Iterator[tuple[int, int, MemType | None]]:
+        if self._map is None:
+            yield slot.gpa, slot.end, None
+            return
+        for start, end, found in self._map.pieces(slot.gpa, slot.end):
+            yield start, end, found.memtype
+
+    def _range(self, slot: Slot, run: list[tuple[int, int, MemType | None]]) -> Answer:
+        start, end, memtype = run[0][0], run[-1][1], run[0][2]
+        level = max(largest_level(self._split_mtrrs, slot, low, high) for low, high, _ in run)
+        notes = [f"slot is in address space {slot.address_space} (SMM)"] if slot.address_space else []
+        return self._answer(slot, self._facts(slot, memtype), start, end - 1, level, None, notes)
+
+    def _answer(
+        self,
+        slot: Slot,
+        facts: Facts,
+        gpa: int,
+        end: int | None,
+        level: int,
+        pat: MemType | None,
+        notes: list[str],
+    ) -> Answer:
+        rule, byte = self._decide(facts)
+        pats = PAT_TYPES if pat is None else (pat,)
+        notes = [*self._common_notes, *unknown_inputs(self.kernel, facts), *notes]
+        notes += self._page_notes(slot, facts, rule, byte, gpa, end)
+        notes += byte_notes(byte, pats, self.vm.paging, alone=pat is not None)
+        effective = effective_types(byte, pats, self.vm.paging)
+        return Answer(self.kernel, gpa, end, slot, level, facts, rule, byte, pat, effective, tuple(notes))
+
+    def _page_notes(self, slot: Slot, facts: Facts, rule: Rule, byte: int, gpa: int, end: int | None) -> list[str]:
+        notes = []
+        backing = slot.backing
+        encoding, ipat = split_mask(byte)
+        if backing.struct_page and backing.reserved and not facts.mmio and encoding == MemType.WB:
+            what = "a reserved host page tracked WB counts as RAM and is mapped WB"
+            firm = ", ignore PAT" if ipat else ""
+            notes.append(f"{what}{firm}; if it is device memory, such as the VGA window, expect machine checks")
+        if facts.guest_mtrr is None:
+            return notes
+        if rule.then.memtype_of == GUEST_MTRR:
+            notes += self._disagreement(gpa, gpa if end is None else end)
+        elif facts.guest_mtrr not in CACHEABLE and encoding in CACHEABLE and not facts.mmio:
+            gets = "is WB all the same" if ipat else "is what the guest's PAT says"
+            notes.append(f"the guest's MTRRs say {facts.guest_mtrr}; this rule does not look at them: memory {gets}")
+        return notes
+
+    def _disagreement(self, gpa: int, last: int) -> list[str]:
+        """Where KVM's lookup and the manual's part in [gpa, last], as a note about the first such piece."""
+        if self._map is None:
+            return []
+        cuts = {gpa, *self._map.edges(gpa, last + 1)}
+        if self._manual_edges:
+            cuts.update(self._irregular_edges(gpa, last + 1))
+        for at in sorted(cuts):
+            kvm = self._map.lookup(at)
+            manual = manual_lookup(self.vm.mtrrs, at)
+            if kvm.memtype != manual.memtype:
+                says = "leaves it undefined" if manual.memtype is None else f"says {manual.memtype}"
+                where = "" if gpa == last else f" at {at:#x}"
+                return [f"guest MTRRs{where}: KVM reads {kvm.memtype}, the manual {says}"]
+        return []
+
+    def _irregular_edges(self, start: int, end: int, most: int = 256) -> Iterator[int]:
+        """Edges of masks with holes: the first few, enough to find a disagreement to show."""
+        maxphyaddr = self.vm.mtrrs.maxphyaddr
+        for pair in self.vm.mtrrs.variable:
+            if not pair.valid or is_regular(pair, maxphyaddr):
+                continue
+            for _, (low, high) in zip(range(most), matching_blocks(pair, maxphyaddr, start, end), strict=False):
+                yield from (edge for edge in (low, high) if start < edge < end)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A scenario's expectations against the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.kvm.points import Expect
+from mtcalc.x86.ept import LEVEL_NAMES, mask_text
+from mtcalc.x86.memtype import MemType, memtype_name
+
+
+class Failure(NamedTuple):
+    """One key of an expectation that does not hold, value and name together."""
+
+    key: str
+    wanted: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: wanted {self.wanted}, got {self.got}"
+
+
+class Verdict(NamedTuple):
+    """An expectation, the answer it was held against, and what failed: empty where it holds."""
+
+    expect: Expect
+    answer: Answer
+    failures: tuple[Failure, ...]
+
+
+def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Iterator[Verdict]:
+    """One verdict an expectation, in order."""
+    for expect in expects:
+        answer = evaluator.page(expect.gpa, expect.pat)
+        yield Verdict(expect, answer, tuple(_failures(expect, answer)))
+
+
+def _byte(value: int | None) -> str:
+    return "no EPT entry" if value is None else f"{value:#04x} ({mask_text(value)})"
+
+
+def _type(value: MemType | None) -> str:
+    return "none" if value is None else str(value)
+
+
+def _failures(expect: Expect, answer: Answer) -> Iterator[Failure]:
+    if expect.effective is not None:
+        # Without a PAT type paging is off, and all six columns are the same.
+        got = answer.effective[0][1] if answer.effective else None
+        if got != expect.effective:
+            yield Failure("effective", str(expect.effective), _type(got))
+    if expect.ept is not None and expect.ept != answer.byte:
+        yield Failure("ept", _byte(expect.ept), _byte(answer.byte))
+    if expect.memtype is not None and expect.memtype != answer.memtype:
+        got_name = "none" if answer.memtype is None else memtype_name(answer.memtype)
+        yield Failure("memtype", str(expect.memtype), got_name)
+    if expect.ipat is not None and expect.ipat is not answer.ipat:
+        yield Failure("ipat", str(int(expect.ipat)), "none" if answer.ipat is None else str(int(answer.ipat)))
+    if expect.level is not None and expect.level != answer.level:
+        yield Failure("level", LEVEL_NAMES[expect.level], "none" if answer.level is None else LEVEL_NAMES[answer.level])
+    if expect.guest_mtrr is not None:
+        mtrr = answer.facts.guest_mtrr if answer.facts else None
+        if mtrr != expect.guest_mtrr:
+            yield Failure("guest_mtrr", str(expect.guest_mtrr), _type(mtrr))
+    if expect.rule is not None and expect.rule != (answer.rule.id if answer.rule else None):
+        yield Failure("rule", expect.rule, answer.rule.id if answer.rule else "none")

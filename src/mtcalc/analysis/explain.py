@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The derivation of one answer, step by step, each step with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mtcalc.analysis.answer import Answer, lookup
+from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.kvm.guest_mtrr import MtrrWalk, kvm_lookup
+from mtcalc.kvm.vm import SLOT_FLAGS, Slot, Vm, flag_names
+from mtcalc.rules.condition import Facts, input_words, value_of, value_text
+from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.releases import source_text
+from mtcalc.rules.rule import inputs_read
+from mtcalc.rules.trace import trace
+from mtcalc.x86.ept import LEVEL_NAMES, mask_text, split_mask
+from mtcalc.x86.memtype import PAT_TYPES, MemType
+from mtcalc.x86.mtrr import MtrrLookup, Mtrrs, manual_lookup
+
+SDM_EFFECTIVE = 'SDM vol. 3, "Memory Type Used for Translated Guest-Physical Addresses"'
+SDM_PAT = 'SDM vol. 3, "Page Attribute Table (PAT)"'
+SDM_MTRR = 'SDM vol. 3, "MTRR Precedences"'
+
+
+class Step(NamedTuple):
+    """One step: what it is about, what it found, in full sentences, and where that stands."""
+
+    about: str
+    result: str
+    lines: tuple[str, ...]
+    source: str
+
+
+class Explanation(NamedTuple):
+    """The steps, and the answer they lead to."""
+
+    steps: tuple[Step, ...]
+    answer: Answer
+
+
+def explain_lookup(kernel: Kernel, facts: Facts, pat: MemType | None = None, paging: bool = True) -> Explanation:
+    """The derivation of a what-if. `pat` None: for all six types. Raises ValueError as lookup() does."""
+    pats = PAT_TYPES if pat is None else (pat,)
+    answers = lookup(kernel, facts, pats, paging)
+    notes = tuple(dict.fromkeys(note for answer in answers for note in answer.notes))
+    effective = tuple(pair for answer in answers for pair in answer.effective)
+    answer = answers[0]._replace(pat=pat, effective=effective, notes=notes)
+    return Explanation((_inputs_step(kernel, facts), *_decision_steps(kernel, facts, answer, paging)), answer)
+
+
+def explain_page(evaluator: Evaluator, gpa: int, pat: MemType | None = None) -> Explanation:
+    """The derivation for one guest address in bytes. Raises ValueError as Evaluator.page() does."""
+    answer = evaluator.page(gpa, pat)
+    kernel, vm = evaluator.kernel, evaluator.vm
+    if answer.slot is None or answer.facts is None or answer.level is None:
+        missing = Step(
+            "slot", "none", answer.notes[-1:], "KVM_SET_USER_MEMORY_REGION: a page in no slot is emulated MMIO"
+        )
+        return Explanation((missing,), answer)
+    steps = [
+        _slot_step(answer.slot),
+        _mmio_step(kernel, answer.slot, answer.facts),
+        _mtrr_step(kernel, vm, gpa, answer.facts),
+        _inputs_step(kernel, answer.facts),
+        *_decision_steps(kernel, answer.facts, answer, vm.paging),
+        _level_step(kernel, answer.level, evaluator.mtrrs_split),
+    ]
+    return Explanation(tuple(steps), answer)
+
+
+def _slot_step(slot: Slot) -> Step:
+    flags = ", ".join(flag_names(slot.flags, SLOT_FLAGS)) or "no flags"
+    lines = (f"slot {slot.id} holds {slot.gpa:#x} to {slot.end - 1:#x}, {flags}",)
+    return Step("slot", slot.name, lines, "KVM_SET_USER_MEMORY_REGION")
+
+
+def _mmio_step(kernel: Kernel, slot: Slot, facts: Facts) -> Step:
+    backing = slot.backing
+    if backing.struct_page:
+        kind = "zero page" if backing.zero_page else "reserved" if backing.reserved else "not reserved"
+        page = f"the host page has a struct page, is {kind}, and the host maps it {backing.host_type}"
+    else:
+        page = f"the host page has no struct page, and e820 RAM {'covers' if backing.e820_ram else 'does not cover'} it"
+    lines = (page, f"test of {kernel.mmio_test.value}")
+    return Step("host MMIO", "yes" if facts.mmio else "no", lines, "kvm_is_mmio_pfn()")
+
+
+def lookup_words(found: MtrrLookup, mtrrs: Mtrrs) -> str:
+    """Where an MTRR lookup found its answer, in words."""
+    if found.via == "disabled":
+        return "MTRRs are disabled (E=0)"
+    if found.via == "fixed":
+        return "a fixed range"
+    if found.via == "default":
+        return "no range holds it: the default type"
+    pairs = ", then ".join(f"pair {n} ({mtrrs.variable[n].memtype})" for n in found.pairs)
+    return f"variable {pairs}"
+
+
+def _mtrr_step(kernel: Kernel, vm: Vm, gpa: int, facts: Facts) -> Step:
+    if kernel.mtrr_walk is MtrrWalk.NONE or facts.guest_mtrr is None:
+        return Step("guest MTRR type", "not asked", (kernel.mtrr_walk.value,), "commit 0a7b73559b39")
+    found = kvm_lookup(vm.mtrrs, gpa, kernel.mtrr_walk, vm.cpuid_mtrr)
+    manual = manual_lookup(vm.mtrrs, gpa)
+    lines = [f"KVM: {lookup_words(found, vm.mtrrs)}", f"walk of {kernel.mtrr_walk.value}"]
+    if manual.memtype == found.memtype:
+        lines.append("the manual agrees")
+    else:
+        says = "leaves it undefined" if manual.memtype is None else f"says {manual.memtype}"
+        lines.append(f"the manual {says}: {lookup_words(manual, vm.mtrrs)}")
+    return Step("guest MTRR type", str(facts.guest_mtrr), tuple(lines), f"arch/x86/kvm/mtrr.c; {SDM_MTRR}")
+
+
+def _inputs_step(kernel: Kernel, facts: Facts) -> Step:
+    read = inputs_read(kernel.rules)
+    lines = tuple(f"{input_words(item)}: {value_text(value_of(item, facts))}" for item in read)
+    sources = "; ".join(map(source_text, kernel.rules.sources))
+    return Step("inputs", f"{len(read)} read by {kernel.rules.name}", lines, sources)
+
+
+def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) -> list[Step]:
+    steps = []
+    for step in trace(kernel.rules, facts).trace:
+        because = ", ".join(step.because)
+        result = "matches" if step.matched else "passed over"
+        lines = [f"{step.rule.text}"]
+        if because:
+            lines.append(f"because {because}")
+        if step.matched:
+            lines.append(step.rule.why)
+        steps.append(Step(f"rule {step.rule.id}", result, tuple(lines), source_text(step.rule.source)))
+    byte = answer.byte or 0
+    encoding, ipat = split_mask(byte)
+    layout = f"memory type {encoding} in bits 5:3, ignore-PAT {int(ipat)} in bit 6"
+    steps.append(Step("EPT byte", f"{byte:#04x} ({mask_text(byte)})", (layout,), "vmx_get_mt_mask()"))
+    steps.append(_effective_step(answer, ipat, paging))
+    return steps
+
+
+def _effective_step(answer: Answer, ipat: bool, paging: bool) -> Step:
+    if ipat:
+        return Step(
+            "effective type", _types(answer), ("ignore PAT is set: the EPT type, whatever the PAT",), SDM_EFFECTIVE
+        )
+    row = mask_text(answer.byte or 0)
+    lines = [f"row EPT {row} of the table of effective types, column the page's PAT type"]
+    if not paging:
+        lines.append("guest CR0.PG=0: the PAT type is WB")
+    return Step("effective type", _types(answer), tuple(lines), f"{SDM_EFFECTIVE}; {SDM_PAT}")
+
+
+def _types(answer: Answer) -> str:
+    star = {pat: "*" if answer.starred(pat) else "" for pat, _ in answer.effective}
+    return ", ".join(f"{kind}{star[pat]} (PAT {pat})" for pat, kind in answer.effective)
+
+
+def _level_step(kernel: Kernel, level: int, mtrrs_split: bool) -> Step:
+    lines = ["the slot's edges and flags" + (", and MTRR types that must not mix in one page" if mtrrs_split else "")]
+    lines.append("the host's own page size may limit it further")
+    return Step("mapping level", f"at most {LEVEL_NAMES[level]}", tuple(lines), "kvm_mmu_max_mapping_level()")
+
+
+def step_records(steps: Sequence[Step]) -> list[dict[str, object]]:
+    """The steps as plain data."""
+    return [
+        {"step": step.about, "result": step.result, "text": list(step.lines), "source": step.source} for step in steps
+    ]
