@@ -14,9 +14,8 @@ from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
 from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes, unknown_inputs
 from mtcalc.rules.rule import Rule, decide
-from mtcalc.x86.effective import effective_type, implementation_defined
 from mtcalc.x86.ept import split_mask
-from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
+from mtcalc.x86.memtype import CACHEABLE, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import is_regular, manual_lookup, matching_blocks
 
 

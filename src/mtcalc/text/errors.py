@@ -47,7 +47,7 @@ def excerpt(source: str, column: int, width: int = 76) -> str:
     index = min(max(column - 1, 0), len(source))
     near = max(index - width, 0)  # no more than this can be shown, however long the line
     shown = [printable(" " if c == "\t" else c) for c in source[near : index + width]]
-    cells = [_cells(text) for text in shown]
+    cells = [columns_of(text) for text in shown]
     index -= near
     start, end = 0, len(shown)
     if sum(cells) > width:
@@ -66,7 +66,7 @@ def excerpt(source: str, column: int, width: int = 76) -> str:
     return f"  {line}\n  {' ' * sum(cells[start:index])}^"
 
 
-def _cells(text: str) -> int:
+def columns_of(text: str) -> int:
     """Columns of a terminal that printable text takes: two for East Asian wide, none for combining marks."""
     if text.isascii():
         return len(text)

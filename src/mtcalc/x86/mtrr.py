@@ -122,7 +122,10 @@ def parse_register(text: str, vcnt: int = 32) -> int:
 
 
 def check_register(msr: int, value: int, maxphyaddr: int) -> None:
-    """Raises ValueError with the reason why writing `value` to an MTRR is answered with #GP."""
+    """Raises ValueError with the reason why an MTRR can't hold `value`: writing it is answered with #GP.
+
+    MTRRcap, which is read-only, is taken as it is.
+    """
     name = register_name(msr)
     if value >> 64:
         raise ValueError(f"{name} is a 64-bit register (at most 0xffffffffffffffff)")
@@ -136,6 +139,8 @@ def check_register(msr: int, value: int, maxphyaddr: int) -> None:
         types = [value & 0xFF]
     elif any(msr == register for register, _, _ in FIXED_REGISTERS):
         types = [value >> 8 * k & 0xFF for k in range(8)]
+    elif msr == MSR_CAP:
+        types = []
     else:
         is_mask = msr & 1
         reserved = value & (0x7FF if is_mask else 0xF00)

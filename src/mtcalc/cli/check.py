@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc check: a scenario's expectations."""
+
+from __future__ import annotations
+
+import click
+
+from mtcalc.analysis.expectations import check_expectations
+from mtcalc.cli.options import Output, one_kernel, output_options, rules_option
+from mtcalc.cli.params import SCENARIO_FILE
+from mtcalc.cli.read import evaluator_for, read_scenario
+from mtcalc.output.emit import Result
+
+
+@click.command()
+@click.argument("file", type=SCENARIO_FILE)
+@rules_option
+@output_options()
+@click.pass_context
+def check(ctx: click.Context, file: str, refs: tuple[str, ...], output: Output) -> None:
+    """The expectations of a scenario: exit status 1 if one does not hold.
+
+    \b
+    mtcalc check examples/virtio-gpu.yaml
+    """
+    scenario = read_scenario(file)
+    kernel = one_kernel(refs, scenario)
+    verdicts = list(check_expectations(evaluator_for(kernel, scenario), scenario.expects))
+
+    from mtcalc.output.verdicts import check_document, check_record, check_rows, verdict_record
+
+    output.write(
+        Result(
+            document=lambda: check_document(kernel, verdicts),
+            data=lambda: check_record(kernel, verdicts),
+            lines=lambda: map(verdict_record, verdicts),
+            rows=lambda: check_rows(verdicts),
+        )
+    )
+    ctx.exit(1 if any(verdict.failures for verdict in verdicts) else 0)

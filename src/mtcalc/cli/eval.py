@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc eval: every memory slot of a scenario, or single addresses of it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click.core import ParameterSource
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.cli.options import STREAMED, Output, kernels, one_kernel, output_options, rules_option
+from mtcalc.cli.params import GPA, PAT_TYPE, SCENARIO_FILE
+from mtcalc.cli.read import evaluator_for, read_scenario
+from mtcalc.output.answers import pages_document, ranges_document
+from mtcalc.output.document import Document
+from mtcalc.output.emit import Result
+from mtcalc.x86.memtype import MemType
+
+
+def stream_eval(
+    file: str, gpas: tuple[int | None, ...], pats: tuple[MemType, ...], refs: tuple[str, ...], output: Output
+) -> int:
+    """eval FILE --gpa -: answers line by line; the exit status, 2 if a line was bad."""
+    from mtcalc.cli.stream import Stream
+    from mtcalc.output.lines import page_lines
+
+    if len(refs) > 1:
+        raise click.UsageError("--gpa - and -r twice (a stream is answered by one rule set)")
+    if len(gpas) > 1 or pats:
+        raise click.UsageError("--gpa - stands alone (a line holds an address, and a PAT type if you like)")
+    if file == "-":
+        raise click.UsageError("FILE and --gpa can't both be standard input (give the scenario a file)")
+    if output.form not in STREAMED:
+        if click.get_current_context().get_parameter_source("form") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--gpa - does not go with -o {output.form} (one of {', '.join(STREAMED)})")
+        output = output._replace(form="plain")
+    scenario = read_scenario(file)
+    evaluator = evaluator_for(one_kernel(refs, scenario), scenario)
+    lines = page_lines(evaluator, output.form)
+    stream = Stream(lines.source, scenario.vm.pat)
+    stream.run(lines.header)
+    sys.stdout.writelines(lines.notes())
+    return 2 if stream.bad else 0
+
+
+@click.command("eval")
+@click.argument("file", type=SCENARIO_FILE)
+@click.option(
+    "--gpa", "gpas", type=GPA, multiple=True, metavar="A", help="A guest address instead of ranges; -: from stdin."
+)
+@click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="PAT type of the page at --gpa.  [all six]")
+@click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
+@rules_option
+@output_options()
+@click.pass_context
+def eval_(
+    ctx: click.Context,
+    file: str,
+    gpas: tuple[int | None, ...],
+    pats: tuple[MemType, ...],
+    ranges: bool,
+    refs: tuple[str, ...],
+    output: Output,
+) -> None:
+    """Every memory slot of a scenario (YAML or JSON; - is standard input), cut wherever the answer changes.
+
+    \b
+    mtcalc eval examples/virtio-gpu.yaml
+    mtcalc eval vm.yaml --gpa 0x100001000 --pat wc -r 6.12.80
+    """
+    if pats and not gpas:
+        raise click.UsageError("--pat without --gpa (a range's answer carries all six types)")
+    if ranges and gpas:
+        raise click.UsageError("--ranges and --gpa exclude each other")
+    if None in gpas:
+        ctx.exit(stream_eval(file, gpas, pats, refs, output))
+    scenario = read_scenario(file)
+    by_page = bool(gpas or (scenario.pages and not ranges))
+    evaluators = [evaluator_for(kernel, scenario) for kernel in kernels(refs, scenario)]
+    sides: list[list[Answer]] = []
+    for evaluator in evaluators:
+        if gpas:
+            sides.append([evaluator.page(gpa, pat) for gpa in gpas if gpa is not None for pat in pats or (None,)])
+        elif by_page:
+            sides.append([evaluator.page(page.gpa, page.pat) for page in scenario.pages])
+        else:
+            sides.append(list(evaluator.ranges()))
+    answers = [answer for side in sides for answer in side]
+
+    def document() -> Document:
+        if len(sides) == 1:
+            return pages_document(answers) if by_page else ranges_document(answers)
+        from mtcalc.analysis.side_by_side import page_pieces, range_pieces
+        from mtcalc.output.side_by_side import pages_sides, ranges_sides
+
+        if by_page:
+            return pages_sides(list(page_pieces(sides)))
+        return ranges_sides(list(range_pieces(evaluators, sides)))
+
+    from mtcalc.output.records import answer_record, answer_rows
+
+    six = any(answer.pat is None for answer in answers)
+    output.write(
+        Result(
+            document=document,
+            data=lambda: {"results": [answer_record(answer) for answer in answers]},
+            lines=lambda: map(answer_record, answers),
+            rows=lambda: answer_rows(answers, six),
+        )
+    )

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc explain: the derivation of one answer."""
+
+from __future__ import annotations
+
+import click
+
+from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page, step_records
+from mtcalc.cli.options import Output, Question, input_options, one_kernel, output_options, rules_option, unread_note
+from mtcalc.cli.params import NUMBER, SCENARIO_FILE
+from mtcalc.cli.read import evaluator_for, read_scenario
+from mtcalc.output.emit import Result, formats
+from mtcalc.x86.memtype import PAT_TYPES, MemType
+
+
+@click.command()
+@click.argument("file", type=SCENARIO_FILE, required=False)
+@click.option("--gpa", type=NUMBER, metavar="A", help="The guest address, with FILE.")
+@rules_option
+@input_options
+@output_options(*formats(lines=False, rows=False))
+def explain(file: str | None, gpa: int | None, refs: tuple[str, ...], question: Question, output: Output) -> None:
+    """The derivation of one answer, step by step, each step with its source.
+
+    \b
+    mtcalc explain --noncoherent-dma --mtrr wc --pat uc-
+    mtcalc explain examples/vfio.yaml --gpa 0xc0000000
+    """
+    pat = _one_pat(question)
+    if file is None:
+        if gpa is not None:
+            raise click.UsageError("--gpa without FILE (an address of which scenario?)")
+        kernel = one_kernel(refs)
+        found = explain_lookup(kernel, question.facts, pat, question.paging)
+        notes = (*found.answer.notes, *unread_note(kernel, question))
+        found = found._replace(answer=found.answer._replace(notes=notes))
+    else:
+        found = _of_scenario(file, gpa, refs, question, pat)
+
+    from mtcalc.output.explain import explain_document
+    from mtcalc.output.records import answer_record
+
+    output.write(
+        Result(
+            document=lambda: explain_document(found),
+            data=lambda: {"answer": answer_record(found.answer), "steps": step_records(found.steps)},
+        )
+    )
+
+
+def _one_pat(question: Question) -> MemType | None:
+    if question.pats == PAT_TYPES:
+        return None
+    if len(question.pats) > 1:
+        raise click.UsageError("--pat is given twice (one answer is explained: one PAT type, or all six)")
+    return question.pats[0]
+
+
+def _of_scenario(
+    file: str, gpa: int | None, refs: tuple[str, ...], question: Question, pat: MemType | None
+) -> Explanation:
+    if gpa is None:
+        raise click.UsageError("FILE without --gpa (which address of it?)")
+    if question.said or not question.paging:
+        raise click.UsageError("FILE says what the flags would (with FILE: --gpa, --pat and -r alone)")
+    scenario = read_scenario(file)
+    kernel = one_kernel(refs, scenario)
+    return explain_page(evaluator_for(kernel, scenario), gpa, pat)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The program: its commands, loaded when called, and its manners: one message, one status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from mtcalc.cli import environment
+from mtcalc.text.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class Entry:
+    """A command by name: where it lives, and its line in the list of commands."""
+
+    def __init__(self, where: str, summary: str) -> None:
+        self.where = where
+        self.summary = summary
+
+
+COMMANDS = {
+    "lookup": Entry("lookup:lookup", "One what-if from flags: EPT byte, effective type, the rule that decided."),
+    "eval": Entry("eval:eval_", "Every memory slot of a scenario, or single addresses of it."),
+    "explain": Entry("explain:explain", "The derivation of one answer, step by step, with sources."),
+    "table": Entry("table:table", "The whole matrix for fixed inputs, or who gets a certain answer."),
+    "diff": Entry("diff:diff", "Every input on which two rule sets differ."),
+    "review": Entry("review:review", "What a patch mail changes, and what to ask about it."),
+    "rules": Entry("rules:rules", "The rule sets: list them, show or check one."),
+    "mtrr": Entry("mtrr:mtrr", "The guest's MTRRs decoded; addresses as KVM and as the manual see them."),
+    "decode": Entry("decode:decode", "PAT, MTRR and EPT entry values in words."),
+    "check": Entry("check:check", "The expectations of a scenario."),
+    "schema": Entry("schema:schema", "The JSON Schema of scenarios, for editors; their keys in a table."),
+    "completion": Entry("completion:completion", "The completion script of bash, zsh or fish."),
+}
+
+
+class Mtcalc(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, name = entry.where.split(":")
+        command: click.Command = getattr(import_module(f"mtcalc.cli.{module}"), name)
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        # The names are known without importing a command.
+        found = [CompletionItem(name, help=entry.summary) for name, entry in COMMANDS.items()]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(item for item in found if item.value.startswith(incomplete)), *options]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from mtcalc.text.suggest import did_you_mean
+
+            raise click.UsageError(f"no command '{args[0]}' ({did_you_mean(args[0], COMMANDS)})", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from mtcalc import __version__
+
+        click.echo(f"mtcalc {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Mtcalc, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="The version, and no more."
+)
+def cli() -> None:
+    """The memory-type calculator for KVM on x86.
+
+    Which EPT memory type and ignore-PAT bit KVM's vmx_get_mt_mask() gives a guest page, which memory type
+    the guest really gets, and why: by every version of that function, and by proposed ones.
+
+    \b
+    Try:  mtcalc lookup --slot-flag non-coherent-dma --pat wc
+    """
+
+
+def _fail(message: str) -> NoReturn:
+    # What was written so far stands before the message, as in a terminal it was written before.
+    with suppress(OSError, AttributeError):
+        sys.stdout.flush()
+    with suppress(OSError, AttributeError):
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+    os._exit(2)  # and not by way of a second, failing flush
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Runs the program and ends the process: 0 done, 1 a difference or failure found, 2 bad usage or input."""
+    # A closed pipe ends mtcalc as it ends cat, Ctrl-C as it ends any filter.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.stdout is None:  # closed by the caller: >&-
+        _fail("mtcalc: standard output: closed")
+    for stream in (sys.stdout, sys.stderr):
+        # A name that an ASCII stream can't say is written as \x.., not as a traceback.
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    if os.environ.get(environment.COMPLETE):
+        import_module("mtcalc.cli.completion")  # which tells click how to answer a TAB
+    try:
+        status = cli.main(args, prog_name="mtcalc", standalone_mode=False)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "mtcalc"
+        _fail(f"{command}: {_lower(error.format_message())}\nTry '{command} --help'.")
+    except click.ClickException as error:
+        _fail(f"mtcalc: {_lower(error.format_message())}")
+    except ValueError as error:
+        located = isinstance(error, InputError) and error.place is not None
+        _fail(str(error) if located else f"mtcalc: {printable(str(error))}")
+    except OSError as error:
+        _fail(f"mtcalc: {printable(str(error.filename or 'standard output'))}: {error.strerror}")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _lower(message: str) -> str:
+    """click's sentences in the tone of the others: no capital, no full stop."""
+    text = message.strip()
+    text = text[:-1] if text.endswith(".") and not text.endswith("..") else text
+    return text if text[1:2].isupper() or text[1:2].isdigit() else text[:1].lower() + text[1:]

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The options that commands share: rules, output, and the inputs of one decision."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import click
+
+from mtcalc.cli import environment
+from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, Word, one_of
+from mtcalc.output.emit import Result, emit, formats
+from mtcalc.rules.condition import (
+    CR0_CD,
+    GUEST_MTRR,
+    MEM_DMA,
+    MMIO,
+    NONCOHERENT_DMA,
+    SELF_SNOOP,
+    Facts,
+    Input,
+    input_words,
+)
+from mtcalc.rules.kernel import Kernel, unread
+from mtcalc.rules.resolve import DEFAULT_REF, is_patch_ref, resolve
+from mtcalc.text.errors import InputError, Place
+from mtcalc.x86.memtype import PAT_TYPES, MemType
+
+if TYPE_CHECKING:
+    from mtcalc.scenario.record import Scenario
+
+Command: TypeAlias = Callable[..., Any]
+
+ALL_FORMATS = formats()
+STREAMED = ("jsonl", "tsv", "csv", "plain")
+COLOURS = ("auto", "always", "never")
+
+
+class Output(NamedTuple):
+    """How to print: one of the formats, with colour or without."""
+
+    form: str
+    colour: bool
+
+    def write(self, result: Result) -> None:
+        """Prints a result."""
+        emit(result, self.form, self.colour)
+
+
+def output_options(*supported: str) -> Callable[[Command], Command]:
+    """-o and --color, handed to the command as `output: Output`. `supported` are the formats it has."""
+    allowed = supported or formats()
+    read = one_of(allowed)
+
+    def default(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+        import sys
+
+        if value is None:
+            # From the environment a format that this command lacks is not this command's business.
+            value = os.environ.get(environment.OUTPUT) or None
+            if value is not None and value not in allowed:
+                if value not in ALL_FORMATS:
+                    raise click.UsageError(
+                        f"{environment.OUTPUT}: '{value}' is no format ({', '.join(ALL_FORMATS)})", ctx
+                    )
+                value = None
+        return value or ("table" if sys.stdout.isatty() else "plain")
+
+    def colour(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        value = value or os.environ.get(environment.COLOR) or None
+        if value is not None and value not in COLOURS:
+            raise click.UsageError(f"{environment.COLOR}: '{value}' is not known ({', '.join(COLOURS)})", ctx)
+        return value
+
+    def wrap(function: Command) -> Command:
+        from functools import wraps
+
+        @wraps(function)
+        def call(*args: Any, form: str, color: str | None, **kwargs: Any) -> Any:
+            return function(*args, output=Output(form, environment.colour(color)), **kwargs)
+
+        words: Word[str] = Word("format", read, lambda: allowed)
+        shade: Word[str] = Word("when", one_of(COLOURS), lambda: COLOURS)
+        decorated = click.option(
+            "--color", type=shade, callback=colour, metavar="|".join(COLOURS), help="Colour; auto: on a terminal."
+        )(call)
+        return click.option(
+            "-o",
+            "--output",
+            "form",
+            type=words,
+            callback=default,
+            metavar="FORMAT",
+            help=f"{', '.join(allowed)}; default: table on a terminal, else plain.",
+        )(decorated)
+
+    return wrap
+
+
+def base_option(function: Command) -> Command:
+    """--base, for REFs that are patches; named_kernel() takes it from the context."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        ctx.meta[BASE] = value
+
+    return click.option(
+        "--base",
+        type=REF,
+        metavar="REF",
+        expose_value=False,
+        callback=remember,
+        help="What a patch goes on top of.  [the built-in set that it fits]",
+    )(function)
+
+
+BASE = "mtcalc.base"
+
+
+def base_of(refs: Iterable[str]) -> str | None:
+    """The REF of --base. Raises UsageError where it is given and none of `refs` is a patch."""
+    ctx = click.get_current_context(silent=True)
+    base: str | None = ctx.meta.get(BASE) if ctx else None
+    if base is not None and not any(map(is_patch_ref, refs)):
+        raise click.UsageError("--base without a patch (it says what a patch goes on top of)")
+    return base
+
+
+def rules_option(function: Command) -> Command:
+    """-r, once or more, as `refs`, and --base."""
+    return click.option(
+        "-r",
+        "--rules",
+        "refs",
+        type=REF,
+        multiple=True,
+        metavar="REF",
+        help=f"Rule set: name, release, uname -r, latest, .yaml, .c, patch.  [{DEFAULT_REF}]",
+    )(base_option(function))
+
+
+def kernels(refs: tuple[str, ...], scenario: "Scenario | None" = None) -> tuple[Kernel, ...]:
+    """The kernels of -r, else the scenario's, the environment's, the default.
+
+    Raises InputError for one that is not known.
+    """
+    named = os.environ.get(environment.RULES)
+    if refs:
+        return tuple(named_kernel(ref, "-r: ", base=base_of(refs)) for ref in refs)
+    if scenario is not None and scenario.rules is not None:
+        directory = os.path.dirname(scenario.file)
+        ref = scenario.rules
+        return (named_kernel(ref, "", scenario.rules_place, base_of([ref]), directory),)
+    if named:
+        return (named_kernel(named, f"{environment.RULES}: ", base=base_of([named])),)
+    base_of([])
+    return (resolve(DEFAULT_REF)._replace(default=True),)
+
+
+def named_kernel(
+    ref: str, origin: str = "", place: Place | None = None, base: str | None = None, directory: str = ""
+) -> Kernel:
+    """The kernel a REF names; errors begin with `origin`, and stand at `place`. Raises InputError."""
+    try:
+        return resolve(ref, base, directory)
+    except InputError as error:
+        if error.place is not None:
+            raise
+        raise InputError(f"{origin}{error.message}", place) from None
+    except ValueError as error:
+        raise InputError(f"{origin}{error}", place) from None
+
+
+def one_kernel(refs: tuple[str, ...], scenario: "Scenario | None" = None) -> Kernel:
+    """As kernels(), for commands that take one. Raises UsageError for more."""
+    if len(refs) > 1:
+        raise click.UsageError("-r is given twice (one rule set here; lookup, table and eval take several)")
+    return kernels(refs, scenario)[0]
+
+
+class Question(NamedTuple):
+    """The inputs of one decision, as flags gave them."""
+
+    facts: Facts
+    given: tuple[Input, ...]  # those that the user named
+    pats: tuple[MemType, ...]
+    paging: bool
+    said: bool  # whether any input but PAT and paging was given
+
+
+_INPUT_OPTIONS = (
+    click.option("--mmio/--no-mmio", default=None, help="The page is host MMIO.  [no]"),
+    click.option("--slot-flag", "slot_flags", type=SLOT_FLAG, multiple=True, help="Slot flag, KVM_MEM_NAME."),
+    click.option("--noncoherent-dma/--no-noncoherent-dma", default=None, help="The VM has non-coherent DMA.  [no]"),
+    click.option("--cd/--no-cd", default=None, help="Guest CR0.CD.  [no]"),
+    click.option("--disable-quirk", "quirks", type=QUIRK, multiple=True, help="KVM_X86_QUIRK_NAME not in force."),
+    click.option("--self-snoop/--no-self-snoop", default=None, help="Host CPU has self-snoop.  [yes]"),
+    click.option("--mtrr", type=MTRR_TYPE, help="Guest MTRR type of the page.  [WB]"),
+    click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="Guest PAT type of the page.  [all six]"),
+    click.option("--no-paging", is_flag=True, help="Guest CR0.PG=0: the PAT type is WB."),
+    click.option("--mem-dma/--no-mem-dma", default=None, help="Some slot has KVM_MEM_DMA (kvm-mem-dma).  [no]"),
+    click.option("--assume", type=ASSUMPTION, multiple=True, help="A condition of a C file or patch."),
+)
+
+
+def input_options(function: Command) -> Command:
+    """The inputs of one decision, handed to the command as `question: Question`."""
+    from functools import wraps
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        names = ("mmio", "slot_flags", "noncoherent_dma", "cd", "quirks", "self_snoop", "mtrr", "pats", "no_paging")
+        values = {name: kwargs.pop(name) for name in (*names, "mem_dma", "assume")}
+        return function(*args, question=_question(**values), **kwargs)
+
+    decorated: Command = call
+    for option in reversed(_INPUT_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def _question(
+    mmio: bool | None,
+    slot_flags: tuple[int, ...],
+    noncoherent_dma: bool | None,
+    cd: bool | None,
+    quirks: tuple[int, ...],
+    self_snoop: bool | None,
+    mtrr: MemType | None,
+    pats: tuple[MemType, ...],
+    no_paging: bool,
+    mem_dma: bool | None,
+    assume: tuple[tuple[str, bool | MemType], ...],
+) -> Question:
+    if no_paging and pats:
+        raise click.UsageError("--no-paging and --pat exclude each other (without paging the PAT type is WB)")
+    given = {
+        MMIO: mmio,
+        NONCOHERENT_DMA: noncoherent_dma,
+        CR0_CD: cd,
+        SELF_SNOOP: self_snoop,
+        GUEST_MTRR: mtrr,
+        MEM_DMA: mem_dma,
+    }
+    flags = disabled = 0
+    for bits in slot_flags:
+        flags |= bits
+    for bits in quirks:
+        disabled |= bits
+    facts = Facts(
+        mmio=bool(mmio),
+        slot_flags=flags,
+        noncoherent_dma=bool(noncoherent_dma),
+        mem_dma=bool(mem_dma),
+        cr0_cd=bool(cd),
+        disabled_quirks=disabled,
+        self_snoop=self_snoop is not False,
+        guest_mtrr=MemType.WB if mtrr is None else mtrr,
+        assume=dict(assume),
+    )
+    named = tuple(item for item, value in given.items() if value is not None)
+    named += tuple(Input("assume_type" if isinstance(value, MemType) else "assume", text) for text, value in assume)
+    if no_paging:
+        pats = (MemType.WB,)
+    said = bool(named or slot_flags or quirks or assume)
+    return Question(facts, named, tuple(dict.fromkeys(pats)) or PAT_TYPES, not no_paging, said)
+
+
+def unread_note(kernel: Kernel, question: Question) -> tuple[str, ...]:
+    """A note on inputs that the user named and the rules do not read."""
+    names = [input_words(item) for item in unread(kernel, question.given)]
+    return (f"{kernel.rules.name} does not read: {', '.join(names)}",) if names else ()

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What options take: types that say what would be right, and that complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import click
+
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_quirk, parse_slot_flag
+from mtcalc.text.numbers import parse_number
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+T = TypeVar("T")
+
+
+class Word(click.ParamType[Any], Generic[T]):
+    """A parameter read by a function that raises ValueError; `words` are offered on TAB."""
+
+    def __init__(self, name: str, read: Callable[[str], T], words: Callable[[], Iterable[str]]) -> None:
+        self.name = name
+        self._read = read
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        typed = incomplete.lower().replace("_", "-")
+        return [CompletionItem(w) for w in self._words() if w.lower().replace("_", "-").startswith(typed)]
+
+
+def one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    """A reader of exactly these words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            from mtcalc.text.suggest import did_you_mean
+
+            raise ValueError(f"'{text}' is not known ({did_you_mean(text, words)})")
+        return text
+
+    return read
+
+
+def _completed(names: Iterable[str]) -> list[str]:
+    return [name.lower().replace("_", "-") for name in names]
+
+
+MTRR_TYPE: Word[MemType] = Word(
+    "type", lambda text: parse_memtype(text, MTRR_TYPES), lambda: [str(kind) for kind in MTRR_TYPES]
+)
+PAT_TYPE: Word[MemType] = Word("type", parse_memtype, lambda: [str(kind) for kind in PAT_TYPES])
+SLOT_FLAG: Word[int] = Word("name", parse_slot_flag, lambda: _completed(SLOT_FLAGS))
+QUIRK: Word[int] = Word("name", parse_quirk, lambda: _completed(QUIRKS))
+NUMBER: Word[int] = Word("number", parse_number, list)
+
+
+def _read_gpa(text: str) -> int | None:
+    return None if text == "-" else parse_number(text)
+
+
+GPA: Word[int | None] = Word("address", _read_gpa, list)
+"""A guest address in bytes; None for '-', standard input."""
+
+
+def _read_assumption(text: str) -> tuple[str, bool | MemType]:
+    condition, equals, value = text.rpartition("=")
+    word = value.strip().lower()
+    if equals and condition.strip():
+        if word in ("yes", "no", "true", "false"):
+            return condition.strip(), word in ("yes", "true")
+        try:
+            return condition.strip(), parse_memtype(value, MTRR_TYPES)
+        except ValueError:
+            pass
+    raise ValueError(f"'{text}' is no assumption (TEXT=yes or TEXT=no, TEXT=WC for a memory type)")
+
+
+ASSUMPTION: Word[tuple[str, bool | MemType]] = Word("text=yes|no", _read_assumption, list)
+
+
+LONGTERM = ("5.4", "5.10", "5.15", "6.1", "6.6", "6.12", "6.18")
+"""The releases that people run for years, offered before anything is typed."""
+
+
+def _releases(typed: str) -> list[str]:
+    """Kernel releases to offer: the long-term ones, or those that begin with what is typed."""
+    from mtcalc.rules.kernel import LAST_OF_SERIES, NEWEST
+
+    if not typed:
+        return list(LONGTERM)
+    last = {series[0]: minor for series, minor in LAST_OF_SERIES.items() if len(series) == 1}
+    last[NEWEST[0]] = NEWEST[1]
+    known = [f"{major}.{minor}" for major, end in last.items() if major > 2 for minor in range(end + 1)]
+    return [release for release in known if release.startswith(typed)]
+
+
+class Ref(click.ParamType[str]):
+    """A REF as typed; it is resolved by the command. Completes names, releases, and files by their suffixes."""
+
+    name = "ref"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from mtcalc.rules.resolve import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES, built_in_names
+
+        typed = incomplete.lower()
+        words = [word for word in (*built_in_names(), "latest") if word.startswith(typed)]
+        found = [CompletionItem(word) for word in (*words, *_releases(typed))]
+        suffixes = RULE_FILE_SUFFIXES + C_SUFFIXES + PATCH_SUFFIXES
+        return [*found, CompletionItem(incomplete, type="file", suffixes=suffixes)]
+
+
+class InputFile(click.ParamType[str]):
+    """A file to read, '-' for standard input; it is opened by the command, which locates its errors.
+
+    Completes files with one of the suffixes, any file where there is none, and folders on the way to them.
+    """
+
+    name = "file"
+
+    def __init__(self, *suffixes: str) -> None:
+        self.suffixes = suffixes
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file", suffixes=self.suffixes)]
+
+
+REF = Ref()
+PATCH_FILE = InputFile(".patch", ".diff", ".mbox", ".eml", ".txt")
+SCENARIO_FILE = InputFile(".yaml", ".yml", ".json")

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From a file name to the VM it describes, ready to be asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.rules.kernel import Kernel
+from mtcalc.text.errors import InputError, Place
+
+if TYPE_CHECKING:
+    from mtcalc.scenario.record import Scenario
+
+
+def read_scenario(path: str, need_slots: bool = True) -> Scenario:
+    """The scenario in a file, '-' for standard input. Raises InputError."""
+    from mtcalc.scenario.load import load_scenario
+    from mtcalc.text.source import read_source
+
+    scenario = load_scenario(read_source(path), path)
+    if need_slots and not scenario.slots:
+        raise InputError("no memslots (memslots: a list with one slot at least)", Place(path, 1, 1))
+    return scenario
+
+
+def evaluator_for(kernel: Kernel, scenario: Scenario) -> Evaluator:
+    """The scenario's VM under a kernel. Raises InputError."""
+    try:
+        return Evaluator(kernel, scenario.vm, scenario.slots, scenario.notes)
+    except ValueError as error:
+        raise InputError(f"{scenario.file}: {error}") from None

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc rules: the rule sets."""
+
+from __future__ import annotations
+
+import click
+
+from mtcalc.cli.options import Output, base_of, base_option, named_kernel, output_options
+from mtcalc.cli.params import REF
+from mtcalc.output.emit import Result, formats
+
+
+@click.group(no_args_is_help=False)
+def rules() -> None:
+    """The rule sets: vmx_get_mt_mask() through time, and proposals."""
+
+
+@rules.command("list")
+@output_options()
+def list_(output: Output) -> None:
+    """Every built-in rule set, oldest first, then the proposals."""
+    from mtcalc.output.rules import list_document, list_rows, rule_set_record
+    from mtcalc.rules.resolve import built_in, built_in_names
+
+    kernels = [kernel for name in built_in_names() if (kernel := built_in(name)) is not None]
+    output.write(
+        Result(
+            document=lambda: list_document(kernels),
+            data=lambda: [rule_set_record(kernel) for kernel in kernels],
+            lines=lambda: map(rule_set_record, kernels),
+            rows=lambda: list_rows(kernels),
+        )
+    )
+
+
+@rules.command("show", short_help="One rule set with its reasons and sources.")
+@click.argument("ref", type=REF)
+@base_option
+@output_options(*formats(), "yaml")
+def show(ref: str, output: Output) -> None:
+    """One rule set: its rules in order, their reasons and sources, the kernel around it.
+
+    -o yaml writes it as a rule file, to be changed and given as REF.
+    """
+    from mtcalc.output.rules import rule_record, rule_set_record, show_document, show_rows
+    from mtcalc.rules.rulefile_write import write_rule_file
+
+    kernel = named_kernel(ref, base=base_of([ref]))
+    output.write(
+        Result(
+            document=lambda: show_document(kernel),
+            data=lambda: rule_set_record(kernel),
+            lines=lambda: map(rule_record, kernel.rules.rules),
+            rows=lambda: show_rows(kernel),
+            yaml=lambda: write_rule_file(kernel),
+        )
+    )
+
+
+@rules.command("check")
+@click.argument("ref", metavar="FILE", type=REF)
+@base_option
+@output_options()
+def check(ref: str, output: Output) -> None:
+    """A rule file, C source or patch: rules that never match, inputs not caught, rules without effect."""
+    from mtcalc.analysis.rule_check import check_rules
+    from mtcalc.output.rules import finding_record, findings_document, findings_rows
+    from mtcalc.rules.resolve import RULE_FILE_SUFFIXES
+
+    if ref.lower().endswith(RULE_FILE_SUFFIXES):
+        from mtcalc.rules.ref_file import unchecked_rule_file
+
+        kernel = unchecked_rule_file(ref)
+    else:
+        kernel = named_kernel(ref, base=base_of([ref]))
+    findings = check_rules(kernel.rules)
+    output.write(
+        Result(
+            document=lambda: findings_document(kernel, findings),
+            data=lambda: [finding_record(finding) for finding in findings],
+            lines=lambda: map(finding_record, findings),
+            rows=lambda: findings_rows(findings),
+        )
+    )

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Answers as documents: lookup's glance, eval's ranges and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.output.document import (
+    STRONG,
+    Block,
+    Cell,
+    Content,
+    Document,
+    Fields,
+    Table,
+    grouped_notes,
+    memtype_cell,
+    memtype_tone,
+)
+from mtcalc.x86.ept import LEVEL_NAMES, mask_text
+from mtcalc.x86.memtype import PAT_TYPES
+
+
+def _ept(answer: Answer) -> Content:
+    return "-" if answer.byte is None else Cell(f"{answer.byte:#04x}", memtype_tone(answer.memtype))
+
+
+def lookup_document(answers: Sequence[Answer]) -> Document:
+    """The answers of one what-if, all by the same kernel: the byte, what the guest gets, the rule."""
+    first = answers[0]
+    assert first.rule is not None
+    assert first.byte is not None
+    words = mask_text(first.byte) + ("" if first.ipat else ", guest PAT honoured")
+    fields: list[tuple[str, Content]] = [
+        ("EPT", Cell(f"{first.byte:#04x}  {words}", memtype_tone(first.memtype))),
+        ("rule", f"{first.rule.id}: {first.rule.text}"),
+        ("", first.rule.why),
+    ]
+    pairs = [(pat, kind, answer.starred(pat)) for answer in answers for pat, kind in answer.effective]
+    blocks: list[Block]
+    if len(pairs) == 1:
+        (pat, kind, starred) = pairs[0]
+        got = memtype_cell(kind, starred)
+        fields.insert(1, ("guest gets", got._replace(text=f"{got.text}  (PAT {pat})")))
+        blocks = [Fields(fields)]
+    else:
+        header = ("PAT", *(str(pat) for pat, _, _ in pairs))
+        row: list[Content] = ["guest gets", *(memtype_cell(kind, starred) for _, kind, starred in pairs)]
+        blocks = [Fields(fields), Table(header, [row])]
+    return Document(
+        [Cell(f"rules {first.kernel.rules.name}", STRONG), *blocks],
+        grouped_notes(("", note) for answer in answers for note in answer.notes),
+    )
+
+
+_PLACE = ("GPA", "END", "LVL", "MTRR", "EPT")
+
+
+def _effective(answer: Answer) -> list[Content]:
+    if not answer.effective:
+        return ["-"] * len(PAT_TYPES)
+    return [memtype_cell(kind, answer.starred(pat)) for pat, kind in answer.effective]
+
+
+def _lead(answer: Answer) -> list[Content]:
+    """Mapping level, guest MTRR type and EPT byte; '-' where there is none."""
+    mtrr = None if answer.facts is None else answer.facts.guest_mtrr
+    return [
+        "-" if answer.level is None else LEVEL_NAMES[answer.level],
+        "-" if mtrr is None else memtype_cell(mtrr),
+        _ept(answer),
+    ]
+
+
+def ranges_document(answers: Sequence[Answer]) -> Document:
+    """Slots as ranges, a row each, a column a PAT type."""
+    header = ("GPA", "END", "LVL", "MTRR", "EPT", *map(str, PAT_TYPES), "RULE", "SLOT")
+    rows = [
+        [hex(a.gpa or 0), hex(a.end or 0), *_lead(a), *_effective(a), a.rule.id if a.rule else "-", _slot(a)]
+        for a in answers
+    ]
+    return Document([_title(answers), Table(header, rows)], grouped(answers))
+
+
+def pages_document(answers: Sequence[Answer]) -> Document:
+    """Single addresses, a row a PAT type asked for; all six in columns where none was named."""
+    blocks: list[Block] = [_title(answers)]
+    one = [a for a in answers if a.pat is not None]
+    six = [a for a in answers if a.pat is None]
+    if one:
+        rows = [[hex(a.gpa or 0), *_lead(a), *_one(a), a.rule.id if a.rule else "-", _slot(a)] for a in one]
+        blocks.append(Table(("GPA", "LVL", "MTRR", "EPT", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
+    if six:
+        rows = [[hex(a.gpa or 0), *_lead(a), *_effective(a), a.rule.id if a.rule else "-", _slot(a)] for a in six]
+        blocks.append(Table(("GPA", "LVL", "MTRR", "EPT", *map(str, PAT_TYPES), "RULE", "SLOT"), rows))
+    return Document(blocks, grouped(answers))
+
+
+def _one(answer: Answer) -> list[Content]:
+    if not answer.effective:
+        return [str(answer.pat), "-"]
+    ((pat, kind),) = answer.effective
+    return [str(pat), memtype_cell(kind, answer.starred(pat))]
+
+
+def _slot(answer: Answer) -> str:
+    return answer.slot.name if answer.slot else "-"
+
+
+def _title(answers: Sequence[Answer]) -> Cell:
+    names = dict.fromkeys(a.kernel.rules.name for a in answers)
+    return Cell(f"rules {', '.join(names)}", STRONG)
+
+
+def grouped(answers: Sequence[Answer]) -> list[str]:
+    """The notes of answers, each once, with the slots it speaks of."""
+    everyones = set(answers[0].notes).intersection(*(answer.notes for answer in answers)) if answers else set()
+    pairs = []
+    for answer in answers:
+        owner = answer.slot.name if answer.slot else "" if answer.gpa is None else hex(answer.gpa)
+        pairs += [("" if note in everyones else owner, note) for note in answer.notes]
+    return grouped_notes(pairs)

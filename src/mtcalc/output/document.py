@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What commands show people: paragraphs, tables and notes, before it is known on what."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias, Union
+
+from mtcalc.x86.memtype import CACHEABLE, MemType
+
+# Tones: what a colour means. Nothing is said by a tone alone.
+CACHED = "cacheable"
+COMBINING = "write-combining"
+UNCACHED = "uncached"
+STRONG = "strong"
+WARN = "warn"
+FAINT = "faint"
+
+
+class Cell(NamedTuple):
+    """A piece of text and its tone, '' for none."""
+
+    text: str
+    tone: str = ""
+
+
+Content: TypeAlias = Union[str, Cell]
+
+
+class Table(NamedTuple):
+    """Rows under a header. The last column may be of any length, and takes what room is left."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Content]]
+    title: str = ""
+
+
+class Fields(NamedTuple):
+    """A list of names and values, a line each; values wrap under themselves."""
+
+    rows: Sequence[tuple[str, Content]]
+    title: str = ""
+
+
+Block: TypeAlias = Union[str, Cell, Table, Fields]
+
+
+class Document(NamedTuple):
+    """Blocks in order, then notes."""
+
+    blocks: Sequence[Block]
+    notes: Sequence[str] = ()
+
+
+def text_of(content: Content) -> str:
+    """The words of a cell."""
+    return content if isinstance(content, str) else content.text
+
+
+def memtype_tone(memtype: int | None) -> str:
+    """The tone of a memory type's encoding."""
+    if memtype in CACHEABLE:
+        return CACHED
+    if memtype == MemType.WC:
+        return COMBINING
+    return UNCACHED if memtype in (MemType.UC, MemType.UC_MINUS) else WARN
+
+
+def memtype_cell(memtype: MemType | None, starred: bool = False) -> Cell:
+    """A memory type in its colour; * where the manual's earlier editions left it undefined."""
+    if memtype is None:
+        return Cell("-", WARN)
+    return Cell(f"{memtype}{'*' if starred else ''}", memtype_tone(memtype))
+
+
+def grouped_notes(notes: Iterable[tuple[str, str]], most: int = 4) -> list[str]:
+    """(whose, note) pairs as one line a note: 'ram, bar2 and 3 more: the note'; whose '' is everyone's."""
+    whose: dict[str, dict[str, None]] = {}
+    for owner, note in notes:
+        whose.setdefault(note, {})[owner] = None
+    lines = []
+    for note, owners in whose.items():
+        names = [name for name in owners if name]
+        if not names:
+            lines.append(note)
+            continue
+        more = f" and {len(names) - most} more" if len(names) > most else ""
+        lines.append(f"{', '.join(names[:most])}{more}: {note}")
+    return lines

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A derivation as a document."""
+
+from __future__ import annotations
+
+from mtcalc.analysis.explain import Explanation
+from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields
+
+
+def explain_document(found: Explanation) -> Document:
+    """Every step with its result, its reasons and its source."""
+    answer = found.answer
+    where = "" if answer.gpa is None else f", {answer.gpa:#x}"
+    blocks: list[Block] = [Cell(f"rules {answer.kernel.rules.name}{where}", STRONG)]
+    for number, step in enumerate(found.steps, start=1):
+        rows: list[tuple[str, Content]] = [("", line) for line in step.lines]
+        if step.source:
+            rows.append(("", Cell(f"[{step.source}]", FAINT)))
+        blocks.append(Fields(rows, title=f"{number}. {step.about}: {step.result}"))
+    return Document(blocks, answer.notes)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Verdicts on expectations as documents and plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mtcalc.analysis.expectations import Verdict
+from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Table
+from mtcalc.rules.kernel import Kernel, kernel_notes
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    if not verdicts:
+        return "no expectations in this scenario (an expect: list has them)"
+    failed = sum(bool(verdict.failures) for verdict in verdicts)
+    if not failed:
+        return f"{len(verdicts)} of {len(verdicts)} expectations hold"
+    return f"{failed} of {len(verdicts)} expectations failed"
+
+
+def _line(verdict: Verdict) -> str:
+    return str(verdict.expect.place)
+
+
+def _what(verdict: Verdict) -> str:
+    if verdict.failures:
+        return "; ".join(map(str, verdict.failures))
+    return f"rule {verdict.answer.rule.id}" if verdict.answer.rule else "no slot"
+
+
+def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
+    """The expectations, a row each, and the count."""
+    blocks: list[Block] = [Cell(f"rules {kernel.rules.name}", STRONG)]
+    rows: list[list[Content]] = [
+        [
+            Cell("FAILED", WARN) if verdict.failures else "ok",
+            hex(verdict.expect.gpa),
+            "-" if verdict.expect.pat is None else str(verdict.expect.pat),
+            _line(verdict),
+            _what(verdict),
+        ]
+        for verdict in verdicts
+    ]
+    if rows:
+        blocks.append(Table(("RESULT", "GPA", "PAT", "WRITTEN AT", "BECAUSE"), rows))
+    blocks.append(_summary(verdicts))
+    return Document(blocks, kernel_notes(kernel))
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """One verdict as plain data."""
+    return {
+        "gpa": hex(verdict.expect.gpa),
+        "pat": None if verdict.expect.pat is None else str(verdict.expect.pat),
+        "at": str(verdict.expect.place),
+        "ok": not verdict.failures,
+        "failures": [failure._asdict() for failure in verdict.failures],
+        "notes": list(verdict.answer.notes),
+    }
+
+
+def check_record(kernel: Kernel, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """All verdicts as plain data."""
+    return {
+        "rules": kernel.rules.name,
+        "expectations": [verdict_record(verdict) for verdict in verdicts],
+        "failed": sum(bool(verdict.failures) for verdict in verdicts),
+        "notes": list(kernel_notes(kernel)),
+    }
+
+
+def check_rows(verdicts: Sequence[Verdict]) -> Iterator[list[str]]:
+    """Header and rows; a failed key a row, one row for an expectation that holds."""
+    yield ["result", "gpa", "pat", "at", "key", "wanted", "got"]
+    for verdict in verdicts:
+        pat = "" if verdict.expect.pat is None else str(verdict.expect.pat)
+        where = [hex(verdict.expect.gpa), pat, str(verdict.expect.place)]
+        if not verdict.failures:
+            yield ["ok", *where, "", "", ""]
+        for failure in verdict.failures:
+            yield ["failed", *where, failure.key, failure.wanted, failure.got]
