@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""CPU time of whole commands as ratios, measured side by side: `python benchmarks/bench.py [NAME...]`.
+
+Every pair runs in turn, A B A B, so that a machine whose speed drifts does so for both; the figure is the median of the
+pairs' ratios of user + system time. Run it with the Python of the environment that mtcalc is installed in.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+MTCALC = str(Path(PYTHON).parent / "mtcalc")
+RUNS = 15
+LINES = 1_000_000
+
+Command = list[str]
+
+PYDANTIC_MODEL = "import pydantic; pydantic.create_model('M', a=(int, ...), b=(str, ''))"
+LOOP = """
+import sys
+for line in sys.stdin:
+    print(int(line, 16))
+"""
+
+
+def cpu_seconds(command: Command, stdin: Path | None) -> float:
+    """User and system time of one run, its output thrown away."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with open(stdin or os.devnull, "rb") as source:
+        subprocess.run(command, stdin=source, stdout=subprocess.DEVNULL, check=True, cwd=ROOT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def ratio(name: str, a: Command, b: Command, words: str, stdin: Path | None = None, runs: int = RUNS) -> None:
+    """Prints the median ratio A/B with its range, and the median seconds of both."""
+    cpu_seconds(a, stdin), cpu_seconds(b, stdin)  # warm the caches
+    pairs = [(cpu_seconds(a, stdin), cpu_seconds(b, stdin)) for _ in range(runs)]
+    ratios = sorted(x / y for x, y in pairs)
+    seconds = [statistics.median(column) for column in zip(*pairs, strict=True)]
+    spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+    print(f"{name:<14} {statistics.median(ratios):5.2f}  ({spread})  {seconds[0]:.3f} s / {seconds[1]:.3f} s  {words}")
+
+
+def python(code: str) -> Command:
+    return [PYTHON, "-c", code]
+
+
+def bench_startup() -> None:
+    """lookup and eval against the imports that they can't do without."""
+    click = python("import click")
+    rich = "import click, rich.console, rich.table"
+    lookup = [MTCALC, "lookup", "--slot-flag", "non-coherent-dma", "--pat", "wc", "-o"]
+    ratio("lookup-plain", [*lookup, "plain"], click, "lookup -o plain / import click")
+    ratio("lookup-json", [*lookup, "json"], click, "lookup -o json / import click")
+    ratio("lookup-table", [*lookup, "table"], python(rich), "lookup -o table / import click, rich")
+    scenario = [MTCALC, "eval", "examples/virtio-gpu.yaml", "-o", "table"]
+    ratio("eval-table", scenario, python(f"{rich}, yaml; {PYDANTIC_MODEL}"), "eval -o table / those, yaml, one model")
+
+
+def bench_stream() -> None:
+    """A million addresses through eval and mtrr against jq and a bare loop over the same lines."""
+    with tempfile.TemporaryDirectory() as room:
+        lines = Path(room) / "addresses"
+        draw = random.Random(1)
+        lines.write_text("".join(f"{draw.randrange(0, 9 << 30):#x}\n" for _ in range(LINES)))
+        others = [("loop", python(LOOP), "a loop that parses and prints")]
+        if shutil.which("jq"):
+            others.insert(0, ("jq", ["jq", "-R", "."], "jq -R ."))
+        else:
+            print("jq is not installed: no ratio to it")
+        for form in ("plain", "tsv", "jsonl"):
+            command = [MTCALC, "eval", "examples/vfio.yaml", "--gpa", "-", "-o", form]
+            for name, other, words in others:
+                ratio(f"{form}-{name}", command, other, f"eval --gpa - -o {form} / {words}", lines, runs=5)
+        command = [MTCALC, "mtrr", "examples/vfio.yaml", "--gpa", "-", "-o", "tsv"]
+        for name, other, words in others:
+            ratio(f"mtrr-{name}", command, other, f"mtrr --gpa - -o tsv / {words}", lines, runs=5)
+
+
+def many_slots(path: Path, count: int) -> None:
+    """A scenario of `count` slots of 64K with gaps between, and 8 variable MTRRs."""
+    slots = "".join(f"  - {{name: s{i}, gpa: {i << 17:#x}, size: 64K}}\n" for i in range(count))
+    ranges = "".join(f"      - {{base: {(i + 1) << 28:#x}, size: 128M, type: UC}}\n" for i in range(8))
+    head = "rules: v6.7\nvm: {noncoherent_dma: true}\nguest:\n  mtrr:\n    default: WB\n    variable:\n"
+    path.write_text(f"{head}{ranges}memslots:\n{slots}")
+
+
+def bench_size() -> None:
+    """From 1,000 slots to KVM's limit: the ratio to the smaller size, and to what n log n allows."""
+    with tempfile.TemporaryDirectory() as room:
+        sizes = (1_000, 8_000, 32_764)
+        for count in sizes:
+            many_slots(Path(room) / f"{count}.yaml", count)
+
+        def command(count: int) -> Command:
+            return [MTCALC, "eval", f"{room}/{count}.yaml", "-o", "csv"]
+
+        for small, large in ((1_000, 8_000), (8_000, 32_764), (1_000, 32_764)):
+            words = f"eval of {large} slots / {small} slots ({large / small:.1f} times as many)"
+            ratio(f"size-{large}", command(large), command(small), words, runs=5)
+
+
+BENCHES: dict[str, Callable[[], None]] = {"startup": bench_startup, "stream": bench_stream, "size": bench_size}
+
+
+def main() -> None:
+    """Runs the benches named, or all."""
+    names = sys.argv[1:] or list(BENCHES)
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        sys.exit(f"no bench {unknown[0]} (one of {', '.join(BENCHES)})")
+    print(f"{'':14} ratio  (range)        CPU seconds A / B")
+    for name in names:
+        BENCHES[name]()
+
+
+if __name__ == "__main__":
+    main()
