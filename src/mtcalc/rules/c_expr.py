@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""C expressions evaluated over states: each state is one way the decisions so far can have gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from tree_sitter import Node
+
+from mtcalc.rules.c_names import Names
+from mtcalc.rules.c_parse import Function
+from mtcalc.rules.c_predicates import (
+    BIT_MACROS,
+    TRANSPARENT,
+    is_guest_mtrr,
+    spelling_of,
+)
+from mtcalc.rules.c_state import Scope, State, child, text_of
+from mtcalc.rules.c_tree import (
+    Branch,
+    Slot,
+    all_of,
+    any_of,
+    simplified,
+)
+from mtcalc.rules.c_values import (
+    AND_AND,
+    INT,
+    NEVER,
+    OR_OR,
+    PRECEDENCE,
+    TIMES,
+    ULONG,
+    UNARY,
+    AnyType,
+    Bits,
+    CType,
+    Pointer,
+    Val,
+    binary,
+    convert,
+    integer_type,
+    literal,
+    negated,
+    number,
+    truth,
+    truth_value,
+    unary,
+)
+from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Condition
+
+
+class Reader(Names):
+    """Evaluates expressions. The executor of statements builds on it (and gives it calls of helpers)."""
+
+    def call_helper(
+        self, node: Node, helper: Function, arguments: list[Val], state: State, scope: Scope
+    ) -> list[tuple[State, Val]]:
+        """What a function of the same file makes of its arguments. Raises InputError."""
+        raise NotImplementedError
+
+    def truths(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Condition]]:
+        """An expression as a condition."""
+        return [(after, truth(val)) for after, val in self.values(node, state, scope)]
+
+    # Expressions
+
+    def values(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        """The values an expression can have, each with the state it has it in. Raises InputError."""
+        method = self._KINDS.get(node.type)
+        if method is None:
+            what = node.type.replace("_", " ")
+            self.refuse(f"{what} is not understood here (memory types, constants and conditions)", node, scope)
+        self.enter(node, scope)
+        found = method(self, node, state, scope)
+        self.leave()
+        return found
+
+    def _parenthesized(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        inner = node.named_children
+        if len(inner) != 1:
+            self.refuse("not understood (one expression in the parentheses)", node, scope)
+        return self.values(inner[0], state, scope)
+
+    def _literal(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        return [(state, self.attempt(partial(literal, text_of(node)), node, scope))]
+
+    def _word(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        return [(state, self.name(text_of(node), node, state, scope))]
+
+    def _field(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        argument, field = child(node, "argument"), child(node, "field")
+        operator = child(node, "operator")
+        found = []
+        for after, val in self.values(argument, state, scope):
+            if not val.opaque:
+                self.refuse(f"`{val.text}` has no fields (a pointer to a structure)", node, scope)
+            text = f"{val.inside(UNARY + 1)}{text_of(operator)}{text_of(field)}"
+            found.append((after, self.known_text(text)))
+        return found
+
+    def _subscript(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        found = []
+        for after, val in self.values(child(node, "argument"), state, scope):
+            for then, index in self.values(child(node, "index"), after, scope):
+                if not val.opaque or index.ref is not None:
+                    self.refuse(f"`{val.text}[{index.text}]` is not followed (a plain local)", node, scope)
+                found.append((then, Val(f"{val.inside(UNARY + 1)}[{index.text}]")))
+        return found
+
+    def known_text(self, text: str) -> Val:
+        """An expression that only its text tells of: a spelling we know, or opaque."""
+        if is_guest_mtrr(text):
+            return Val(text, type=CType(8, False), bits=Bits(0, GUEST_MTRR, 0))
+        spelling = spelling_of(text)
+        if spelling is not None and spelling.boolean:
+            return truth_value(spelling.condition, text)
+        return Val(text)
+
+    def _unary(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        operator = text_of(child(node, "operator"))
+        found = []
+        for after, val in self.values(child(node, "argument"), state, scope):
+            parts = [(after, val)] if operator == "!" else self.split(val, after, node, scope)
+            for then, one in parts:
+                found.append((then, self.attempt(partial(unary, operator, one), node, scope)))
+        return found
+
+    def _pointer(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        operator = text_of(child(node, "operator"))
+        argument = child(node, "argument")
+        if operator == "&":
+            var = scope.names.get(text_of(argument)) if argument.type == "identifier" else None
+            if var is not None:
+                return [(state, Val(f"&{var.name}", UNARY, ref=var))]
+        found = []
+        for after, val in self.values(argument, state, scope):
+            if operator == "*" and val.ref is not None:
+                if val.ref not in after.env:
+                    self.refuse(f"{val.ref.name} has no value yet here (an assignment on every way)", node, scope)
+                found.append((after, after.env[val.ref]))
+            elif val.opaque or (operator == "&" and argument.type in ("field_expression", "subscript_expression")):
+                found.append((after, Val(operator + val.inside(UNARY), UNARY)))
+            else:
+                self.refuse(f"`{operator}{val.text}` is not followed (the address of a local)", node, scope)
+        return found
+
+    def _cast(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        kind = self.described_type(child(node, "type"), scope)
+        return self._cast_to(kind, child(node, "value"), node, state, scope)
+
+    def _cast_to(self, kind: AnyType, value: Node, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        found = []
+        for after, val in self.values(value, state, scope):
+            if isinstance(kind, Pointer) and val.ref is None:
+                found.append((after, val))
+            else:
+                found.append((after, self.attempt(partial(convert, val, kind), node, scope)))
+        return found
+
+    def described_type(self, node: Node, scope: Scope) -> AnyType:
+        """The type in a cast. Raises InputError."""
+        declarator = node.child_by_field_name("declarator")
+        kind = integer_type(text_of(child(node, "type")))
+        if declarator is not None:
+            return Pointer(kind)
+        if kind is None:
+            self.refuse(f"unknown type '{text_of(node)}' (an integer type of the kernel)", node, scope)
+        return kind
+
+    def _binary(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        operator = text_of(child(node, "operator"))
+        left, right = child(node, "left"), child(node, "right")
+        if operator in ("&&", "||"):
+            return self._logical(operator, left, right, state, scope)
+        if operator not in PRECEDENCE:
+            self.refuse(f"operator {operator} is not understood here (memory types are shifted and or'd)", node, scope)
+        found = []
+        for after, a in self.values(left, state, scope):
+            for then, b in self.values(right, after, scope):
+                whole = _bool_compared(operator, a, b)
+                if whole is not None:
+                    found.append((then, whole))
+                    continue
+                for first, x in self.split(a, then, node, scope):
+                    for second, y in self.split(b, first, node, scope):
+                        val = self.attempt(partial(binary, operator, x, y), node, scope)
+                        found.append((second, val))
+        return found
+
+    def _logical(self, operator: str, left: Node, right: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        """&& and ||: one condition where the right side neither decides nor writes anything of its own."""
+        both = operator == "&&"
+        prec = AND_AND if both else OR_OR
+        join = all_of if both else any_of
+        found: list[tuple[State, Val]] = []
+        for after, a in self.values(left, state, scope):
+            first = simplified(truth(a), after.known)
+            if first == (NEVER if both else ALWAYS):
+                found.append((after, number(int(not both), INT)))
+                continue
+            branch = Branch(first, self.line(left, scope), Slot(), Slot())
+            sides = self.sides(branch, after)
+            asked, short = sides if both else (sides[1], sides[0])
+            results = self.values(right, asked, scope)
+            if len(results) == 1 and results[0][0].slot is asked.slot and results[0][0].env is after.env:
+                b = results[0][1]
+                text = f"{a.inside(prec)} {operator} {b.inside(prec + 1)}"
+                found.append((after, truth_value(join((first, truth(b))), text, prec)))
+                continue
+            if first in (ALWAYS, NEVER):
+                # The right side alone counts; what it decides takes this state's place in the tree.
+                after.slot.tree = asked.slot.tree
+                settled = [(s._replace(slot=after.slot) if s.slot is asked.slot else s, v) for s, v in results]
+            else:
+                after.slot.tree = branch
+                found.append((short, number(int(not both), INT)))
+                settled = results
+            for then, b in settled:
+                found.append((then, truth_value(truth(b), b.text, b.prec)))
+        return found
+
+    def _conditional(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        parts = [node.child_by_field_name(name) for name in ("condition", "consequence", "alternative")]
+        if any(part is None for part in parts):
+            self.refuse("?: without a middle is not understood (both values)", node, scope)
+        asked, if_yes, if_no = (part for part in parts if part is not None)
+        found = []
+        for after, condition in self.truths(asked, state, scope):
+            yes, no = self.fork(condition, after, asked, scope)
+            if yes is not None:
+                found += self.values(if_yes, yes, scope)
+            if no is not None:
+                found += self.values(if_no, no, scope)
+        return found
+
+    def _call(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
+        function, listed = child(node, "function"), child(node, "arguments").named_children
+        if function.type == "parenthesized_expression":
+            inner = function.named_children
+            kind = integer_type(text_of(inner[0])) if len(inner) == 1 else None
+            if kind is not None and len(listed) == 1:
+                return self._cast_to(kind, listed[0], node, state, scope)
+        if function.type == "field_expression":
+            called = self.values(function, state, scope)
+            if len(called) != 1:
+                self.refuse("a call that is not understood (a function by its name)", function, scope)
+            return self._unknown_call(called[0][1].text, node, listed, state, scope)
+        if function.type != "identifier" or text_of(function) in scope.names:
+            self.refuse("a call that is not understood (a function by its name)", function, scope)
+        name = text_of(function)
+        if self.source.macro(name) is not None:
+            self.refuse(f"{name} is a macro that is not followed (a function)", function, scope)
+        if name in TRANSPARENT and listed:
+            found = self.values(listed[0], state, scope)
+            if TRANSPARENT[name]:
+                return [(after, truth_value(truth(val), val.text, val.prec)) for after, val in found]
+            return found
+        helper = self.source.function(name)
+        if helper is None:
+            return self._unknown_call(name, node, listed, state, scope)
+        found = []
+        for after, values in self.arguments(listed, state, scope):
+            known = self.known_text(f"{name}({', '.join(val.text for val in values)})")
+            if known.opaque and spelling_of(known.text) is None:
+                found += self.call_helper(node, helper, values, after, scope)
+            else:
+                found.append((after, known))
+        return found
+
+    def arguments(self, listed: list[Node], state: State, scope: Scope) -> list[tuple[State, list[Val]]]:
+        """The values of a call's arguments."""
+        found: list[tuple[State, list[Val]]] = [(state, [])]
+        for node in listed:
+            found = [(then, [*before, val]) for after, before in found for then, val in self.values(node, after, scope)]
+        return found
+
+    def _unknown_call(
+        self, name: str, node: Node, listed: list[Node], state: State, scope: Scope
+    ) -> list[tuple[State, Val]]:
+        found = []
+        for after, values in self.arguments(listed, state, scope):
+            for val, argument in zip(values, listed, strict=True):
+                if val.ref is not None:
+                    what = f"{name} is not in this file, and can write {val.ref.name}"
+                    self.refuse(f"{what} (its definition in the same file)", argument, scope)
+            if name in BIT_MACROS and len(values) == 1 and values[0].num is not None:
+                one = number(1, ULONG)
+                found.append((after, self.attempt(partial(binary, "<<", one, values[0]), node, scope)))
+                continue
+            found.append((after, self.known_text(f"{name}({', '.join(val.text for val in values)})")))
+        return found
+
+    _KINDS: Mapping[str, Callable[[Reader, Node, State, Scope], list[tuple[State, Val]]]] = {
+        "parenthesized_expression": _parenthesized,
+        "number_literal": _literal,
+        "identifier": _word,
+        "true": _word,
+        "false": _word,
+        "null": _word,
+        "field_expression": _field,
+        "subscript_expression": _subscript,
+        "unary_expression": _unary,
+        "pointer_expression": _pointer,
+        "cast_expression": _cast,
+        "binary_expression": _binary,
+        "conditional_expression": _conditional,
+        "call_expression": _call,
+    }
+
+
+def _bool_compared(operator: str, a: Val, b: Val) -> Val | None:
+    """A condition's 0 or 1 compared with 0 or 1, as a condition again; None for anything else."""
+    if a.num is not None:
+        a, b = b, a
+    if a.cond is None or b.num not in (0, 1) or operator not in ("==", "!="):
+        return None
+    same = (b.num == 1) is (operator == "==")
+    return truth_value(a.cond if same else negated(a.cond), f"{a.inside(TIMES)} {operator} {b.text}", PRECEDENCE["=="])

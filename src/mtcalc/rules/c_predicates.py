@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How vmx_get_mt_mask() has spelt its inputs and constants over the years, as tables.
+
+Source: arch/x86/kvm/vmx.c, vmx/vmx.c and mtrr.c, 2.6.31 to 6.16. Patterns match the whole of an expression
+written in the kernel's style: one blank around binary operators and after commas, none inside parentheses.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from mtcalc.kvm.vm import QUIRKS, SLOT_FLAGS
+from mtcalc.rules.condition import (
+    CR0_CD,
+    MEM_DMA,
+    MMIO,
+    NONCOHERENT_DMA,
+    SELF_SNOOP,
+    Atom,
+    Condition,
+    Input,
+    Not,
+)
+from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT
+from mtcalc.x86.memtype import MemType
+
+FUNCTION = "vmx_get_mt_mask"
+
+MMIO_PARAMETER = "is_mmio"
+
+CONSTANTS = {
+    "MTRR_TYPE_UNCACHABLE": MemType.UC,
+    "MTRR_TYPE_WRCOMB": MemType.WC,
+    "MTRR_TYPE_WRTHROUGH": MemType.WT,
+    "MTRR_TYPE_WRPROT": MemType.WP,
+    "MTRR_TYPE_WRBACK": MemType.WB,
+    "X86_MEMTYPE_UC": MemType.UC,
+    "X86_MEMTYPE_WC": MemType.WC,
+    "X86_MEMTYPE_WT": MemType.WT,
+    "X86_MEMTYPE_WP": MemType.WP,
+    "X86_MEMTYPE_WB": MemType.WB,
+    "VMX_EPT_MT_EPTE_SHIFT": MEMTYPE_SHIFT,
+    "true": 1,
+    "false": 0,
+    "NULL": 0,
+}
+LONG_CONSTANTS = {"VMX_EPT_IPAT_BIT": IPAT_BIT, "VMX_EPT_IGMT_BIT": IPAT_BIT}
+"""Those of type unsigned long long; IGMT was the first name of IPAT."""
+
+CONSTANT_FAMILIES = ("MTRR_TYPE_", "X86_MEMTYPE_", "VMX_EPT_")
+"""A name so called that no table holds is a slip of the pen or news: refused, never an input."""
+
+
+class Spelling(NamedTuple):
+    """One way to write a condition. `boolean`: the expression is 0 or 1, not a bit of a register."""
+
+    pattern: str
+    condition: Condition
+    boolean: bool
+
+
+_KVM = r"(?:vcpu->)?kvm"
+_QUIRK = r"KVM_(?:X86_)?QUIRK_"
+_SLOT = r"[\w.>-]+(?:\([^()]*\))?"
+
+IOMMU_DOMAIN = Input("assume", "vcpu->kvm->arch.iommu_domain")
+IOMMU_COHERENT = Input("assume", "vcpu->kvm->arch.iommu_flags & KVM_IOMMU_CACHE_COHERENCY")
+"""2.6.31 to 3.12: a domain that is not coherent is non-coherent DMA; either half alone is an assumption."""
+
+SPELLINGS = (
+    Spelling(r"kvm_is_mmio_pfn\((?:[\w>.-]*[>.])?pfn\)", Atom(MMIO), True),
+    Spelling(rf"kvm_arch_has_noncoherent_dma\({_KVM}\)", Atom(NONCOHERENT_DMA), True),
+    Spelling(rf"atomic_read\(&{_KVM}->arch\.noncoherent_dma_count\)", Atom(NONCOHERENT_DMA), False),
+    Spelling(rf"atomic_read\(&{_KVM}->arch\.noncoherent_dma_count\) > 0", Atom(NONCOHERENT_DMA), True),
+    Spelling(rf"{_KVM}->arch\.noncoherent_dma_count", Atom(NONCOHERENT_DMA), False),
+    Spelling(rf"{_KVM}->arch\.noncoherent_dma_count > 0", Atom(NONCOHERENT_DMA), True),
+    Spelling(rf"{_KVM}->arch\.iommu_noncoherent", Atom(NONCOHERENT_DMA), True),
+    Spelling(rf"{_KVM}->arch\.iommu_domain", Atom(IOMMU_DOMAIN), False),
+    Spelling(rf"{_KVM}->arch\.iommu_flags & KVM_IOMMU_CACHE_COHERENCY", Atom(IOMMU_COHERENT), False),
+    # The RFC of 2020 counted slots with KVM_MEM_DMA as non-coherent DMA; this is how rules tell them apart in C.
+    Spelling(rf"kvm_has_mem_dma\({_KVM}\)", Atom(MEM_DMA), True),
+    Spelling(r"(?:kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0) & X86_CR0_CD", Atom(CR0_CD), False),
+    Spelling(r"X86_CR0_CD & (?:kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0)", Atom(CR0_CD), False),
+    Spelling(r"kvm_read_cr0_bits\(vcpu, X86_CR0_CD\)", Atom(CR0_CD), False),
+    Spelling(r"kvm_is_cr0_bit_set\(vcpu, X86_CR0_CD\)", Atom(CR0_CD), True),
+    Spelling(
+        r"(?:static_cpu_has|static_cpu_has_safe|boot_cpu_has|cpu_feature_enabled|this_cpu_has)"
+        r"\(X86_FEATURE_SELFSNOOP\)",
+        Atom(SELF_SNOOP),
+        True,
+    ),
+    Spelling(r"cpu_has\(&boot_cpu_data, X86_FEATURE_SELFSNOOP\)", Atom(SELF_SNOOP), True),
+    *(Spelling(rf"kvm_check_has_quirk\({_KVM}, {_QUIRK}{name}\)", Atom(Input("quirk", name)), True) for name in QUIRKS),
+    *(
+        Spelling(rf"{_KVM}->arch\.disabled_quirks & {_QUIRK}{name}", Not(Atom(Input("quirk", name))), False)
+        for name in QUIRKS
+    ),
+    *(Spelling(rf"{_SLOT}->flags & KVM_MEM_{name}", Atom(Input("slot_flag", name)), False) for name in SLOT_FLAGS),
+    # What the flag was to be called when it was first suggested, in December 2023.
+    Spelling(rf"{_SLOT}->flags & KVM_MEM_HONOR_GUEST_PAT", Atom(Input("slot_flag", "NON_COHERENT_DMA")), False),
+)
+
+GUEST_MTRR_SPELLINGS = (
+    r"kvm_mtrr_get_guest_memory_type\(vcpu, gfn\)",
+    r"kvm_get_guest_memory_type\(vcpu, gfn\)",
+    r"get_mtrr_type\(&vcpu->arch\.mtrr_state, gfn << PAGE_SHIFT, \(gfn << PAGE_SHIFT\) \+ PAGE_SIZE\)",
+    r"mtrr_get_guest_memory_type\(vcpu, gfn\)",
+)
+"""Expressions whose value is the guest's MTRR type of the page."""
+
+_CONDITIONS = [(re.compile(s.pattern), s) for s in SPELLINGS]
+_GUEST_MTRR = [re.compile(pattern) for pattern in GUEST_MTRR_SPELLINGS]
+
+
+def spelling_of(text: str) -> Spelling | None:
+    """The row of SPELLINGS that an expression is written as, or None."""
+    for pattern, spelling in _CONDITIONS:
+        if pattern.fullmatch(text):
+            return spelling
+    return None
+
+
+def is_guest_mtrr(text: str) -> bool:
+    """Whether an expression is the guest's MTRR type of the page."""
+    return any(pattern.fullmatch(text) for pattern in _GUEST_MTRR)
+
+
+TRANSPARENT = {
+    "likely": False,
+    "unlikely": False,
+    "READ_ONCE": False,
+    "WARN_ON": True,
+    "WARN_ON_ONCE": True,
+    "KVM_BUG_ON": True,
+}
+"""Macros worth their first argument, and whether they make 0 or 1 of it."""
+
+PASSED_OVER = re.compile(
+    r"(?:WARN|WARN_ON|WARN_ONCE|WARN_ON_ONCE|KVM_BUG_ON|BUG_ON|BUILD_BUG_ON|BUILD_BUG_ON_MSG|static_assert"
+    r"|might_sleep|cond_resched|lockdep_assert_\w+|trace_\w+|pr_(?:debug|info|warn|err)(?:_once|_ratelimited)?"
+    r"|vcpu_unimpl|kvm_pr_unimpl|barrier|smp_[rw]?mb)"
+)
+"""Calls that, as a statement, say nothing about the returned byte."""
+
+BIT_MACROS = ("BIT", "BIT_ULL", "_BITUL", "_BITULL")
+
+ATTRIBUTES = frozenset(
+    (
+        *("inline", "__inline", "__inline__", "__always_inline", "noinline", "noinstr", "notrace", "asmlinkage"),
+        *("__init", "__maybe_unused", "__must_check", "__pure", "__no_profile", "__visible"),
+    )
+)
+"""Words before a function's name that change nothing here, and that the parser would stumble on."""

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where an execution stands: states, scopes, limits, and decisions growing the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, NoReturn
+
+from tree_sitter import Node
+
+from mtcalc.rules.c_parse import Function, Source
+from mtcalc.rules.c_tree import Branch, Known, Slot, learnt, simplified
+from mtcalc.rules.c_values import NEVER, Val, Var, number
+from mtcalc.rules.condition import ALWAYS, Condition
+
+MAX_DEPTH = 80
+"""Nesting of statements and expressions, calls of helpers included."""
+MAX_DECISIONS = 100
+"""Conditions on the way to one return."""
+MAX_STEPS = 20_000
+"""Expressions and statements looked at, over all ways through the function."""
+
+
+class State(NamedTuple):
+    """One way through the function so far: where its rest goes in the tree, what its locals hold, what is known."""
+
+    slot: Slot
+    env: Mapping[Var, Val]
+    known: Known
+    decisions: int = 0
+
+
+class Scope(NamedTuple):
+    """The names that a piece of a function sees, and the function."""
+
+    function: Function
+    names: Mapping[str, Var]
+
+
+class Ground:
+    """What reading expressions and executing statements stand on."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._depth = 0
+        self._steps = 0
+
+    # Places and limits
+
+    def refuse(self, message: str, node: Node, scope: Scope) -> NoReturn:
+        """Raises InputError at a node."""
+        self.source.refuse(message, scope.function.offset + node.start_byte)
+
+    def line(self, node: Node, scope: Scope) -> int:
+        """The line of a node in the file."""
+        return self.source.place(scope.function.offset + node.start_byte).line
+
+    def enter(self, node: Node, scope: Scope) -> None:
+        """Counts one step down; leave() has to follow."""
+        self._depth += 1
+        self._steps += 1
+        if self._depth > MAX_DEPTH:
+            self.refuse(f"nested too deeply (at most {MAX_DEPTH} levels, those of helpers included)", node, scope)
+        if self._steps > MAX_STEPS:
+            self.refuse("too many ways through this function (fewer conditions)", node, scope)
+
+    def leave(self) -> None:
+        """Counts one step up."""
+        self._depth -= 1
+
+    def attempt(self, compute: Callable[[], Val], node: Node, scope: Scope) -> Val:
+        """A computation on values, its ValueError located."""
+        try:
+            return compute()
+        except ValueError as error:
+            self.refuse(str(error), node, scope)
+
+    # Decisions
+
+    def fork(self, condition: Condition, state: State, node: Node, scope: Scope) -> tuple[State | None, State | None]:
+        """The state where a condition holds and the one where it does not; None where it can't."""
+        left = simplified(condition, state.known)
+        if left == ALWAYS:
+            return state, None
+        if left == NEVER:
+            return None, state
+        if state.decisions >= MAX_DECISIONS:
+            self.refuse(f"more than {MAX_DECISIONS} conditions on one way (fewer)", node, scope)
+        branch = Branch(left, self.line(node, scope), Slot(), Slot())
+        state.slot.tree = branch
+        return self.sides(branch, state)
+
+    def sides(self, branch: Branch, state: State) -> tuple[State, State]:
+        """The two states behind a branch."""
+        condition, deeper = branch.condition, state.decisions + 1
+        return (
+            State(branch.yes, state.env, learnt(state.known, condition, True), deeper),
+            State(branch.no, state.env, learnt(state.known, condition, False), deeper),
+        )
+
+    def split(self, val: Val, state: State, node: Node, scope: Scope) -> list[tuple[State, Val]]:
+        """A condition's 0 or 1 as numbers, each in its own state; other values as they are."""
+        if val.cond is None:
+            return [(state, val)]
+        yes, no = self.fork(val.cond, state, node, scope)
+        found = []
+        if yes is not None:
+            found.append((yes, number(1, val.type)))
+        if no is not None:
+            found.append((no, number(0, val.type)))
+        return found
+
+
+def text_of(node: Node) -> str:
+    """A node's own text."""
+    return (node.text or b"").decode("ascii")
+
+
+def child(node: Node, field: str) -> Node:
+    """A field that the grammar always gives."""
+    found = node.child_by_field_name(field)
+    assert found is not None
+    return found

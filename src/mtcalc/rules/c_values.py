@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Values of C expressions, as far as they can make up an EPT byte or a condition.
+
+A value is a number, a memory type in some bits (const | type << shift), a condition worth 0 or 1, a pointer to a
+local, or merely a text: what the source says, locals replaced by what they hold. Arithmetic is C's (x86-64, as gcc
+does it). Whatever can't be computed raises ValueError.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, TypeAlias, Union
+
+from mtcalc.rules.c_predicates import spelling_of
+from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Atom, Condition, Input, Not, Or
+from mtcalc.x86.ept import MEMTYPE_SHIFT
+from mtcalc.x86.memtype import MTRR_TYPES, MemType
+
+NEVER = Or(())
+TYPE_BITS = 7
+
+
+class CType(NamedTuple):
+    """An integer type: bits (1 for bool) and sign."""
+
+    bits: int
+    signed: bool
+
+
+class Pointer(NamedTuple):
+    """A pointer, to an integer type or to something that is not followed (None)."""
+
+    to: CType | None
+
+
+AnyType: TypeAlias = Union[CType, Pointer]
+
+BOOL = CType(1, False)
+INT = CType(32, True)
+LONG = CType(64, True)
+ULONG = CType(64, False)
+
+_TYPES = {
+    "bool": BOOL,
+    "_Bool": BOOL,
+    "char": CType(8, True),
+    "short": CType(16, True),
+    "int": INT,
+    "long": LONG,
+    "size_t": ULONG,
+    "gfn_t": ULONG,
+    "gpa_t": ULONG,
+    "hpa_t": ULONG,
+    "pfn_t": ULONG,
+    "kvm_pfn_t": ULONG,
+    **{f"{p}{sign}{bits}": CType(bits, sign == "s") for p in ("", "__") for sign in "us" for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}_t": CType(bits, False) for bits in (8, 16, 32, 64)},
+    **{f"int{bits}_t": CType(bits, True) for bits in (8, 16, 32, 64)},
+}
+
+
+def is_type_name(word: str) -> bool:
+    """Whether a word names a type rather than a value."""
+    return word in _TYPES or word.endswith("_t") or word in ("unsigned", "signed", "void", "const", "volatile")
+
+
+def integer_type(text: str) -> CType | None:
+    """The type that words such as 'u8', 'unsigned long' or 'enum x' name; None for others."""
+    words = [w for w in text.split() if w != "const"]
+    if words[:1] == ["enum"]:
+        return CType(32, False)
+    unsigned = "unsigned" in words
+    rest = [w for w in words if w not in ("unsigned", "signed")]
+    if len(rest) < len(words) or len(rest) > 1:
+        sized = [w for w in rest if w != "int"] or ["int"]
+        if sized in (["long"], ["long", "long"], ["short"], ["char"], ["int"]):
+            return CType(_TYPES[sized[0]].bits, not unsigned)
+        return None
+    return _TYPES.get(rest[0]) if rest else None
+
+
+class Bits(NamedTuple):
+    """const | type << shift, the type an input's."""
+
+    const: int
+    input: Input
+    shift: int
+
+
+class Var(NamedTuple):
+    """A local variable or parameter: its name, the call and place it belongs to, its type."""
+
+    name: str
+    owner: str
+    at: int
+    type: AnyType
+
+
+OR_OR, AND_AND, OR, XOR, AND, EQUAL, LESS, SHIFT, PLUS, TIMES, UNARY, POSTFIX = range(1, 13)
+"""How tightly an operator binds."""
+
+PRECEDENCE = {
+    "||": OR_OR,
+    "&&": AND_AND,
+    "|": OR,
+    "^": XOR,
+    "&": AND,
+    **dict.fromkeys(("==", "!="), EQUAL),
+    **dict.fromkeys(("<", ">", "<=", ">="), LESS),
+    **dict.fromkeys(("<<", ">>"), SHIFT),
+    **dict.fromkeys(("+", "-"), PLUS),
+    "*": TIMES,
+}
+
+
+class Val(NamedTuple):
+    """A value. At most one of num, cond and ref is given; `bits` may stand beside the text it is known by."""
+
+    text: str
+    prec: int = POSTFIX
+    type: CType = INT
+    num: int | None = None
+    bits: Bits | None = None
+    cond: Condition | None = None
+    ref: Var | None = None
+    whole: str = ""  # an opaque text before it was cut to a narrow type
+
+    @property
+    def opaque(self) -> bool:
+        """Whether nothing but the text is known."""
+        return self.num is None and self.bits is None and self.cond is None and self.ref is None
+
+    def inside(self, prec: int) -> str:
+        """The text, in parentheses where an operator that binds so tightly needs them."""
+        return self.text if self.prec >= prec else f"({self.text})"
+
+
+def number(value: int, kind: CType, text: str = "") -> Val:
+    """A number of a type, wrapped to it."""
+    value &= (1 << kind.bits) - 1
+    if kind.signed and value >> (kind.bits - 1):
+        value -= 1 << kind.bits
+    return Val(text or str(value), UNARY if value < 0 and not text else POSTFIX, kind, num=value)
+
+
+def truth_value(condition: Condition, text: str, prec: int = POSTFIX) -> Val:
+    """A condition as C's 0 or 1."""
+    if condition in (ALWAYS, NEVER):
+        return Val(text, prec, INT, num=int(condition == ALWAYS))
+    return Val(text, prec, INT, cond=condition)
+
+
+_LITERAL = re.compile(r"(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)([uU]?[lL]{0,2}|[lL]{1,2}[uU])")
+
+
+def literal(text: str) -> Val:
+    """An integer literal with its type; the grammar counts a sign in. Raises ValueError."""
+    if text[:1] in ("-", "+"):
+        return unary(text[0], literal(text[1:]))
+    match = _LITERAL.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' is not understood (a whole number, decimal, hex or octal)")
+    digits, suffix = match[1], match[2].lower()
+    plain = digits.isdigit() and digits[0] != "0"
+    value = int(digits, 16 if digits[:2].lower() == "0x" else 10 if plain else 8)
+    for bits in (64,) if "l" in suffix else (32, 64):
+        if "u" not in suffix and not value >> (bits - 1):
+            return number(value, CType(bits, True), text)
+        if ("u" in suffix or not plain) and not value >> bits:
+            return number(value, CType(bits, False), text)
+    raise ValueError(f"{text} does not fit 64 bits (a smaller number)")
+
+
+def promoted(kind: CType) -> CType:
+    """The type after C's integer promotion."""
+    return kind if kind.bits >= 32 else INT
+
+
+def _common(left: CType, right: CType) -> CType:
+    left, right = promoted(left), promoted(right)
+    bits = max(left.bits, right.bits)
+    signed = all(kind.signed for kind in (left, right) if kind.bits == bits)
+    return CType(bits, signed)
+
+
+def convert(val: Val, kind: AnyType) -> Val:
+    """A value as C stores it in a variable of a type. Raises ValueError."""
+    if isinstance(kind, Pointer):
+        if val.ref is not None and val.ref.type != kind.to:
+            raise ValueError(f"{val.text} points to another type (a pointer to the variable's own type)")
+        if val.num not in (None, 0) or val.cond is not None or val.bits is not None:
+            raise ValueError(f"`{val.text}` is not a pointer (a pointer)")
+        return val
+    if val.ref is not None:
+        raise ValueError(f"`{val.text}` is a pointer (a number or a condition)")
+    if kind == BOOL:
+        return truth_value(truth(val), val.text, val.prec)._replace(type=BOOL)
+    if val.num is not None:
+        return number(val.num, kind, val.text if val.num == number(val.num, kind).num else "")
+    if val.cond is not None:
+        return val._replace(type=kind)
+    if val.bits is not None:
+        bits = val.bits
+        if bits.shift < kind.bits < bits.shift + 3:
+            raise ValueError(f"`{val.text}` loses some bits of a memory type here (a wider type)")
+        if bits.shift >= kind.bits:
+            return number(bits.const, kind)
+        return val._replace(type=kind, bits=bits._replace(const=bits.const & ((1 << kind.bits) - 1)))
+    if val.whole and val.type == kind:
+        return val
+    if kind.bits < 32:
+        cut = f"({'u' if not kind.signed else 's'}{kind.bits})"
+        return Val(f"{cut}{val.inside(UNARY)}", UNARY, kind, whole=val.whole or val.text)
+    return val._replace(type=kind)
+
+
+def truth(val: Val) -> Condition:
+    """The condition that a value is not 0. An opaque text becomes what its spelling means, else an assumption."""
+    if val.ref is not None:
+        return ALWAYS
+    if val.num is not None:
+        return ALWAYS if val.num else NEVER
+    if val.cond is not None:
+        return val.cond
+    if val.bits is not None and val.bits.input == GUEST_MTRR:
+        if val.bits.const:
+            return ALWAYS
+        return Not(Atom(GUEST_MTRR, MemType.UC))
+    spelling = spelling_of(val.text)
+    return spelling.condition if spelling else assumption(val.text)
+
+
+def assumption(text: str) -> Condition:
+    """A condition that only the source knows."""
+    return Atom(Input("assume", text))
+
+
+def negated(condition: Condition) -> Condition:
+    """Not, without double negations."""
+    if isinstance(condition, Not):
+        return condition.of
+    if condition in (ALWAYS, NEVER):
+        return NEVER if condition == ALWAYS else ALWAYS
+    return Not(condition)
+
+
+def unary(operator: str, val: Val) -> Val:
+    """!x, ~x, -x, +x. Raises ValueError."""
+    text = operator + val.inside(UNARY)
+    if operator == "!":
+        return truth_value(negated(truth(val)), text, UNARY)
+    if val.num is not None:
+        kind = promoted(val.type)
+        result = {"~": ~val.num, "-": -val.num, "+": val.num}.get(operator)
+        if result is not None:
+            return number(result, kind)._replace(text=text, prec=UNARY)
+    if val.opaque:
+        return Val(text, UNARY)
+    raise ValueError(f"`{text}` can't be computed (a memory type is only shifted, masked and or'd)")
+
+
+def binary(operator: str, left: Val, right: Val) -> Val:
+    """One arithmetic, bitwise or comparing operator on two values, neither of them a condition. Raises ValueError."""
+    prec = PRECEDENCE[operator]
+    text = f"{left.inside(prec)} {operator} {right.inside(prec + 1)}"
+    if left.num is not None and right.num is not None:
+        result = _fold(operator, left.num, right.num, left.type, right.type)
+        return result._replace(text=text, prec=prec)
+    if prec in (EQUAL, LESS):
+        return truth_value(_compared(operator, left, right, text), text, prec)
+    if left.bits is not None or right.bits is not None:
+        bits, other = (left, right) if left.bits is not None else (right, left)
+        if other.num is not None and (bits is left or operator not in ("<<", ">>", "-")):
+            return _on_bits(operator, bits, other.num, other.type, text, prec)
+        if other.opaque and other.bits is None:
+            return Val(text, prec)  # good for an argument; refused where a byte is wanted
+        raise ValueError(f"`{text}` can't be computed (one memory type, and constants)")
+    if left.ref is not None or right.ref is not None:
+        raise ValueError(f"`{text}` computes with a pointer to a local (plain locals)")
+    spelled = spelling_of(text)
+    if spelled is not None and spelled.boolean:
+        return truth_value(spelled.condition, text, prec)
+    if operator == "<<" and right.num == MEMTYPE_SHIFT:
+        # What is shifted to the place of the memory type is one.
+        kind = Input("assume_type", left.whole or left.text)
+        return Val(text, prec, ULONG, bits=Bits(0, kind, MEMTYPE_SHIFT))
+    return Val(text, prec)
+
+
+def _fold(operator: str, a: int, b: int, left: CType, right: CType) -> Val:
+    if operator in ("<<", ">>"):
+        kind = promoted(left)
+        if not 0 <= b < kind.bits:
+            raise ValueError(f"a shift by {b} is undefined for {kind.bits} bits (0 to {kind.bits - 1})")
+        return number(a << b if operator == "<<" else a >> b, kind)
+    kind = _common(left, right)
+    a, b = number(a, kind).num or 0, number(b, kind).num or 0
+    if operator in _COMPARE:
+        return number(int(_COMPARE[operator](a, b)), INT)
+    return number(_ARITHMETIC[operator](a, b), kind)
+
+
+_COMPARE = {
+    "==": int.__eq__,
+    "!=": int.__ne__,
+    "<": int.__lt__,
+    ">": int.__gt__,
+    "<=": int.__le__,
+    ">=": int.__ge__,
+}
+_ARITHMETIC = {
+    "|": int.__or__,
+    "&": int.__and__,
+    "^": int.__xor__,
+    "+": int.__add__,
+    "-": int.__sub__,
+    "*": int.__mul__,
+}
+
+
+def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
+    """A comparison of which at most one side is a number."""
+    flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+    if left.num is not None:
+        left, right, operator = right, left, flipped.get(operator, operator)
+    if left.ref is not None or right.ref is not None:
+        pointer, other = (left, right) if left.ref is not None else (right, left)
+        if other.num == 0 and operator in ("==", "!=") and pointer.ref is not None:
+            return NEVER if operator == "==" else ALWAYS
+        raise ValueError(f"`{text}` compares a pointer to a local (plain locals)")
+    bits = left.bits
+    if bits is not None and bits.input == GUEST_MTRR and right.num is not None:
+        holding = [kind for kind in MTRR_TYPES if _COMPARE[operator](bits.const | kind << bits.shift, right.num)]
+        return _one_of(holding)
+    if operator in ("==", "!=") and left.opaque and bits is None:
+        if right.num == 0:
+            return negated(truth(left)) if operator == "==" else truth(left)
+        if right.opaque:
+            # (x & BIT) == BIT, where x & BIT is a spelling we know.
+            for masked, bit in ((left, right), (right, left)):
+                spelling = spelling_of(masked.text)
+                if spelling and not spelling.boolean and masked.text.endswith(f" & {bit.text}"):
+                    return spelling.condition if operator == "==" else negated(spelling.condition)
+    spelling = spelling_of(text)
+    if spelling is not None:
+        return spelling.condition
+    if operator == "!=":
+        return Not(assumption(f"{left.inside(EQUAL)} == {right.inside(EQUAL + 1)}"))
+    return assumption(text)
+
+
+def _one_of(kinds: list[MemType]) -> Condition:
+    if len(kinds) == len(MTRR_TYPES):
+        return ALWAYS
+    rest = [kind for kind in MTRR_TYPES if kind not in kinds]
+    if len(rest) < len(kinds):
+        return negated(_one_of(rest))
+    atoms = tuple(Atom(GUEST_MTRR, kind) for kind in kinds)
+    return atoms[0] if len(atoms) == 1 else Or(atoms)
+
+
+def _on_bits(operator: str, val: Val, constant: int, kind: CType, text: str, prec: int) -> Val:
+    assert val.bits is not None
+    bits = val.bits
+    result = promoted(val.type) if operator in ("<<", ">>") else _common(val.type, kind)
+    taken = TYPE_BITS << bits.shift
+    new: Bits | None = None
+    if operator == "<<" and constant >= 0 and bits.shift + constant + 3 < result.bits:
+        new = bits._replace(const=bits.const << constant, shift=bits.shift + constant)
+        if new.const >> (result.bits - 1):
+            new = None
+    elif operator in ("|", "+") and constant >= 0:
+        apart = not constant & (bits.const | taken) and not bits.const & taken
+        if operator == "+" and not apart:  # a carry
+            raise ValueError(f"`{text}` can't be computed (| rather than +)")
+        new = bits._replace(const=bits.const | constant)
+    elif operator == "&":
+        if constant & taken == taken:
+            new = bits._replace(const=bits.const & constant)
+        elif not constant & taken:
+            return number(bits.const & constant, result)._replace(text=text, prec=prec)
+    if new is None:
+        raise ValueError(f"`{text}` can't be computed (a memory type is only shifted left, masked and or'd)")
+    return val._replace(text=text, prec=prec, type=result, bits=new, whole="")
