@@ -52,7 +52,7 @@ SLOT_FLAG = Proposal(
         ),
         (f"message-id {SEED_MAIL}", 'series "KVM: Honor guest memory types for virtio GPU devices"'),
     ),
-    (6, 7),
+    (6, 8),
     "proposal of 5 January 2024, not in mainline",
     SLOT_FLAGS["NON_COHERENT_DMA"],
 )
@@ -93,7 +93,7 @@ SLOT_HONOR_MTRR = Proposal(
         ),
         ("suggested on the list, 20 December 2023; the flag was to be called KVM_MEM_HONOR_GUEST_PAT",),
     ),
-    (6, 7),
+    (6, 8),
     "suggestion of 20 December 2023, not in mainline",
     SLOT_FLAGS["NON_COHERENT_DMA"],
 )

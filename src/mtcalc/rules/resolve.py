@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""REF -> Kernel: a built-in name, a kernel release, the output of `uname -r`, `latest`."""
+"""REF -> Kernel: a built-in name, a kernel release, the output of `uname -r`, `latest`, a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from mtcalc.text.suggest import nearest
 DEFAULT_REF = "slot-flag"
 """The mission's own rule set."""
 
-FILE_SUFFIXES = (".yaml", ".yml", ".c", ".patch", ".diff", ".mbox", ".eml", ".txt")
+RULE_FILE_SUFFIXES = (".yaml", ".yml")
+C_SUFFIXES = (".c",)
+PATCH_SUFFIXES = (".patch", ".diff", ".mbox", ".eml", ".txt")
 
 
 def built_in_names() -> tuple[str, ...]:
@@ -33,7 +35,12 @@ def built_in_names() -> tuple[str, ...]:
 
 def is_file_ref(ref: str) -> bool:
     """Whether a REF means a file: it has a '/' or one of the suffixes, or is '-'."""
-    return ref == "-" or "/" in ref or ref.lower().endswith(FILE_SUFFIXES)
+    return ref == "-" or "/" in ref or ref.lower().endswith(RULE_FILE_SUFFIXES + C_SUFFIXES + PATCH_SUFFIXES)
+
+
+def is_patch_ref(ref: str) -> bool:
+    """Whether a REF means a patch: by its suffix, or '-'."""
+    return ref == "-" or ref.lower().endswith(PATCH_SUFFIXES)
 
 
 def built_in(name: str) -> Kernel | None:
@@ -58,11 +65,16 @@ def built_in(name: str) -> Kernel | None:
     return None
 
 
-def resolve(ref: str) -> Kernel:
-    """The Kernel a REF names, files aside.
+def resolve(ref: str, base: str | None = None, directory: str = "") -> Kernel:
+    """The Kernel a REF names; a patch goes on top of the REF `base`, file names are relative to `directory`.
 
-    Raises ValueError: unknown, with the nearest names; newer than the newest known; older than the function.
+    Raises ValueError: unknown, with the nearest names; newer than the newest known; older than the function;
+    InputError for a file that can't be read or understood.
     """
+    if is_file_ref(ref):
+        from mtcalc.rules.ref_file import kernel_of_file
+
+        return kernel_of_file(ref, base, directory)
     word = ref.strip().lower()
     if word == "latest":
         return kernel_at(NEWEST, V6_16, ref)
