@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The whole matrix of a what-if, and the search the other way round: which inputs get a certain answer.
+
+A search runs over every input that the rule sets read, or a condition names, and no flag fixes; states that a
+kernel cannot reach are left out of its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from mtcalc.analysis.answer import Answer, lookup
+from mtcalc.analysis.cubes import candidates, fewest
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_slot_flag
+from mtcalc.rules.condition import (
+    CR0_CD,
+    GUEST_MTRR,
+    MEM_DMA,
+    MMIO,
+    NONCOHERENT_DMA,
+    SELF_SNOOP,
+    Facts,
+    Input,
+    Value,
+    value_of,
+    with_value,
+)
+from mtcalc.rules.condition import holds as condition_holds
+from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.rule import inputs_read
+from mtcalc.rules.truth import Space, members, space_of, values_at
+from mtcalc.text.numbers import parse_number
+from mtcalc.text.suggest import did_you_mean
+from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
+
+MOST_STATES = 1 << 16
+"""A search looks at every state one by one: some seconds for this many."""
+
+
+def matrix(
+    kernel: Kernel, facts: Facts, mtrrs: Sequence[MemType], pats: Sequence[MemType], paging: bool = True
+) -> tuple[Answer, ...]:
+    """Guest MTRR type by guest MTRR type, an answer a PAT type. Raises UnknownInput as lookup() does."""
+    return tuple(answer for kind in mtrrs for answer in lookup(kernel, facts._replace(guest_mtrr=kind), pats, paging))
+
+
+class Where(NamedTuple):
+    """One condition on an answer, KEY=VALUE as somebody wrote it, and the inputs that it speaks of."""
+
+    text: str
+    holds: Callable[[Answer], bool]
+    inputs: tuple[Input, ...] = ()
+
+
+class Found(NamedTuple):
+    """What fits under one kernel. Sets of states are sets of their numbers in the search's space."""
+
+    kernel: Kernel
+    answers: tuple[Answer, ...]  # those that fit, in order
+    states: tuple[tuple[Answer, ...], ...]  # every state's answers, one a PAT type
+    fits: tuple[tuple[bool, ...], ...]  # which of these fit, and can be reached
+    left_out: int  # the states that the kernel cannot reach
+
+    @property
+    def total(self) -> int:
+        """How many combinations of state and PAT type the kernel can reach."""
+        return sum(map(len, self.states)) - sum(len(self.states[at]) for at in members(self.left_out))
+
+
+class Search(NamedTuple):
+    """The inputs that were varied, and what fits under each kernel."""
+
+    space: Space
+    pats: tuple[MemType, ...]
+    found: tuple[Found, ...]
+
+
+class Row(NamedTuple):
+    """States with the same rule and byte, in which the same PAT types fit.
+
+    `when` says which values the inputs take; those not in it do not matter.
+    """
+
+    answers: tuple[Answer, ...]  # those of one of the states
+    fits: tuple[bool, ...]
+    when: dict[Input, tuple[Value, ...]]
+    states: int  # how many there are
+    byte_differs: bool = False  # from the first kernel's, in each of them
+
+
+def search(
+    kernels: Sequence[Kernel],
+    facts: Facts,
+    given: Sequence[Input],
+    pats: Sequence[MemType],
+    wheres: Sequence[Where],
+    paging: bool = True,
+) -> Search:
+    """Which combinations of the inputs not `given` have answers that fit all conditions.
+
+    Slot flags set, quirks disabled and assumptions made in `facts` count as given. Where what is given cannot
+    be reached at all, it is answered all the same. Raises ValueError for too many combinations.
+    """
+    space = space_of(_free(kernels, facts, given, wheres))
+    if space.size > MOST_STATES:
+        what = f"{len(space.inputs)} free inputs have {space.size} combinations (at most {MOST_STATES} can be searched"
+        raise ValueError(f"{what}: fix some with flags)")
+    states = []
+    for number in range(space.size):
+        state = facts
+        for item, value in zip(space.inputs, values_at(space, number), strict=True):
+            state = with_value(state, item, value)
+        states.append(state)
+    found = tuple(_search(kernel, states, pats, wheres, paging) for kernel in kernels)
+    return Search(space, tuple(pats), found)
+
+
+def _free(kernels: Sequence[Kernel], facts: Facts, given: Sequence[Input], wheres: Sequence[Where]) -> Iterator[Input]:
+    read = [item for kernel in kernels for item in inputs_read(kernel.rules)]
+    for item in dict.fromkeys((*read, *(item for where in wheres for item in where.inputs))):
+        fixed = (
+            item in given
+            or (item.name == "slot_flag" and facts.slot_flags & SLOT_FLAGS[item.arg])
+            or (item.name == "quirk" and facts.disabled_quirks & QUIRKS[item.arg])
+            or (item.name in ("assume", "assume_type") and item.arg in facts.assume)
+        )
+        if not fixed:
+            yield item
+
+
+def _search(
+    kernel: Kernel, states: Sequence[Facts], pats: Sequence[MemType], wheres: Sequence[Where], paging: bool
+) -> Found:
+    never = [any(condition_holds(state.when, facts) for state in kernel.unreachable) for facts in states]
+    if all(never):
+        never = [False] * len(states)
+    found = tuple(lookup(kernel, facts, pats, paging) for facts in states)
+    fits = tuple(
+        tuple(not unreachable and all(where.holds(answer) for where in wheres) for answer in answers)
+        for answers, unreachable in zip(found, never, strict=True)
+    )
+    chosen = tuple(
+        answer
+        for answers, which in zip(found, fits, strict=True)
+        for answer, fit in zip(answers, which, strict=True)
+        if fit
+    )
+    left_out = sum(1 << number for number, unreachable in enumerate(never) if unreachable)
+    return Found(kernel, chosen, found, fits, left_out)
+
+
+def rows(result: Search, found: Found) -> tuple[Row, ...]:
+    """What fits under one of the search's kernels, in as few rows as say it, rule by rule; rows may overlap."""
+    order = {rule.id: at for at, rule in enumerate(found.kernel.rules.rules)}
+    groups: dict[tuple[int, int, tuple[bool, ...], bool], int] = {}
+    for number, (answers, which) in enumerate(zip(found.states, found.fits, strict=True)):
+        rule, byte = answers[0].rule, answers[0].byte
+        if any(which) and rule is not None and byte is not None:
+            differs = byte != result.found[0].states[number][0].byte
+            key = order[rule.id], byte, which, differs
+            groups[key] = groups.get(key, 0) | 1 << number
+    chosen = []
+    for (rank, _, which, differs), wanted in groups.items():
+        offered = candidates(wanted, wanted | found.left_out, result.space.sizes)
+        for cube, covers, *_ in fewest(wanted, offered):
+            when = {
+                item: tuple(value for at, value in enumerate(values) if subset >> at & 1)
+                for item, values, subset in zip(result.space.inputs, result.space.domains, cube, strict=True)
+                if subset != (1 << len(values)) - 1
+            }
+            low = next(members(covers))
+            chosen.append((rank, low, Row(found.states[low], which, when, covers.bit_count(), differs)))
+    return tuple(row for *_, row in sorted(chosen, key=lambda one: one[:2]))
+
+
+def _yes_no(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("yes", "true", "on", "1"):
+        return True
+    if word in ("no", "false", "off", "0"):
+        return False
+    raise ValueError(f"'{text}' is neither yes nor no (yes or no)")
+
+
+def _mtrr_type(text: str) -> MemType:
+    return parse_memtype(text, MTRR_TYPES)
+
+
+def _encoding(text: str) -> int:
+    word = text.strip().lower().removeprefix("reserved").strip()
+    return int(word) if word in tuple("01234567") else _mtrr_type(text)
+
+
+def _effective(answer: Answer) -> MemType | None:
+    return answer.effective[0][1]
+
+
+# What an answer says, by key: how its value is read, and where it stands.
+_ANSWERS: dict[str, tuple[Callable[[str], Any], Callable[[Answer], Any]]] = {
+    "effective": (_mtrr_type, _effective),
+    "ept": (parse_number, lambda answer: answer.byte),
+    "memtype": (_encoding, lambda answer: answer.memtype),
+    "ipat": (_yes_no, lambda answer: answer.ipat),
+    "rule": (str.strip, lambda answer: answer.rule.id if answer.rule else None),
+    "rules": (str.strip, lambda answer: answer.kernel.rules.name),
+    "pat": (parse_memtype, lambda answer: answer.pat),
+}
+_INPUTS = {
+    "mtrr": GUEST_MTRR,
+    "mmio": MMIO,
+    "noncoherent_dma": NONCOHERENT_DMA,
+    "cd": CR0_CD,
+    "self_snoop": SELF_SNOOP,
+    "mem_dma": MEM_DMA,
+    **{name: Input("quirk", name) for name in QUIRKS},
+    **{name: Input("slot_flag", name) for name in SLOT_FLAGS},
+}
+# Other names of the same: JSON's, and those of the rules.
+_ALIASES = {
+    "mask": "ept",
+    "ept.mask": "ept",
+    "ept.memtype": "memtype",
+    "ept.ipat": "ipat",
+    "rule.id": "rule",
+    "guest_mtrr": "mtrr",
+    "is_mmio": "mmio",
+    "cr0_cd": "cd",
+    "slot_flags": "slot_flag",
+}
+
+
+def where_keys() -> tuple[str, ...]:
+    """Every key that a condition can have, assumptions aside."""
+    return (*_ANSWERS, *_INPUTS, "slot_flag")
+
+
+def parse_where(text: str, kernels: Sequence[Kernel]) -> Where:
+    """A condition on answers by these kernels: 'effective=UC', 'ept=0x30', 'CD_NW_CLEARED=no'. Raises ValueError."""
+    name, equals, value = text.rpartition("=")
+    if not equals or not name.strip() or not value.strip():
+        raise ValueError(f"'{text}' is no condition (KEY=VALUE, such as effective=UC)")
+    assumed = {item.arg: item for kernel in kernels for item in inputs_read(kernel.rules) if item.arg}
+    if name.strip() in assumed and name.strip() not in _INPUTS:
+        return _where_input(text, assumed[name.strip()], value)
+    word = name.strip().lower().replace("-", "_").removeprefix("inputs.").removeprefix("quirks.")
+    word = word.removeprefix("kvm_mem_").removeprefix("kvm_x86_quirk_")
+    key = _ALIASES.get(word, word)
+    if key == "slot_flag":
+        return _where_flags(text, value)
+    if key in _ANSWERS:
+        read, get = _ANSWERS[key]
+        wanted = read(value)
+        if key in ("rule", "rules"):
+            _known(key, wanted, kernels)
+        return Where(text, lambda answer: get(answer) == wanted)
+    for known, item in _INPUTS.items():
+        if key == known.lower():
+            return _where_input(text, item, value)
+    right = did_you_mean(name.strip(), (*where_keys(), *(arg for arg in assumed if arg not in _INPUTS)))
+    raise ValueError(f"'{name.strip()}' is no key of an answer ({right})")
+
+
+def _known(key: str, wanted: str, kernels: Sequence[Kernel]) -> None:
+    if key == "rules":
+        names = [kernel.rules.name for kernel in kernels]
+    else:
+        names = list(dict.fromkeys(rule.id for kernel in kernels for rule in kernel.rules.rules))
+    if wanted not in names:
+        what = "no rule set asked for" if key == "rules" else "no rule here"
+        raise ValueError(f"'{wanted}' is {what} ({did_you_mean(wanted, names)})")
+
+
+def _where_input(text: str, item: Input, value: str) -> Where:
+    typed = item.name in ("guest_mtrr", "assume_type")
+    wanted: Value = _mtrr_type(value) if typed else _yes_no(value)
+    return Where(text, lambda answer: answer.facts is not None and value_of(item, answer.facts) == wanted, (item,))
+
+
+def _where_flags(text: str, value: str) -> Where:
+    bits = 0 if value.strip().lower() == "none" else parse_slot_flag(value)
+    named = tuple(Input("slot_flag", name) for name, bit in SLOT_FLAGS.items() if bits & bit)
+
+    def holds(answer: Answer) -> bool:
+        flags = answer.facts.slot_flags if answer.facts else 0
+        return flags & bits == bits if bits else not flags
+
+    return Where(text, holds, named)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc table: the whole matrix for fixed inputs, or who gets a certain answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import click
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.table import Search, Where, matrix, parse_where, search, where_keys
+from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
+from mtcalc.cli.params import Word
+from mtcalc.output.document import Document
+from mtcalc.output.emit import Result
+from mtcalc.output.records import answer_record, answer_rows
+from mtcalc.rules.condition import GUEST_MTRR
+from mtcalc.rules.kernel import Kernel
+from mtcalc.text.errors import InputError
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES
+
+
+def _where_words() -> Iterable[str]:
+    types = {"effective": MTRR_TYPES, "memtype": MTRR_TYPES, "mtrr": MTRR_TYPES, "pat": PAT_TYPES}
+    for key in where_keys():
+        if key in types:
+            yield from (f"{key}={kind}" for kind in types[key])
+        elif key in ("ept", "rule", "rules", "slot_flag"):
+            yield f"{key}="
+        else:
+            yield from (f"{key}=yes", f"{key}=no")
+
+
+# Read by parse_where() once the rule sets are known, which bring keys and values of their own.
+_WHERE: Word[str] = Word("key=value", str, _where_words)
+
+
+@click.command()
+@click.option(
+    "--where",
+    "conditions",
+    type=_WHERE,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only what fits, over every input that no flag fixes; all have to hold.",
+)
+@rules_option
+@input_options
+@output_options()
+def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question, output: Output) -> None:
+    """The whole matrix for fixed inputs: guest MTRR type x PAT type -> effective type.
+
+    With --where the other way round: which inputs get this? Keys are those of an answer (effective, ept, memtype,
+    ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name).
+
+    \b
+    mtcalc table --noncoherent-dma
+    mtcalc table --where effective=UC --where mmio=no
+    mtcalc table -r v6.7 -r slot-flag --slot-flag non-coherent-dma --noncoherent-dma
+    """
+    chosen = kernels(refs)
+    if conditions:
+        wheres = _wheres(conditions, chosen)
+        found = _search(chosen, question, wheres)
+        sides: list[Sequence[Answer]] = [each.answers for each in found.found]
+    else:
+        mtrrs = (question.facts.guest_mtrr or MTRR_TYPES[0],) if GUEST_MTRR in question.given else MTRR_TYPES
+        sides = [
+            _noted(matrix(kernel, question.facts, mtrrs, question.pats, question.paging), kernel, question)
+            for kernel in chosen
+        ]
+    answers = [answer for side in sides for answer in side]
+
+    def document() -> Document:
+        from mtcalc.output.table import matrix_document, search_document
+
+        return search_document(found, wheres) if conditions else matrix_document(sides, question.pats)
+
+    output.write(
+        Result(
+            document=document,
+            data=lambda: [answer_record(answer) for answer in answers],
+            lines=lambda: map(answer_record, answers),
+            rows=lambda: answer_rows(answers, six=False),
+        )
+    )
+
+
+def _wheres(conditions: Sequence[str], chosen: Sequence[Kernel]) -> list[Where]:
+    try:
+        return [parse_where(text, chosen) for text in conditions]
+    except ValueError as error:
+        raise InputError(f"--where: {error}") from None
+
+
+def _search(chosen: Sequence[Kernel], question: Question, wheres: Sequence[Where]) -> Search:
+    result = search(chosen, question.facts, question.given, question.pats, wheres, question.paging)
+    return result._replace(
+        found=tuple(each._replace(answers=_noted(each.answers, each.kernel, question)) for each in result.found)
+    )
+
+
+def _noted(answers: Sequence[Answer], kernel: Kernel, question: Question) -> tuple[Answer, ...]:
+    extra = unread_note(kernel, question)
+    return tuple(answer._replace(notes=(*answer.notes, *extra)) for answer in answers)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Rule sets side by side: what differs from the first one is marked with !, in any colour or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.side_by_side import Difference, Piece, difference, whole
+from mtcalc.output.document import (
+    STRONG,
+    Block,
+    Cell,
+    Content,
+    Document,
+    Fields,
+    Table,
+    grouped_notes,
+    memtype_cell,
+    memtype_tone,
+)
+from mtcalc.rules.kernel import Kernel
+from mtcalc.x86.ept import LEVEL_NAMES
+from mtcalc.x86.memtype import PAT_TYPES, MemType
+
+LONGEST = 16
+"""Labels longer than this are told apart by letters, so that rows stay short."""
+
+_STAR = "(*)"  # what ends a note about starred cells
+_STAR_LEGEND = "* undefined in previous editions of the manual, so implementation-defined"
+
+
+class Sides:
+    """The rule sets of one document: what each is called in it."""
+
+    def __init__(self, kernels: Sequence[Kernel]) -> None:
+        names = [kernel.rules.name for kernel in kernels]
+        self.full = full = list[str]()
+        for kernel, name in zip(kernels, names, strict=True):
+            label = name if names.count(name) == 1 or kernel.ref == name else f"{kernel.ref} ({name})"
+            again = sum(other == label or other.startswith(f"{label} #") for other in full)
+            full.append(f"{label} #{again + 1}" if again else label)
+        long = any(len(label) > LONGEST for label in full)
+        self.labels = [chr(ord("A") + at) if at < 26 else f"#{at}" for at in range(len(full))] if long else full
+        self.legend: list[tuple[str, Content]] = [
+            (short, name) for short, name in zip(self.labels, full, strict=True) if long
+        ]
+
+    @property
+    def first(self) -> str:
+        """The rule set that the others are compared with."""
+        return self.labels[0]
+
+    @property
+    def others(self) -> str:
+        """'slot-flag', 'slot-flag and v6.16'."""
+        *most, last = self.labels[1:]
+        return f"{', '.join(most)} and {last}" if most else last
+
+    def head(self, sentence: str) -> list[Block]:
+        """The document's first lines: the rule sets, and how much differs."""
+        title = Cell(f"rules {', '.join(self.full)} side by side", STRONG)
+        return [title, sentence, Fields(self.legend)] if self.legend else [title, sentence]
+
+    def mark_note(self, differs: bool) -> tuple[str, ...]:
+        """The legend of the mark, where there is one to explain."""
+        return (f"! differs from {self.first}",) if differs else ()
+
+
+def marked(cell: Cell, differs: bool) -> Cell:
+    """A cell with the mark of a difference."""
+    return cell._replace(text=f"{cell.text}!") if differs else cell
+
+
+def ept_cell(answer: Answer, differs: bool = False) -> Cell:
+    """The EPT byte in its memory type's colour."""
+    text = "-" if answer.byte is None else f"{answer.byte:#04x}"
+    return marked(Cell(text, memtype_tone(answer.memtype)), differs)
+
+
+def type_cells(answer: Answer, differs: Iterable[MemType] = ()) -> list[Cell]:
+    """The effective types, a cell a PAT type."""
+    return [marked(memtype_cell(kind, answer.starred(pat)), pat in differs) for pat, kind in answer.effective]
+
+
+def difference_words(found: Difference, pats: int) -> str:
+    """'same', 'EPT', 'EPT, PAT WC UC-', 'level'; `pats`: how many PAT types were asked for."""
+    words = ["EPT"] if found.byte else []
+    if found.pats and pats == 1:
+        words.append("effective")
+    elif found.pats:
+        words.append("every PAT" if len(found.pats) == pats else f"PAT {' '.join(map(str, found.pats))}")
+    if found.level:
+        words.append("level")
+    return ", ".join(words) or "same"
+
+
+def _rows(answers: Sequence[Answer], labels: Sequence[str], placed: bool) -> list[list[Content]]:
+    rows: list[list[Content]] = []
+    for answer, label in zip(answers, labels, strict=True):
+        found = difference(answers[0], answer)
+        row: list[Content] = [label]
+        if placed:
+            row += [marked(_level(answer), found.level), _mtrr(answer)]
+        row += [ept_cell(answer, found.byte), *type_cells(answer, found.pats)]
+        words = difference_words(found, len(answer.effective)) if rows else "-"
+        rows.append([*row, answer.rule.id if answer.rule else "-", words])
+    return rows
+
+
+def _columns(answer: Answer, placed: bool) -> tuple[str, ...]:
+    pats = [str(pat) for pat, _ in answer.effective]
+    return ("RULES", *(("LVL", "MTRR") if placed else ()), "EPT", *pats, "RULE", "DIFF")
+
+
+def _level(answer: Answer) -> Cell:
+    return Cell("-" if answer.level is None else LEVEL_NAMES[answer.level])
+
+
+def _mtrr(answer: Answer) -> Cell:
+    kind = answer.facts.guest_mtrr if answer.facts else None
+    return Cell("-") if kind is None else Cell(str(kind), memtype_tone(kind))
+
+
+def lookup_sides(sides: Sequence[Sequence[Answer]]) -> Document:
+    """One what-if under several rule sets, a row each; the PAT types in columns."""
+    answers = [whole(side) for side in sides]
+    names = Sides([answer.kernel for answer in answers])
+    differing = sum(difference(answers[0], answer).found for answer in answers[1:])
+    if not differing:
+        sentence = f"{names.others} {'give' if len(answers) > 2 else 'gives'} the same as {names.first}"
+    elif len(answers) == 2:
+        sentence = f"{names.others} differs from {names.first}"
+    else:
+        verb = "differs" if differing == 1 else "differ"
+        sentence = f"{differing} of {len(answers) - 1} rule sets {verb} from {names.first}"
+    rules: list[tuple[str, Content]] = [
+        (label, f"{answer.rule.id}: {answer.rule.text}")
+        for label, answer in zip(names.labels, answers, strict=True)
+        if answer.rule
+    ]
+    table = Table(_columns(answers[0], False), _rows(answers, names.labels, False))
+    notes = (*names.mark_note(bool(differing)), *side_notes([answers], names))
+    return Document([*names.head(sentence), table, Fields(rules)], notes)
+
+
+def ranges_sides(pieces: Sequence[Piece]) -> Document:
+    """Slots as ranges, cut wherever any rule set cuts them."""
+    return _pieces(pieces, "range", "ranges")
+
+
+def pages_sides(pieces: Sequence[Piece]) -> Document:
+    """Single addresses under several rule sets."""
+    return _pieces(pieces, "address", "addresses")
+
+
+def _pieces(pieces: Sequence[Piece], one: str, many: str) -> Document:
+    names = Sides([answer.kernel for answer in pieces[0].answers])
+    differing = [piece for piece in pieces if piece.differs]
+    blocks = names.head(_count(pieces, differing, names, one if len(pieces) == 1 else many))
+    # Places with the same answers share a table.
+    alike: dict[tuple[object, ...], list[Piece]] = {}
+    for piece in differing:
+        key = tuple(
+            (a.level, a.byte, a.pat, a.rule and a.rule.id, a.facts and a.facts.guest_mtrr) for a in piece.answers
+        )
+        alike.setdefault(key, []).append(piece)
+    for group in alike.values():
+        answers = group[0].answers
+        title = "; ".join(_where(piece.answers[0]) for piece in group)
+        blocks.append(Table(_columns(answers[0], True), _rows(answers, names.labels, True), title))
+    same = [piece.answers for piece in pieces if not piece.differs]
+    blocks += _same(same)
+    notes = (*names.mark_note(bool(differing)), *side_notes([piece.answers for piece in pieces], names))
+    return Document(blocks, notes)
+
+
+def _count(pieces: Sequence[Piece], differing: Sequence[Piece], names: Sides, what: str) -> str:
+    verb = "differs" if len(differing) == 1 else "differ"
+    some = f"{len(differing) or 'none'} of {len(pieces)} {what} {verb if differing else 'differs'}"
+    if len(names.labels) == 2:
+        return f"{some} between {names.first} and {names.others}"
+    counts = [sum(piece.differences[at].found for piece in pieces) for at in range(len(names.labels) - 1)]
+    each = ", ".join(f"{count} under {name}" for count, name in zip(counts, names.labels[1:], strict=True))
+    return f"{some} from {names.first}: {each}"
+
+
+def _where(answer: Answer) -> str:
+    text = hex(answer.gpa or 0)
+    if answer.end is not None:
+        text += f"-{answer.end:#x}"
+    return f"{text} {answer.slot.name}" if answer.slot else text
+
+
+def _same(pieces: Sequence[Sequence[Answer]]) -> list[Block]:
+    """Where all agree: one row a place, one table for each choice of PAT types."""
+    blocks: list[Block] = []
+    for one in (True, False):
+        rows: list[list[Content]] = []
+        columns: tuple[str, ...] = ()
+        for answers in pieces:
+            first = answers[0]
+            if (first.pat is not None) is not one:
+                continue
+            end = () if first.end is None else (hex(first.end),)
+            kinds = dict.fromkeys(cell.text for cell in map(_mtrr, answers) if cell.text != "-")
+            lead: list[Content] = [hex(first.gpa or 0), *end, _level(first), "/".join(kinds) or "-", ept_cell(first)]
+            slot = first.slot.name if first.slot else "-"
+            place = ("GPA", *("END" for _ in end), "LVL", "MTRR", "EPT")
+            if one:
+                columns = (*place, "PAT", "EFFECTIVE", "SLOT")
+                rows.append([*lead, str(first.pat), *(type_cells(first) or [Cell("-")]), slot])
+            else:
+                columns = (*place, *map(str, PAT_TYPES), "SLOT")
+                rows.append([*lead, *(type_cells(first) or [Cell("-")] * len(PAT_TYPES)), slot])
+        if rows:
+            blocks.append(Table(columns, rows, "the same under all:"))
+    return blocks
+
+
+def side_notes(places: Iterable[Sequence[Answer]], names: Sides) -> list[str]:
+    """Notes of answers to the same questions, each with whose it is, where it is not everyone's.
+
+    Those on starred cells are one legend.
+    """
+    owned = list(_owned(places, names))
+    starred = any(note.endswith(_STAR) for _, note in owned)
+    notes = grouped_notes(pair for pair in owned if not pair[1].endswith(_STAR))
+    return [_STAR_LEGEND, *notes] if starred else notes
+
+
+def _owned(places: Iterable[Sequence[Answer]], names: Sides) -> Iterable[tuple[str, str]]:
+    for answers in places:
+        shared = set.intersection(*(set(answer.notes) for answer in answers))
+        for answer, label in zip(answers, names.labels, strict=False):
+            name = answer.kernel.rules.name
+            slot = answer.slot.name if answer.slot else "" if answer.gpa is None else hex(answer.gpa)
+            for note in answer.notes:
+                if note in answer.kernel.notes or note.startswith(f"{name} "):
+                    yield "", note
+                elif note in shared:
+                    yield slot, note
+                else:
+                    yield f"{slot} under {label}" if slot else label, note

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The matrix guest MTRR type x PAT type, and the rows of a search, for one rule set or several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.diff_words import when_text
+from mtcalc.analysis.side_by_side import difference, whole
+from mtcalc.analysis.table import Row, Search, Where, rows
+from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Table
+from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
+from mtcalc.rules.condition import GUEST_MTRR, input_words, value_of
+from mtcalc.rules.kernel import kernel_notes
+from mtcalc.rules.rule import inputs_read
+from mtcalc.x86.memtype import MemType
+
+
+def matrix_document(sides: Sequence[Sequence[Answer]], pats: Sequence[MemType]) -> Document:
+    """A row a guest MTRR type, a column a PAT type; rows that come out equal are one. A side is matrix()'s answers."""
+    names = Sides([side[0].kernel for side in sides])
+    lines = [[whole(side[at : at + len(pats)]) for at in range(0, len(side), len(pats))] for side in sides]
+    several = len(sides) > 1
+    blocks: list[Block] = [Cell(f"rules {names.first}", STRONG)]
+    if several:
+        blocks = names.head(_matrix_words(lines, names))
+    blocks.append(_inputs_words(sides))
+    columns = ("MTRR", "EPT", *map(str, pats), "RULE")
+    for label, mine in zip(names.labels, lines, strict=True):
+        blocks.append(Table(columns, _matrix_rows(mine, lines[0]), label if several else ""))
+    differs = any(difference(a, b).found for mine in lines[1:] for a, b in zip(lines[0], mine, strict=True))
+    return Document(blocks, (*names.mark_note(differs), *_notes(sides, names)))
+
+
+def _matrix_rows(lines: Sequence[Answer], first: Sequence[Answer]) -> list[list[Content]]:
+    merged: dict[tuple[object, ...], list[tuple[Answer, Answer]]] = {}
+    for answer, base in zip(lines, first, strict=True):
+        key = answer.rule and answer.rule.id, answer.byte, answer.effective, difference(base, answer)
+        merged.setdefault(key, []).append((answer, base))
+    table: list[list[Content]] = []
+    for group in merged.values():
+        answer, base = group[0]
+        found = difference(base, answer)
+        kinds = [str(a.facts.guest_mtrr) for a, _ in group if a.facts]
+        every = len(kinds) > 1 and len(group) == len(lines)
+        mtrr = "any" if every else " ".join(kinds)
+        rule = answer.rule.id if answer.rule else "-"
+        table.append([mtrr, ept_cell(answer, found.byte), *type_cells(answer, found.pats), rule])
+    return table
+
+
+def _matrix_words(lines: Sequence[Sequence[Answer]], names: Sides) -> str:
+    """How much differs, in one sentence a rule set."""
+    said = []
+    cells = sum(len(answer.effective) for answer in lines[0])
+    for label, mine in zip(names.labels[1:], lines[1:], strict=True):
+        found = [difference(a, b) for a, b in zip(lines[0], mine, strict=True)]
+        types, masks = sum(len(one.pats) for one in found), sum(one.byte for one in found)
+        what = f"{types or 'none'} of {cells} effective types and {masks or 'none'} of {len(found)} EPT bytes"
+        said.append(f"{what} differ between {names.first} and {label}")
+    return "; ".join(said)
+
+
+def _inputs_words(sides: Sequence[Sequence[Answer]]) -> str:
+    """The fixed inputs that some rule set reads: 'with host MMIO no, non-coherent DMA yes'."""
+    said = {}
+    for side in sides:
+        facts = side[0].facts
+        for item in inputs_read(side[0].kernel.rules):
+            if item != GUEST_MTRR and facts is not None:
+                value = value_of(item, facts)
+                words = str(value) if isinstance(value, MemType) else "yes" if value else "no"
+                said[item] = f"{input_words(item)} {words}"
+    return f"guest MTRR type down, PAT type across; {', '.join(said.values()) or 'no other input is read'}"
+
+
+def search_document(result: Search, wheres: Sequence[Where]) -> Document:
+    """Who gets it: the combinations that fit, in as few rows as say it; a dot where a PAT type does not fit."""
+    names = Sides([found.kernel for found in result.found])
+    what = ", ".join(where.text.strip() for where in wheres)
+    counts = [f"{len(found.answers) or 'none'} of {found.total}" for found in result.found]
+    several = len(result.found) > 1
+    if several:
+        each = ", ".join(f"{count} under {label}" for count, label in zip(counts, names.labels, strict=True))
+        blocks = names.head(f"combinations of inputs with {what}: {each}{_apart(result)}")
+    else:
+        blocks = [Cell(f"rules {names.first}", STRONG), f"{counts[0]} combinations of inputs: {what}"]
+    differs = False
+    for label, found in zip(names.labels, result.found, strict=True):
+        table = rows(result, found)
+        fixed = GUEST_MTRR not in result.space.inputs and GUEST_MTRR in inputs_read(found.kernel.rules)
+        if table:
+            columns = ("MTRR", "EPT", *map(str, result.pats), "RULE", "WHEN")
+            blocks.append(Table(columns, [_search_row(row, fixed) for row in table], label if several else ""))
+        differs = differs or any(row.byte_differs for row in table)
+    legend = (f"! another EPT byte under {names.first}",) if differs else ()
+    # A side without an answer still has the notes that its every answer would have.
+    sides = [found.answers or [found.states[0][0]._replace(notes=kernel_notes(found.kernel))] for found in result.found]
+    return Document(blocks, (*legend, *_notes(sides, names), *_left_out(result, names)))
+
+
+def _notes(sides: Sequence[Sequence[Answer]], names: Sides) -> list[str]:
+    """The notes of each side's answers, whichever of them has it."""
+    return side_notes([[whole(side) for side in sides]], names)
+
+
+def _apart(result: Search) -> str:
+    """How many combinations fit under some of the rule sets and not under others."""
+    apart = 0
+    for which in zip(*(found.fits for found in result.found), strict=True):
+        apart += sum(any(fit) and not all(fit) for fit in zip(*which, strict=True))
+    return f"; {apart} not under {'both' if len(result.found) == 2 else 'all'}" if apart else "; the same ones"
+
+
+def _search_row(row: Row, fixed: bool) -> list[Content]:
+    answer = row.answers[0]
+    if fixed and answer.facts is not None:
+        mtrr = str(answer.facts.guest_mtrr)
+    else:
+        mtrr = " ".join(map(str, row.when.get(GUEST_MTRR, ()))) or "any"
+    cells: list[Content] = []
+    for one, fit in zip(row.answers, row.fits, strict=True):
+        cells += type_cells(one) if fit else ["."]
+    rule = answer.rule.id if answer.rule else "-"
+    when = when_text({item: values for item, values in row.when.items() if item != GUEST_MTRR})
+    return [mtrr, ept_cell(answer, row.byte_differs), *cells, rule, when]
+
+
+def _left_out(result: Search, names: Sides) -> list[str]:
+    notes = []
+    for found, label in zip(result.found, names.labels, strict=True):
+        count = found.left_out.bit_count() * len(result.pats)
+        if count:
+            why = "; ".join(state.why for state in found.kernel.unreachable)
+            whose = f"{label}: " if len(result.found) > 1 else ""
+            notes.append(f"{whose}{count} combinations left out: the kernel cannot get there ({why})")
+    return notes
