@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.kvm.vm import SLOT_FLAGS
+from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.rules.c_source import rules_from_c
 from mtcalc.rules.condition import (
     ALWAYS,
@@ -30,7 +30,8 @@ from mtcalc.rules.condition import (
     domain,
     with_value,
 )
-from mtcalc.rules.resolve import built_in_names, resolve
+from mtcalc.rules.names import built_in_names
+from mtcalc.rules.resolve import resolve
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, guest_mtrr, inputs_read
 from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MTRR_TYPES, MemType

@@ -34,7 +34,8 @@ from mtcalc.rules.condition import (
     value_of,
     with_value,
 )
-from mtcalc.rules.resolve import built_in_names, resolve
+from mtcalc.rules.names import built_in_names
+from mtcalc.rules.resolve import resolve
 from mtcalc.rules.rule import (
     Outcome,
     Rule,

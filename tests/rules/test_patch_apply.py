@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mtcalc.kvm.vm import SLOT_FLAGS
+from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.rules.c_source import rules_from_c
 from mtcalc.rules.c_writer import Style, texts_of_its_time, write_c
 from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.names import built_in_names
 from mtcalc.rules.patch import read_patches
 from mtcalc.rules.patch_apply import CFile, PatchedRules, apply_to_c, fitting, rules_from_patch
-from mtcalc.rules.resolve import built_in_names
 from mtcalc.rules.rule import RuleSet
 from mtcalc.text.errors import InputError
 from support.patches import (

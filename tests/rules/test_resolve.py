@@ -13,7 +13,8 @@ from mtcalc.kvm.flags import QUIRKS
 from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.rules.condition import NONCOHERENT_DMA, Atom, Facts, condition_text, holds
 from mtcalc.rules.kernel import Kernel, kernel_for_rules, unknown_inputs, version_text
-from mtcalc.rules.resolve import built_in_names, is_file_ref, parse_release, resolve
+from mtcalc.rules.names import built_in_names, is_file_ref, parse_release
+from mtcalc.rules.resolve import resolve
 
 # The last release before each change and the first after it.
 RELEASES = {
@@ -181,8 +182,8 @@ AROUND = [
     ("6.15", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED",), 0x7),
     ("6.16", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
     ("latest", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
-    ("slot-flag", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0xB),
-    ("slot-honor-mtrr", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0xB),
+    ("slot-flag", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0xF),
+    ("slot-honor-mtrr", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0xF),
     ("kvm-mem-dma", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0x3),
     ("quirk-v1", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
 ]

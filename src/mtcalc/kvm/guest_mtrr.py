@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mtcalc.kvm.versions import MtrrWalk as MtrrWalk
+from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import (
     FIXED_RANGES,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mtcalc.kvm.versions import MmioTest as MmioTest
+from mtcalc.kvm.versions import MmioTest
 from mtcalc.x86.memtype import MemType
 
 

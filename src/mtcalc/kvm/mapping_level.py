@@ -7,8 +7,9 @@ has non-coherent DMA; kvm_alloc_memslot_metadata() in arch/x86/kvm/x86.c.
 
 from __future__ import annotations
 
+from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.guest_mtrr import kvm_spans
-from mtcalc.kvm.vm import SLOT_FLAGS, Slot
+from mtcalc.kvm.vm import Slot
 from mtcalc.x86.ept import LEVEL_SHIFT
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, Mtrrs

@@ -12,7 +12,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mtcalc.kvm.vm import SLOT_FLAGS, Slot, flag_names
+from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.vm import Slot
 
 MAX_SLOTS = 32764
 MAX_PAGES = (1 << 31) - 1

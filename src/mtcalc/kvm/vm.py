@@ -6,12 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mtcalc.kvm.flags import ALL_SLOT_FLAGS as ALL_SLOT_FLAGS
-from mtcalc.kvm.flags import QUIRKS as QUIRKS
-from mtcalc.kvm.flags import SLOT_FLAGS as SLOT_FLAGS
-from mtcalc.kvm.flags import flag_names as flag_names
-from mtcalc.kvm.flags import parse_quirk as parse_quirk
-from mtcalc.kvm.flags import parse_slot_flag as parse_slot_flag
 from mtcalc.kvm.host_mmio import RAM, Backing
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from mtcalc.kvm.vm import QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.rules.condition import (
     CR0_CD,
     MEM_DMA,

@@ -5,8 +5,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.rules.condition import (
     GUEST_MTRR,
     NONCOHERENT_DMA,

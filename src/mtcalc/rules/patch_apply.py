@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from mtcalc.kvm.vm import QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.rules.c_predicates import FUNCTION
 from mtcalc.rules.c_source import rules_from_c
 from mtcalc.rules.c_writer import all_texts, texts_of_its_time
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
+from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.rules.patch import FilePatch, Mail
 from mtcalc.rules.patch_fit import Fitted, Misfit, Untouched, fit, hunk_name, is_function_file, nothing_touched
 from mtcalc.rules.patch_lines import PatchedLine, apply_hunk, mentions
-from mtcalc.rules.resolve import built_in, built_in_names
 from mtcalc.rules.rule import Rule, RuleSet, inputs_read
 from mtcalc.text.errors import InputError, Place
 

@@ -4,29 +4,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TypeAlias
 
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
+from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
 from mtcalc.rules.patch_apply import CFile, PatchedRules, rules_from_patch
-from mtcalc.rules.resolve import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref, resolve
 from mtcalc.text.errors import InputError
 from mtcalc.text.source import read_source
 
+Resolve: TypeAlias = Callable[[str, str | None, str], Kernel]
+"""resolve(), which finds bases: (REF, its base, the directory that file names are relative to)."""
 
-def kernel_of_file(ref: str, base: str | None = None, directory: str = "") -> Kernel:
+
+def kernel_of_file(ref: str, resolve: Resolve, base: str | None = None, directory: str = "") -> Kernel:
     """The kernel of a rule file, a C source, or a patch on top of the REF `base`.
 
     A relative name is relative to `directory`, the base's too. Raises InputError; ValueError for a base REF that
     is not known.
     """
     if is_patch_ref(ref):
-        found = patched(ref, base, directory)
+        found = patched(ref, resolve, base, directory)
         notes = (*found.after.notes, found.choice_note) if found.choice_note else found.after.notes
         return found.after._replace(notes=notes)
     path = os.path.join(directory, ref)
     if path.lower().endswith(RULE_FILE_SUFFIXES):
         from mtcalc.rules.rulefile import load_rule_file
 
-        return load_rule_file(read_source(path), path, _Resolver(path))
+        return load_rule_file(read_source(path), path, _Resolver(path, resolve))
     if path.lower().endswith(C_SUFFIXES):
         source = _c_file(path)
         from mtcalc.rules.c_source import rules_from_c
@@ -35,7 +40,7 @@ def kernel_of_file(ref: str, base: str | None = None, directory: str = "") -> Ke
     raise InputError(f"{ref}: unknown kind of rule set (.yaml, .c, .patch, .diff, .mbox, .eml, .txt, or - for a patch)")
 
 
-def patched(ref: str, base: str | None = None, directory: str = "") -> PatchedRules:
+def patched(ref: str, resolve: Resolve, base: str | None = None, directory: str = "") -> PatchedRules:
     """The kernels before and after a patch, '-' being standard input. Raises as kernel_of_file() does."""
     from mtcalc.rules.patch import read_patches
 
@@ -46,15 +51,15 @@ def patched(ref: str, base: str | None = None, directory: str = "") -> PatchedRu
         if is_file_ref(base) and base.lower().endswith(C_SUFFIXES):
             below = _c_file(os.path.join(directory, base))
         else:
-            below = resolve(base, directory=directory)
+            below = resolve(base, None, directory)
     return rules_from_patch(mails, path, below)
 
 
-def unchecked_rule_file(path: str) -> Kernel:
+def unchecked_rule_file(path: str, resolve: Resolve) -> Kernel:
     """A rule file as it stands, though its list may leave inputs uncaught: for who checks it."""
     from mtcalc.rules.rulefile import load_rule_file
 
-    return load_rule_file(read_source(path), path, _Resolver(path), strict=False)
+    return load_rule_file(read_source(path), path, _Resolver(path, resolve), strict=False)
 
 
 def _c_file(path: str) -> CFile:
@@ -64,16 +69,17 @@ def _c_file(path: str) -> CFile:
 class _Resolver:
     """Finds the base of a rule file, and refuses one that is its own base by way of others."""
 
-    def __init__(self, path: str, seen: frozenset[str] = frozenset()) -> None:
+    def __init__(self, path: str, resolve: Resolve, seen: frozenset[str] = frozenset()) -> None:
+        self._resolve = resolve
         self._directory = os.path.dirname(path)
         self._seen = seen | {os.path.realpath(path)}
 
     def __call__(self, ref: str) -> Kernel:
         if not is_file_ref(ref) or not ref.lower().endswith(RULE_FILE_SUFFIXES):
-            return resolve(ref, directory=self._directory)
+            return self._resolve(ref, None, self._directory)
         path = os.path.join(self._directory, ref)
         if os.path.realpath(path) in self._seen:
             raise ValueError(f"{ref} is its own base (a rule set that stands by itself at the end)")
         from mtcalc.rules.rulefile import load_rule_file
 
-        return load_rule_file(read_source(path), path, _Resolver(path, self._seen))
+        return load_rule_file(read_source(path), path, _Resolver(path, self._resolve, self._seen))

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from mtcalc.kvm.vm import QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.scenario import values
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.pat import LINUX_PAT, Pat

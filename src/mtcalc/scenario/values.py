@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mtcalc.kvm.flags import parse_quirk, parse_slot_flag
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
-from mtcalc.kvm.vm import parse_quirk, parse_slot_flag
 from mtcalc.text.numbers import parse_number
 from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT, split_mask
