@@ -20,7 +20,7 @@ def rules() -> None:
 def list_(output: Output) -> None:
     """Every built-in rule set, oldest first, then the proposals."""
     from mtcalc.output.rules import list_document, list_rows, rule_set_record
-    from mtcalc.rules.resolve import built_in, built_in_names
+    from mtcalc.rules.names import built_in, built_in_names
 
     kernels = [kernel for name in built_in_names() if (kernel := built_in(name)) is not None]
     output.write(
@@ -57,7 +57,7 @@ def show(ref: str, output: Output) -> None:
     )
 
 
-@rules.command("check")
+@rules.command("check", short_help="What in a rule file can never match, or says nothing.")
 @click.argument("ref", metavar="FILE", type=REF)
 @base_option
 @output_options()
@@ -65,12 +65,13 @@ def check(ref: str, output: Output) -> None:
     """A rule file, C source or patch: rules that never match, inputs not caught, rules without effect."""
     from mtcalc.analysis.rule_check import check_rules
     from mtcalc.output.rules import finding_record, findings_document, findings_rows
-    from mtcalc.rules.resolve import RULE_FILE_SUFFIXES
+    from mtcalc.rules.names import RULE_FILE_SUFFIXES
 
     if ref.lower().endswith(RULE_FILE_SUFFIXES):
         from mtcalc.rules.ref_file import unchecked_rule_file
+        from mtcalc.rules.resolve import resolve
 
-        kernel = unchecked_rule_file(ref)
+        kernel = unchecked_rule_file(ref, resolve)
     else:
         kernel = named_kernel(ref, base=base_of([ref]))
     findings = check_rules(kernel.rules)

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mtcalc.analysis.rule_check import Finding
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table
 from mtcalc.rules.condition import condition_text, reason_text, value_text
 from mtcalc.rules.kernel import Kernel, kernel_notes, version_text
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import Rule, inputs_read
+
+if TYPE_CHECKING:
+    from mtcalc.analysis.rule_check import Finding
 
 
 def list_document(kernels: Sequence[Kernel]) -> Document:

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every input on which two rule sets return different bytes, exactly, and as few rows as say it.
+
+A state is one combination of the inputs that either rule set reads. States that neither kernel can reach are
+left out; a state that one of them reaches stays. A row covers every changed state that its `when` admits, and no
+reachable state beside those; rows may overlap where that makes them simpler.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mtcalc.analysis.answer import effective_types
+from mtcalc.analysis.cubes import Candidate, candidates, fewest
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
+from mtcalc.rules.condition import Input, Or, Value, condition_text, inputs
+from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
+from mtcalc.rules.truth import (
+    Space,
+    Verdicts,
+    condition_set,
+    members,
+    outcome_sets,
+    space_of,
+    values_at,
+    verdicts,
+)
+from mtcalc.x86.ept import split_mask
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, memtype_name
+
+_ORDER = (
+    "mmio",
+    "slot_flag",
+    "noncoherent_dma",
+    "cr0_cd",
+    "quirk",
+    "self_snoop",
+    "guest_mtrr",
+    "mem_dma",
+    "assume",
+    "assume_type",
+)
+
+
+class Change(NamedTuple):
+    """One state, its values in the order of Diff.inputs, and the EPT bytes there."""
+
+    values: tuple[Value, ...]
+    before: int
+    after: int
+
+
+class Row(NamedTuple):
+    """The states whose inputs take their values from `when`; inputs not in it do not matter."""
+
+    when: dict[Input, tuple[Value, ...]]
+    before: Outcome
+    after: Outcome
+    states: int  # how many changed states it covers
+
+
+class Around(NamedTuple):
+    """A difference around the list of rules, in words."""
+
+    what: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.before} -> {self.after}"
+
+
+class Diff(NamedTuple):
+    """What differs between two kernels. `changed` and `reachable` are sets of states (rules.truth)."""
+
+    before: Kernel
+    after: Kernel
+    space: Space
+    changed: int
+    reachable: int
+    bytes_before: dict[int, int]  # EPT byte to the states that get it
+    bytes_after: dict[int, int]
+    rows: tuple[Row, ...]
+    around: tuple[Around, ...]
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs that either rule set reads."""
+        return self.space.inputs
+
+    @property
+    def changes(self) -> Iterator[Change]:
+        """Every single changed state, in the order of itertools.product over the inputs' values."""
+        for number in members(self.changed):
+            yield Change(
+                values_at(self.space, number), _byte_at(self.bytes_before, number), _byte_at(self.bytes_after, number)
+            )
+
+    @property
+    def changed_count(self) -> int:
+        """How many states change."""
+        return self.changed.bit_count()
+
+    @property
+    def total(self) -> int:
+        """How many states either kernel can reach."""
+        return self.reachable.bit_count()
+
+    @property
+    def left_out(self) -> int:
+        """How many states neither can reach."""
+        return self.space.size - self.total
+
+
+def diff(before: Kernel, after: Kernel) -> Diff:
+    """The difference between two kernels.
+
+    Raises ValueError: a reachable state that no rule catches; too many inputs to compare.
+    """
+    read = (*inputs_read(before.rules), *inputs_read(after.rules))
+    space = space_of(sorted(dict.fromkeys(read), key=_rank))
+    reachable = space.full & ~(unreachable_set(before, space) & unreachable_set(after, space))
+    old, new = verdicts(before.rules, space), verdicts(after.rules, space)
+    for kernel, found in ((before, old), (after, new)):
+        if found.uncaught & reachable:
+            raise ValueError(f"no rule of {kernel.rules.name} matches (the last rule has to catch everything)")
+    same = 0
+    for byte, where in old.by_byte.items():
+        same |= where & new.by_byte.get(byte, 0)
+    changed = reachable & ~same
+    rows = _rows(space, before.rules, after.rules, old, new, changed, space.full & ~reachable)
+    around = _around(before, after)
+    return Diff(before, after, space, changed, reachable, old.by_byte, new.by_byte, rows, around)
+
+
+def unreachable_set(kernel: Kernel, space: Space) -> int:
+    """The states that a kernel cannot reach, whatever the inputs outside the space are."""
+    never = Or(tuple(state.when for state in kernel.unreachable))
+    others = [item for item in inputs(never) if item not in space.inputs]
+    # The other inputs come first, so that each combination of theirs is one run of `size` bits.
+    wide = space_of((*others, *space.inputs))
+    table = condition_set(wide, never)
+    found = space.full
+    for run in range(0, wide.size, space.size):
+        found &= table >> run
+    return found
+
+
+def _rank(item: Input) -> tuple[int, int]:
+    return _ORDER.index(item.name), {**SLOT_FLAGS, **QUIRKS}.get(item.arg, 0)
+
+
+def _byte_at(by_byte: dict[int, int], number: int) -> int:
+    return next(byte for byte, where in by_byte.items() if where >> number & 1)
+
+
+def _outcomes(rule_set: RuleSet, found: Verdicts, where: int) -> tuple[Outcome, ...]:
+    """The outcomes that a row can name: those of the rules that decide in `where`, and each byte returned there."""
+    given = [rule.then for rule, here in zip(rule_set.rules, found.by_rule, strict=True) if here & where]
+    plain = [Outcome(byte) for byte, states in found.by_byte.items() if states & where]
+    return tuple(dict.fromkeys((*given, *plain)))
+
+
+def _fits(space: Space, outcome: Outcome, by_byte: dict[int, int]) -> int:
+    """The states where an outcome says the byte that is returned, whichever rule returns it."""
+    found = 0
+    for byte, where in outcome_sets(space, outcome).items():
+        found |= where & by_byte.get(byte, 0)
+    return found
+
+
+def _rows(
+    space: Space, before: RuleSet, after: RuleSet, old: Verdicts, new: Verdicts, changed: int, left_out: int
+) -> tuple[Row, ...]:
+    fits_before = {outcome: _fits(space, outcome, old.by_byte) for outcome in _outcomes(before, old, changed)}
+    fits_after = {outcome: _fits(space, outcome, new.by_byte) for outcome in _outcomes(after, new, changed)}
+    pairs = list(itertools.product(fits_before, fits_after))
+    offered: list[Candidate] = []
+    for tag, (a, b) in enumerate(pairs):
+        wanted = fits_before[a] & fits_after[b] & changed
+        if wanted:
+            offered += candidates(wanted, wanted | left_out, space.sizes, tag)
+    chosen = fewest(changed, offered)
+    order = sorted(chosen, key=lambda c: (c.covers & -c.covers, c.tag))
+    return tuple(_row(space, cube, *pairs[cube.tag]) for cube in order)
+
+
+def _row(space: Space, chosen: Candidate, before: Outcome, after: Outcome) -> Row:
+    when = {}
+    for item, values, subset in zip(space.inputs, space.domains, chosen.cube, strict=True):
+        if subset != (1 << len(values)) - 1:
+            when[item] = tuple(value for at, value in enumerate(values) if subset >> at & 1)
+    return Row(when, _concrete(before, when), _concrete(after, when), chosen.covers.bit_count())
+
+
+def _concrete(outcome: Outcome, when: dict[Input, tuple[Value, ...]]) -> Outcome:
+    """An outcome whose memory type the row leaves no choice about, as a constant byte."""
+    bytes_left = outcome_bytes(outcome, when)
+    return Outcome(bytes_left[0]) if len(bytes_left) == 1 else outcome
+
+
+def outcome_bytes(outcome: Outcome, when: dict[Input, tuple[Value, ...]]) -> tuple[int, ...]:
+    """The bytes that an outcome can be in a row, in the order of the memory types it hangs on."""
+    if outcome.memtype_of is None:
+        return (outcome.const,)
+    types = when.get(outcome.memtype_of, MTRR_TYPES)
+    return tuple(dict.fromkeys((outcome.const | int(kind) << outcome.shift) & 0xFF for kind in types))
+
+
+def _around(before: Kernel, after: Kernel) -> tuple[Around, ...]:
+    def bits(kernel: Kernel) -> str:
+        return ", ".join(flag_names(kernel.slot_flags, SLOT_FLAGS)) or "none"
+
+    def quirks(kernel: Kernel) -> str:
+        return ", ".join(kernel.quirks) or "none"
+
+    def split(kernel: Kernel) -> str:
+        return "never" if kernel.split_when is None else f"when {condition_text(kernel.split_when)}"
+
+    def impossible(kernel: Kernel) -> str:
+        return "; ".join(condition_text(state.when) for state in kernel.unreachable) or "none"
+
+    named = (
+        ("guest MTRR walk", before.mtrr_walk.value, after.mtrr_walk.value),
+        ("host MMIO test", before.mmio_test.value, after.mmio_test.value),
+        ("guest MTRRs limit the mapping level", split(before), split(after)),
+        ("slot flags accepted", bits(before), bits(after)),
+        ("quirks known", quirks(before), quirks(after)),
+        ("states that can't be reached", impossible(before), impossible(after)),
+    )
+    return tuple(Around(*difference) for difference in named if difference[1] != difference[2])
+
+
+def by_pat(byte: int) -> dict[MemType, MemType | None]:
+    """The effective type for each PAT type; None where the byte holds a reserved memory type."""
+    return dict(effective_types(byte, PAT_TYPES))
+
+
+def byte_record(byte: int) -> dict[str, Any]:
+    """An EPT byte as JSON has it: memtype, ipat, mask and the effective type for each PAT type."""
+    encoding, ipat = split_mask(byte)
+    types = by_pat(byte)
+    return {
+        "memtype": memtype_name(encoding),
+        "ipat": int(ipat),
+        "mask": f"{byte:#04x}",
+        "effective": {str(pat): None if kind is None else str(kind) for pat, kind in types.items()},
+    }
+
+
+def change_record(found: Diff, change: Change) -> dict[str, Any]:
+    """One changed state as JSON has it; an input that neither rule set reads is absent."""
+    record: dict[str, Any] = {}
+    for item, value in zip(found.inputs, change.values, strict=True):
+        plain = str(value) if isinstance(value, MemType) else value
+        if item.name == "slot_flag":
+            flags = record.setdefault("slot_flags", [])
+            if value:
+                flags.append(item.arg)
+        else:
+            _put(record, item, plain)
+    return {"inputs": record, "before": byte_record(change.before), "after": byte_record(change.after)}
+
+
+def row_record(found: Diff, row: Row) -> dict[str, Any]:
+    """One row as JSON has it.
+
+    In "when", memory types are lists; "slot_flags" are the flags that must be set, "slot_flags_clear" those
+    that must be clear. An outcome that is the guest's type has no "mask", and its "effective" types are lists
+    where they depend on that type.
+    """
+    record: dict[str, Any] = {}
+    for item, values in row.when.items():
+        if item.name == "slot_flag":
+            flags = record.setdefault("slot_flags", [])
+            clear = record.setdefault("slot_flags_clear", [])
+            (flags if values[0] else clear).append(item.arg)
+        elif isinstance(values[0], MemType):
+            _put(record, item, [str(value) for value in values])
+        else:
+            _put(record, item, values[0])
+    return {
+        "when": record,
+        "before": outcome_record(row.before, row.when),
+        "after": outcome_record(row.after, row.when),
+        "count": row.states,
+    }
+
+
+def outcome_record(outcome: Outcome, when: dict[Input, tuple[Value, ...]]) -> dict[str, Any]:
+    """A row's outcome: a byte, or the memory type that it takes from an input."""
+    if outcome.memtype_of is None:
+        return byte_record(outcome.const)
+    records = [byte_record(byte) for byte in outcome_bytes(outcome, when)]
+    effective: dict[str, Any] = {}
+    for pat in map(str, PAT_TYPES):
+        types = list(dict.fromkeys(record["effective"][pat] for record in records))
+        effective[pat] = types[0] if len(types) == 1 else types
+    ipats = list(dict.fromkeys(record["ipat"] for record in records))
+    return {
+        "memtype": str(outcome.memtype_of),
+        "ipat": ipats[0] if len(ipats) == 1 else ipats,
+        "mask": None,
+        "effective": effective,
+    }
+
+
+def _put(record: dict[str, Any], item: Input, value: Any) -> None:
+    if item.name == "quirk":
+        record.setdefault("quirks", {})[item.arg] = value
+    elif item.name in ("assume", "assume_type"):
+        record.setdefault("assume", {})[item.arg] = value
+    else:
+        record["is_mmio" if item.name == "mmio" else item.name] = value

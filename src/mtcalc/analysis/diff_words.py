@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A difference in words, computed from its rows and states: where it is, and what begins or ceases to matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mtcalc.analysis.diff import Diff
+from mtcalc.kvm.versions import MtrrWalk
+from mtcalc.rules.condition import GUEST_MTRR, Input, Value, domain, input_words
+from mtcalc.rules.truth import Space, atom_set
+from mtcalc.x86.memtype import MemType
+
+# How a sentence says that an input is yes, and that it is no; inputs of several values say the values.
+_SAID = {
+    "noncoherent_dma": ("with non-coherent DMA", "without non-coherent DMA"),
+    "mem_dma": ("while some slot has KVM_MEM_DMA", "while no slot has KVM_MEM_DMA"),
+    "cr0_cd": ("with guest CR0.CD set", "with guest CR0.CD clear"),
+    "self_snoop": ("on a CPU with self-snoop", "on a CPU without self-snoop"),
+    "quirk": ("with quirk {} in force", "with quirk {} disabled"),
+    "assume": ("where `{}` holds", "where `{}` does not hold"),
+}
+
+
+def sentence(found: Diff) -> str:
+    """The difference in one sentence: how much of what is reachable changes, where, and what that does."""
+    if not found.changed:
+        names = f"{found.before.rules.name} and {found.after.rules.name}"
+        return f"none of {found.total} reachable inputs changes: the rules of {names} return the same bytes"
+    some = f"all {found.total}" if found.changed_count == found.total else f"{found.changed_count} of {found.total}"
+    text = f"{some} reachable inputs {'change' if found.changed_count > 1 else 'changes'}"
+    where = _where(common_conditions(found))
+    if where:
+        text += f": {where}"
+    stops, starts = mattering(found)
+    return "".join((text, _verb(stops, "stop"), _verb(starts, "start")))
+
+
+def common_conditions(found: Diff) -> dict[Input, tuple[Value, ...]]:
+    """What all rows have in common: the values that each input takes in some row, where that is not all."""
+    common = {}
+    for item in found.inputs:
+        values = domain(item)
+        seen = {value for row in found.rows for value in row.when.get(item, values)}
+        if len(seen) < len(values):
+            common[item] = tuple(value for value in values if value in seen)
+    return common
+
+
+def mattering(found: Diff) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
+    """The inputs that stop, and those that start mattering in the changed states.
+
+    An input matters there if another value of it, with which the state is still one that changes, makes
+    another byte.
+    """
+    stops, starts = [], []
+    for at, item in enumerate(found.inputs):
+        before = _matters(found.space, at, found.bytes_before, found.changed)
+        after = _matters(found.space, at, found.bytes_after, found.changed)
+        if before and not after:
+            stops.append(item)
+        if after and not before:
+            starts.append(item)
+    return tuple(stops), tuple(starts)
+
+
+def notes(found: Diff) -> tuple[str, ...]:
+    """What has to be said besides: states left out, and lists that agree while the kernels around them do not."""
+    said = []
+    if found.left_out:
+        why = "; ".join(dict.fromkeys(s.why for kernel in found[:2] for s in kernel.unreachable))
+        states = "1 combination" if found.left_out == 1 else f"{found.left_out} combinations"
+        said.append(f"{states} left out: neither kernel can get there ({why})")
+    walks = found.before.mtrr_walk, found.after.mtrr_walk
+    if not found.changed and walks[0] is not walks[1] and MtrrWalk.NONE not in walks and GUEST_MTRR in found.inputs:
+        said.append("the rules agree, but the guest MTRR type itself is found another way: see guest MTRR walk")
+    return tuple(said)
+
+
+def when_text(when: Mapping[Input, Sequence[Value]]) -> str:
+    """Conditions as a rule file would write them: 'not mmio and guest_mtrr UC|WC'; 'always' for none."""
+    parts = []
+    for item, values in when.items():
+        if isinstance(values[0], MemType):
+            parts.append(f"{item} {'|'.join(map(str, values))}")
+        else:
+            parts.append(str(item) if values[0] else f"not {item}")
+    return " and ".join(parts) or "always"
+
+
+def _matters(space: Space, at: int, by_byte: Mapping[int, int], region: int) -> bool:
+    item, values, stride = space.inputs[at], space.domains[at], space.strides[at]
+    columns = [atom_set(space, item, value) for value in values]
+    for low in range(len(values)):
+        for high in range(low + 1, len(values)):
+            distance = (high - low) * stride
+            # States of the region with the lower value whose sibling with the higher one lies in it too.
+            both = region & columns[low] & ((region & columns[high]) >> distance)
+            for where in by_byte.values():
+                if both & (where ^ (where & columns[high]) >> distance):
+                    return True
+    return False
+
+
+def _where(common: Mapping[Input, Sequence[Value]]) -> str:
+    flags = {item.arg: values[0] for item, values in common.items() if item.name == "slot_flag"}
+    with_flags = [name for name, value in flags.items() if value]
+    without = [name for name, value in flags.items() if not value]
+    parts = []
+    if with_flags:
+        parts.append(f"slots with {_list(with_flags)}")
+    if without:
+        parts.append(f"{'but' if parts else 'slots'} without {_list(without, 'or')}")
+    text = " ".join(parts) or "pages"
+    said = []
+    for item, values in common.items():
+        if item.name == "mmio":
+            text += " that are host MMIO" if values[0] else " that are not host MMIO"
+        elif isinstance(values[0], MemType):
+            said.append(f"with {input_words(item)} {_list(list(map(str, values)), 'or')}")
+        elif item.name != "slot_flag":
+            said.append(_SAID[item.name][0 if values[0] else 1].format(item.arg))
+    return ", ".join((text, *said)) if common else ""
+
+
+def _verb(items: Sequence[Input], verb: str) -> str:
+    if not items:
+        return ""
+    return f"; {_list([_words(item) for item in items])} {verb}{'s' if len(items) == 1 else ''} mattering there"
+
+
+def _words(item: Input) -> str:
+    return "KVM_MEM_DMA in some slot" if item.name == "mem_dma" else input_words(item)
+
+
+def _list(words: Sequence[str], link: str = "and") -> str:
+    return f"{', '.join(words[:-1])} {link} {words[-1]}" if len(words) > 1 else words[0]

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is odd about a list of rules: rules that never match, inputs that none catches, rules without effect."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from mtcalc.analysis.cubes import Cube, candidates, fewest
+from mtcalc.analysis.diff_words import when_text
+from mtcalc.rules.condition import Input, Value
+from mtcalc.rules.rule import RuleSet
+from mtcalc.rules.truth import Space, condition_set, rule_space, values_at, verdicts
+
+
+class Kind(Enum):
+    """The kinds of finding."""
+
+    NEVER = "never matches"
+    UNCAUGHT = "not caught"
+    REDUNDANT = "redundant"
+
+
+class Finding(NamedTuple):
+    """One finding: the rule it is about first in `rules`, then others that take part; inputs that show it."""
+
+    kind: Kind
+    rules: tuple[str, ...]
+    message: str
+    example: tuple[tuple[Input, Value], ...] = ()
+
+
+def check_rules(rule_set: RuleSet) -> tuple[Finding, ...]:
+    """The findings over every combination of the inputs that the rules read, in the order of the rules.
+
+    Raises ValueError where those are too many.
+    """
+    space = rule_space(rule_set)
+    found = verdicts(rule_set, space)
+    findings = []
+    for at, rule in enumerate(rule_set.rules):
+        own = condition_set(space, rule.when)
+        if not own:
+            what = f"rule '{rule.id}' never matches: its condition contradicts itself"
+            findings.append(Finding(Kind.NEVER, (rule.id,), what))
+        elif not found.by_rule[at]:
+            before = [r.id for r, here in zip(rule_set.rules, found.by_rule[:at], strict=False) if here & own]
+            what = f"rule '{rule.id}' never matches: {_names(before)} {_verb(before, 'catch')} all of it before"
+            example = _example(space, own)
+            findings.append(Finding(Kind.NEVER, (rule.id, *before), what, example))
+        else:
+            without = rule_set._replace(rules=(*rule_set.rules[:at], *rule_set.rules[at + 1 :]))
+            rest = verdicts(without, space)
+            if rest.by_byte == found.by_byte:
+                here = found.by_rule[at]
+                later = [r.id for r, where in zip(without.rules[at:], rest.by_rule[at:], strict=True) if where & here]
+                what = f"rule '{rule.id}' changes nothing: without it {_names(later)} {_verb(later, 'say')} the same"
+                findings.append(Finding(Kind.REDUNDANT, (rule.id, *later), what, _example(space, here)))
+    if found.uncaught:
+        offered = candidates(found.uncaught, found.uncaught, space.sizes)
+        for gap in fewest(found.uncaught, offered):
+            what = f"no rule catches: {when_text(_when(space, gap.cube))} (end the list with a rule without `when`)"
+            findings.append(Finding(Kind.UNCAUGHT, (), what, _example(space, gap.covers)))
+    return tuple(findings)
+
+
+def _when(space: Space, cube: Cube) -> dict[Input, tuple[Value, ...]]:
+    return {
+        item: tuple(value for at, value in enumerate(values) if subset >> at & 1)
+        for item, values, subset in zip(space.inputs, space.domains, cube, strict=True)
+        if subset != (1 << len(values)) - 1
+    }
+
+
+def _example(space: Space, where: int) -> tuple[tuple[Input, Value], ...]:
+    first = (where & -where).bit_length() - 1
+    return tuple(zip(space.inputs, values_at(space, first), strict=True))
+
+
+def _names(ids: list[str]) -> str:
+    quoted = [f"'{name}'" for name in ids]
+    return f"{', '.join(quoted[:-1])} and {quoted[-1]}" if len(quoted) > 1 else quoted[0]
+
+
+def _verb(ids: list[str], verb: str) -> str:
+    if len(ids) > 1:
+        return verb
+    return f"{verb}es" if verb.endswith("ch") else f"{verb}s"
