@@ -12,9 +12,8 @@ from mtcalc.analysis.answer import Answer
 from mtcalc.cli.options import STREAMED, Output, kernels, one_kernel, output_options, rules_option
 from mtcalc.cli.params import GPA, PAT_TYPE, SCENARIO_FILE
 from mtcalc.cli.read import evaluator_for, read_scenario
-from mtcalc.output.answers import pages_document, ranges_document
+from mtcalc.output.answers import answers_result, pages_document, ranges_document
 from mtcalc.output.document import Document
-from mtcalc.output.emit import Result
 from mtcalc.x86.memtype import MemType
 
 
@@ -98,14 +97,5 @@ def eval_(
             return pages_sides(list(page_pieces(sides)))
         return ranges_sides(list(range_pieces(evaluators, sides)))
 
-    from mtcalc.output.records import answer_record, answer_rows
-
     six = any(answer.pat is None for answer in answers)
-    output.write(
-        Result(
-            document=document,
-            data=lambda: {"results": [answer_record(answer) for answer in answers]},
-            lines=lambda: map(answer_record, answers),
-            rows=lambda: answer_rows(answers, six),
-        )
-    )
+    output.write(answers_result(document, answers, six=six, wrapped=True))

@@ -22,7 +22,8 @@ from mtcalc.rules.condition import (
     input_words,
 )
 from mtcalc.rules.kernel import Kernel, unread
-from mtcalc.rules.resolve import DEFAULT_REF, is_patch_ref, resolve
+from mtcalc.rules.names import is_patch_ref
+from mtcalc.rules.resolve import DEFAULT_REF, resolve
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 

@@ -115,7 +115,7 @@ class Ref(click.ParamType[str]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        from mtcalc.rules.resolve import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES, built_in_names
+        from mtcalc.rules.names import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES, built_in_names
 
         typed = incomplete.lower()
         words = [word for word in (*built_in_names(), "latest") if word.startswith(typed)]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc mtrr: the guest's MTRRs decoded, and the type of addresses as KVM and as the manual see it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click.core import ParameterSource
+
+from mtcalc.analysis.mtrr_map import MtrrView, Seen
+from mtcalc.cli.options import STREAMED, Output, one_kernel, output_options, rules_option
+from mtcalc.cli.params import GPA, SCENARIO_FILE
+from mtcalc.cli.read import read_scenario
+from mtcalc.output.emit import Result
+from mtcalc.text.errors import InputError, Place
+from mtcalc.text.numbers import parse_number
+
+# A list can be answered too, once all addresses are there.
+FROM_INPUT = (*STREAMED, "json")
+
+
+@click.command()
+@click.argument("file", type=SCENARIO_FILE)
+@click.option(
+    "--gpa",
+    "gpas",
+    type=GPA,
+    multiple=True,
+    metavar="A",
+    help="A guest address instead of the map; - reads them from standard input, one a line.",
+)
+@rules_option
+@output_options()
+@click.pass_context
+def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tuple[str, ...], output: Output) -> None:
+    """The guest's MTRRs decoded; the address space as KVM and as the manual see it, and where the two part.
+
+    \b
+    mtcalc mtrr examples/uc-over-wb.yaml
+    mtcalc mtrr vm.yaml --gpa 3G -r 6.1 -o json
+    """
+    from mtcalc.output import mtrr as show
+
+    if None in gpas:
+        output = _streamed(ctx, file, gpas, output)
+    scenario = read_scenario(file, need_slots=False)
+    kernel = one_kernel(refs, scenario)
+    view = MtrrView(kernel, scenario.vm, scenario.slots)
+    if None in gpas and output.form != "json":
+        ctx.exit(_stream(view, output.form))
+    if gpas:
+        status = 0
+        if None in gpas:
+            answers, status = _read_all(view)
+        else:
+            answers = [(gpa, view.at(gpa)) for gpa in gpas if gpa is not None]
+        output.write(
+            Result(
+                document=lambda: show.seen_document(view, answers),
+                data=lambda: [show.seen_record(*answer) for answer in answers],
+                lines=lambda: (show.seen_record(*answer) for answer in answers),
+                rows=lambda: show.seen_rows(answers),
+            )
+        )
+        ctx.exit(status)
+    found = view.resolve()
+    output.write(
+        Result(
+            document=lambda: show.mtrr_document(view, found),
+            data=lambda: show.map_record(view, found),
+            lines=lambda: map(show.segment_record, found.segments),
+            rows=lambda: show.segment_rows(found.segments),
+        )
+    )
+
+
+def _streamed(ctx: click.Context, file: str, gpas: tuple[int | None, ...], output: Output) -> Output:
+    """How to answer --gpa -. Raises UsageError where that can't be."""
+    if len(gpas) > 1:
+        raise click.UsageError("--gpa - stands alone (write all addresses on standard input)")
+    if file == "-":
+        raise click.UsageError("FILE and --gpa can't both be standard input (give the scenario a file)")
+    if output.form in FROM_INPUT:
+        return output
+    if ctx.get_parameter_source("form") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"--gpa - does not go with -o {output.form} (one of {', '.join(FROM_INPUT)})")
+    return output._replace(form="plain")
+
+
+def _stream(view: MtrrView, form: str) -> int:
+    """Answers standard input line by line; the exit status: 2 if a line was bad."""
+    from mtcalc.cli.stream import Stream
+    from mtcalc.output.mtrr import seen_source, stream_header, stream_notes
+
+    stream = Stream(seen_source(view, form), None)
+    stream.run(lambda _: stream_header(form))
+    sys.stdout.writelines(stream_notes(view, form))
+    return 2 if stream.bad else 0
+
+
+def _read_all(view: MtrrView) -> tuple[list[tuple[int, Seen]], int]:
+    """All of standard input answered, and the exit status: 2 if a line was bad."""
+    answers: list[tuple[int, Seen]] = []
+    status = 0
+    for number, raw in enumerate(sys.stdin.buffer, start=1):
+        line = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
+        try:
+            gpa = parse_number(line.strip())
+            answers.append((gpa, view.at(gpa)))
+        except ValueError as error:
+            column = len(line) - len(line.lstrip()) + 1
+            sys.stderr.write(f"{InputError(str(error), Place('-', number, column, line))}\n")
+            status = 2
+    return answers, status

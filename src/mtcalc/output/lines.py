@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Answers as single lines for streams: what stands before and behind the address."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.output.answers import grouped
+from mtcalc.output.document import Document
+from mtcalc.output.plain import escape
+from mtcalc.output.plain import render as plain
+from mtcalc.output.records import answer_header, answer_record, answer_row
+from mtcalc.x86.ept import LEVEL_NAMES
+from mtcalc.x86.memtype import PAT_TYPES, MemType
+
+ADDRESS_WIDTH = 16  # 0x and 52 bits, and a blank
+
+
+class Source(NamedTuple):
+    """How a line is answered: head, address padded to `width`, then the tail of the address's segment."""
+
+    head: str
+    width: int
+    starts: Sequence[int] | None  # of the segments, ascending from 0; None: each address is its own
+    tail: Callable[[int, MemType | None], str]  # of a gpa in bytes and a PAT type, line end included
+    limit: int  # addresses are below this
+
+
+class PageLines(NamedTuple):
+    """eval's answers as lines: their source, the header, and the notes of what was answered."""
+
+    source: Source
+    header: Callable[[bool], str]  # told whether the first line names a PAT type
+    notes: Callable[[], Sequence[str]]
+
+
+def page_lines(evaluator: Evaluator, form: str) -> PageLines:
+    """Lines of Evaluator.page() as jsonl, tsv, csv or plain."""
+    name = evaluator.kernel.rules.name
+    starts = evaluator.segments()
+    limit = 1 << evaluator.vm.maxphyaddr
+    six = True
+    seen: list[Answer] = []
+
+    def header(one: bool) -> str:
+        nonlocal six
+        six = not one
+        if form == "jsonl":
+            return ""
+        return _plain_header(six) if form == "plain" else _row(answer_header(six), form)
+
+    def tail(gpa: int, pat: MemType | None) -> str:
+        answer = evaluator.page(gpa, pat)
+        if form == "jsonl":
+            return json.dumps(answer_record(answer))[len(head) + len(hex(gpa)) :] + "\n"
+        if form == "plain":
+            if len(seen) < MOST_NOTED:
+                seen.append(answer if answer.slot else answer._replace(gpa=None))
+            return _plain_tail(answer, six) + "\n"
+        row = answer_row(answer, six)
+        if answer.pat is None and not six:
+            row[-1] = _all_six(answer)
+        return _row(row[1:], form)[len(hex(gpa)) :]
+
+    head = ""
+    if form == "jsonl":
+        head = json.dumps({"rules": name, "ref": evaluator.kernel.ref, "gpa": ""})[:-2]
+    elif form != "plain":
+        head = _row([name, ""], form)[:-1]
+    source = Source(head, ADDRESS_WIDTH if form == "plain" else 0, starts, tail, limit)
+    return PageLines(source, header, lambda: _notes(seen) if form == "plain" else [])
+
+
+MOST_NOTED = 1000
+"""Segments whose notes a stream in plain remembers for its end."""
+
+
+def _row(row: Sequence[str], form: str) -> str:
+    out = io.StringIO()
+    csv.writer(out, "excel-tab" if form == "tsv" else "excel", lineterminator="\n").writerow(row)
+    return out.getvalue()
+
+
+def _all_six(answer: Answer) -> str:
+    return " ".join(f"{pat}={kind}" for pat, kind in answer.effective)
+
+
+def _plain_header(six: bool) -> str:
+    pats = " ".join(str(pat).ljust(3) for pat in PAT_TYPES) if six else "PAT EFFECTIVE"
+    return f"{'GPA'.ljust(ADDRESS_WIDTH)}LVL MTRR EPT  {pats} RULE SLOT\n"
+
+
+def _plain_tail(answer: Answer, six: bool) -> str:
+    facts = answer.facts
+    if facts is None or answer.rule is None or answer.slot is None or answer.level is None:
+        lead, rest = "-   -    -   ", "- -"
+    else:
+        mtrr = "-" if facts.guest_mtrr is None else str(facts.guest_mtrr)
+        lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {answer.byte:#04x}"
+        rest = f"{escape(answer.rule.id)} {escape(answer.slot.name)}"
+    types = {pat: f"{kind}{'*' if answer.starred(pat) else ''}" for pat, kind in answer.effective}
+    if six:
+        middle = " ".join(types.get(pat, "-").ljust(3) for pat in PAT_TYPES)
+    elif answer.pat is None:
+        middle = f"-   {_all_six(answer).replace(' ', ',') or '-'}"
+    else:
+        middle = f"{answer.pat!s:3} {types.get(answer.pat, '-'):9}"
+    return f"{lead:13} {middle} {rest}"
+
+
+def _notes(answers: Sequence[Answer]) -> list[str]:
+    return [f"{line}\n" for line in plain(Document([], grouped(answers)))]
