@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a careful reviewer would ask about a change of the rules: each question with a state that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from mtcalc.analysis.diff import Change, Diff, by_pat
+from mtcalc.analysis.diff_words import mattering
+from mtcalc.analysis.rule_check import Kind, check_rules
+from mtcalc.rules.condition import (
+    CR0_CD,
+    GUEST_MTRR,
+    MMIO,
+    Facts,
+    Input,
+    Value,
+    condition_text,
+    holds,
+    input_words,
+    inputs,
+    value_of,
+    with_value,
+)
+from mtcalc.rules.rule import inputs_read
+from mtcalc.x86.ept import mask_text, split_mask
+from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
+
+ASSUMED = ("assume", "assume_type")
+
+State: TypeAlias = dict[Input, Value]
+
+
+class Remark(NamedTuple):
+    """One thing to ask about, in how many of the changed states, and one of them.
+
+    `example` is None where a rule shows it rather than a state: then `rule` names it.
+    """
+
+    kind: str
+    text: str
+    states: int
+    example: Change | None
+    pat: MemType | None = None  # the PAT type with which the example shows it
+    rule: str = ""
+
+
+Changes: TypeAlias = list[tuple[State, Change]]
+
+
+def review(found: Diff) -> tuple[Remark, ...]:
+    """The remarks on a change, the gravest first. Nothing is said that no state or rule shows."""
+    changes = [(state_of(found, change), change) for change in found.changes]
+    return (
+        *_bytes(changes),
+        *_cacheable(changes),
+        *_mmio(changes),
+        *_guest_pat(changes),
+        *_inputs(found, changes),
+        *_new_inputs(found, changes),
+        *_dead_rules(found),
+    )
+
+
+def state_of(found: Diff, change: Change) -> State:
+    """A change's inputs with their values."""
+    return dict(zip(found.inputs, change.values, strict=True))
+
+
+def _remark(
+    kind: str,
+    text: str,
+    changes: Changes,
+    shows: Callable[[State, Change], bool],
+    pat: Callable[[Change], MemType | None] = lambda _: None,
+) -> Iterator[Remark]:
+    """A remark, if any change shows it."""
+    shown = [(state, change) for state, change in changes if shows(state, change)]
+    if shown:
+        _, example = min(shown, key=lambda pair: _unusual(pair[0]))
+        yield Remark(kind, text, len(shown), example, pat(example))
+
+
+def _unusual(state: State) -> int:
+    """How many inputs are not as a plain VM has them."""
+    plain = Facts()
+    return sum(value != (value_of(item, plain) if item.name not in ASSUMED else False) for item, value in state.items())
+
+
+def _bytes(changes: Changes) -> Iterator[Remark]:
+    """Bytes that are more, or other, than a memory type and ignore-PAT."""
+    for byte in sorted({change.after for _, change in changes}):
+        encoding = split_mask(byte)[0]
+        if encoding not in MTRR_TYPES:
+            text = f"{byte:#04x} is returned: memory type {encoding} is reserved, an EPT misconfiguration"
+        elif byte & ~0x78:
+            text = f"{byte:#04x} is returned: {mask_text(byte)}, which end up in the entry (was a shift forgotten?)"
+        else:
+            continue
+        yield from _remark("byte", text, changes, lambda _, change, byte=byte: change.after == byte)  # type: ignore[misc]
+
+
+def _becomes_cacheable(change: Change) -> MemType | None:
+    """A PAT type, WB before others, with which the effective type was not cacheable and is so now."""
+    before, after = by_pat(change.before), by_pat(change.after)
+    for pat in reversed(PAT_TYPES):
+        if before[pat] not in (None, *CACHEABLE) and after[pat] in CACHEABLE:
+            return pat
+    return None
+
+
+def _cacheable(changes: Changes) -> Iterator[Remark]:
+    """Guest memory whose MTRRs or CR0.CD ask for uncached, and that may now be cached."""
+
+    def shows(asked: Callable[[State], bool]) -> Callable[[State, Change], bool]:
+        return lambda state, change: (
+            state.get(MMIO) is not True and asked(state) and _becomes_cacheable(change) is not None
+        )
+
+    text = "guest memory becomes cacheable, with a cacheable PAT type, though {}: is that meant?"
+    yield from _remark(
+        "cacheable",
+        text.format("guest CR0.CD is set"),
+        changes,
+        shows(lambda state: state.get(CR0_CD) is True),
+        _becomes_cacheable,
+    )
+    yield from _remark(
+        "cacheable",
+        text.format("the guest's MTRRs say UC or WC"),
+        changes,
+        shows(lambda s: s.get(GUEST_MTRR) in (MemType.UC, MemType.WC) and s.get(CR0_CD) is not True),
+        _becomes_cacheable,
+    )
+
+
+def _mmio(changes: Changes) -> Iterator[Remark]:
+    """Host MMIO, and worse: host MMIO that may now be cached."""
+
+    def is_mmio(state: State, _: Change) -> bool:
+        return state.get(MMIO) is True
+
+    def cached(state: State, change: Change) -> bool:
+        return is_mmio(state, change) and _becomes_cacheable(change) is not None
+
+    what = "host MMIO may become cacheable: device memory mapped cacheable can raise a machine check"
+    yield from _remark("mmio", what, changes, cached, _becomes_cacheable)
+    yield from _remark("mmio", "host MMIO is touched: is that meant?", changes, is_mmio, _differs)
+
+
+def _differs(change: Change) -> MemType | None:
+    """A PAT type, WC before others, with which the effective type changes."""
+    before, after = by_pat(change.before), by_pat(change.after)
+    for pat in (MemType.WC, *PAT_TYPES):
+        if before[pat] != after[pat]:
+            return pat
+    return None
+
+
+def _guest_pat(changes: Changes) -> Iterator[Remark]:
+    def turns(ipat: bool) -> Callable[[State, Change], bool]:
+        return lambda _, change: split_mask(change.before)[1] is not ipat and split_mask(change.after)[1] is ipat
+
+    text = "the guest's PAT is newly honoured: the host maps RAM WB, so another type in the guest is an alias"
+    yield from _remark("pat", text, changes, turns(False), _differs)
+    text = "the guest's PAT is honoured no longer: what drivers map WC or UC they don't get"
+    yield from _remark("pat", text, changes, turns(True), _differs)
+
+
+def _inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
+    """Inputs that cease or begin to matter in what changes; MTRRs that cease to, and still split large pages."""
+    stops, starts = mattering(found)
+    for items, verb in ((stops, "stop"), (starts, "start")):
+        if items:
+            words = ", ".join(map(input_words, items))
+            text = f"{words} {verb}{'s' if len(items) == 1 else ''} mattering there: is that said?"
+            yield from _remark("input", text, changes, lambda *_: True)
+    split = found.after.split_when
+    if GUEST_MTRR in stops and split is not None and set(inputs(split)) <= set(found.inputs):
+        text = f"the guest's MTRRs still limit the mapping level there ({condition_text(split)})"
+        yield from _remark("mapping level", text, changes, lambda state, _: holds(split, _facts(state)))
+
+
+def _facts(state: State) -> Facts:
+    facts = Facts()
+    for item, value in state.items():
+        facts = with_value(facts, item, value)
+    return facts
+
+
+def _new_inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
+    """Conditions that the rules did not ask before, and both sides of each."""
+    known = inputs_read(found.before.rules)
+    for item in inputs_read(found.after.rules):
+        if item in known:
+            continue
+        if item.name in ("assume_type", "guest_mtrr"):
+            text = f"new memory type, {input_words(item)}"
+        else:
+            yes = sum(state[item] is True for state, _ in changes)
+            no = sum(state[item] is False for state, _ in changes)
+            text = f"new condition, {input_words(item)}: {yes} changes where it holds, {no} where it does not"
+        yield from _remark("new input", text, changes, lambda *_: True)
+
+
+def _dead_rules(found: Diff) -> Iterator[Remark]:
+    """Rules of the new list that can never match, where the old list had no such rule."""
+    before = {finding.rules for finding in check_rules(found.before.rules)}
+    for finding in check_rules(found.after.rules):
+        if finding.kind is Kind.NEVER and finding.rules not in before:
+            yield Remark("dead rule", finding.message, 0, None, rule=finding.rules[0])

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc review: what a patch mail changes."""
+
+from __future__ import annotations
+
+import click
+
+from mtcalc.analysis.diff import diff as compare
+from mtcalc.analysis.review import review as ask
+from mtcalc.cli.options import Output, output_options
+from mtcalc.cli.params import PATCH_FILE, REF
+from mtcalc.output.diff import diff_lines, diff_rows
+from mtcalc.output.emit import Result
+from mtcalc.output.review import review_document, review_record
+from mtcalc.rules.ref_file import patched
+from mtcalc.rules.resolve import resolve
+from mtcalc.text.errors import InputError
+
+
+@click.command()
+@click.argument("patch", type=PATCH_FILE)
+@click.option("--base", type=REF, metavar="REF", help="What the patch goes on top of.  [the built-in set that it fits]")
+@click.option("--expand", is_flag=True, help="Every single combination of inputs, instead of rows (json, jsonl, csv).")
+@output_options()
+@click.pass_context
+def review(ctx: click.Context, patch: str, base: str | None, expand: bool, output: Output) -> None:
+    """What a patch mail (- is standard input) changes: its rules against those before it, and what to ask about it.
+
+    \b
+    mtcalc review examples/slot-flag.patch
+    mtcalc review - --base vmx.c < mail
+    """
+    try:
+        rules = patched(patch, resolve, base)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise click.UsageError(f"--base: {error}") from None
+    found = compare(rules.before, rules.after)
+    remarks = ask(found)
+    output.write(
+        Result(
+            document=lambda: review_document(rules, found, remarks),
+            data=lambda: review_record(rules, found, remarks, expand),
+            lines=lambda: diff_lines(found, expand),
+            rows=lambda: diff_rows(found, expand),
+        )
+    )
+    ctx.exit(1 if found.changed else 0)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A review as a document fit to paste into a reply, and as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mtcalc.analysis.diff import Change, Diff, by_pat, change_record
+from mtcalc.analysis.diff_words import when_text
+from mtcalc.analysis.review import Remark, state_of
+from mtcalc.output.diff import byte_words, diff_blocks, diff_notes, diff_record
+from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields
+from mtcalc.rules.patch_apply import PatchedRules
+from mtcalc.x86.memtype import MemType
+
+
+def review_document(patch: PatchedRules, found: Diff, remarks: tuple[Remark, ...]) -> Document:
+    """Whose patch, on what base; the difference; the questions, each with a state that shows it."""
+    blocks: list[Block] = [Fields(_head(patch)), *diff_blocks(found)]
+    if remarks:
+        blocks.append(Cell("Questions", STRONG))
+        for number, remark in enumerate(remarks, 1):
+            blocks.append(Fields(_shown(found, remark), title=f"{number}. {remark.text}"))
+    if patch.left_aside:
+        blocks.append(Fields([("", name) for name in patch.left_aside], title="left aside (not vmx_get_mt_mask)"))
+    return Document(blocks, diff_notes(found))
+
+
+def _head(patch: PatchedRules) -> list[tuple[str, Content]]:
+    rows: list[tuple[str, Content]] = []
+    for mail in patch.mails:
+        rows.append(("patch", Cell(mail.subject or "(no subject)", STRONG)))
+        if mail.author:
+            rows.append(("from", mail.author))
+    if patch.date:
+        rows.append(("date", patch.date.isoformat()))
+    rows.append(("base", patch.choice_note.removeprefix("base ") if patch.choice_note else patch.before.ref))
+    return rows
+
+
+def _shown(found: Diff, remark: Remark) -> list[tuple[str, Content]]:
+    if remark.example is None:
+        return [("rule", remark.rule)]
+    change = remark.example
+    return [
+        ("in", f"{remark.states} of {found.changed_count} changes, such as:"),
+        ("", when_text({item: (value,) for item, value in state_of(found, change).items()})),
+        ("", _from_to(change, remark.pat)),
+    ]
+
+
+def _from_to(change: Change, pat: MemType | None) -> str:
+    text = f"{byte_words(change.before)} becomes {byte_words(change.after)}"
+    if pat is None:
+        return text
+    return f"{text}; PAT {pat}: {by_pat(change.before)[pat]} becomes {by_pat(change.after)[pat]}"
+
+
+def review_record(patch: PatchedRules, found: Diff, remarks: tuple[Remark, ...], expand: bool) -> dict[str, Any]:
+    """A review as plain data: diff's record, and the mails, base, remarks and hunks left aside."""
+    return {
+        "patches": [
+            {"subject": mail.subject, "author": mail.author, "message_id": mail.message_id} for mail in patch.mails
+        ],
+        "date": patch.date.isoformat() if patch.date else None,
+        "base": patch.before.ref,
+        "base_note": patch.choice_note,
+        "left_aside": list(patch.left_aside),
+        "questions": [remark_record(found, remark) for remark in remarks],
+        **diff_record(found, expand),
+    }
+
+
+def remark_record(found: Diff, remark: Remark) -> dict[str, Any]:
+    """One question as plain data."""
+    return {
+        "kind": remark.kind,
+        "text": remark.text,
+        "count": remark.states,
+        "pat": None if remark.pat is None else str(remark.pat),
+        "rule": remark.rule or None,
+        "example": None if remark.example is None else change_record(found, remark.example),
+    }
