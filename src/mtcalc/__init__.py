@@ -18,29 +18,47 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mtcalc.analysis.answer import Answer as Answer
-    from mtcalc.analysis.evaluate import Evaluator as Evaluator
     from mtcalc.analysis.answer import lookup as lookup
+    from mtcalc.analysis.diff import Diff as Diff
+    from mtcalc.analysis.diff import diff as diff
+    from mtcalc.analysis.diff_words import sentence as sentence
+    from mtcalc.analysis.evaluate import Evaluator as Evaluator
     from mtcalc.analysis.expectations import check_expectations as check_expectations
     from mtcalc.analysis.explain import explain_lookup as explain_lookup
     from mtcalc.analysis.explain import explain_page as explain_page
-    from mtcalc.kvm.guest_mtrr import MtrrWalk as MtrrWalk
+    from mtcalc.analysis.mtrr_map import MtrrView as MtrrView
+    from mtcalc.analysis.review import review as review
+    from mtcalc.analysis.rule_check import check_rules as check_rules
+    from mtcalc.analysis.table import matrix as matrix
+    from mtcalc.analysis.table import search as search
     from mtcalc.kvm.guest_mtrr import kvm_lookup as kvm_lookup
     from mtcalc.kvm.host_mmio import Backing as Backing
     from mtcalc.kvm.mapping_level import mapping_level as mapping_level
+    from mtcalc.kvm.points import Expect as Expect
+    from mtcalc.kvm.points import Page as Page
     from mtcalc.kvm.spte import decode_spte as decode_spte
+    from mtcalc.kvm.versions import MmioTest as MmioTest
+    from mtcalc.kvm.versions import MtrrWalk as MtrrWalk
     from mtcalc.kvm.vm import Slot as Slot
     from mtcalc.kvm.vm import Vm as Vm
+    from mtcalc.rules.c_source import rules_from_c as rules_from_c
     from mtcalc.rules.condition import Facts as Facts
     from mtcalc.rules.kernel import Kernel as Kernel
-    from mtcalc.rules.resolve import built_in_names as built_in_names
+    from mtcalc.rules.names import built_in_names as built_in_names
+    from mtcalc.rules.patch import read_patches as read_patches
+    from mtcalc.rules.patch_apply import rules_from_patch as rules_from_patch
     from mtcalc.rules.resolve import resolve as resolve
     from mtcalc.rules.rule import Rule as Rule
     from mtcalc.rules.rule import RuleSet as RuleSet
     from mtcalc.rules.rule import decide as decide
+    from mtcalc.rules.rulefile import load_rule_file as load_rule_file
+    from mtcalc.rules.rulefile_write import write_rule_file as write_rule_file
     from mtcalc.rules.trace import trace as trace
+    from mtcalc.scenario.json_schema import json_schema as json_schema
     from mtcalc.scenario.load import load_scenario as load_scenario
     from mtcalc.scenario.record import Scenario as Scenario
     from mtcalc.text.errors import InputError as InputError
+    from mtcalc.text.errors import Place as Place
     from mtcalc.x86.effective import effective_type as effective_type
     from mtcalc.x86.ept_entry import decode_entry as decode_entry
     from mtcalc.x86.memtype import MemType as MemType
@@ -53,22 +71,37 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "analysis.answer": "Answer lookup",
+    "analysis.diff": "Diff diff",
+    "analysis.diff_words": "sentence",
     "analysis.evaluate": "Evaluator",
     "analysis.expectations": "check_expectations",
     "analysis.explain": "explain_lookup explain_page",
-    "kvm.guest_mtrr": "MtrrWalk kvm_lookup",
+    "analysis.mtrr_map": "MtrrView",
+    "analysis.review": "review",
+    "analysis.rule_check": "check_rules",
+    "analysis.table": "matrix search",
+    "kvm.guest_mtrr": "kvm_lookup",
     "kvm.host_mmio": "Backing",
     "kvm.mapping_level": "mapping_level",
+    "kvm.points": "Expect Page",
     "kvm.spte": "decode_spte",
+    "kvm.versions": "MmioTest MtrrWalk",
     "kvm.vm": "Slot Vm",
+    "rules.c_source": "rules_from_c",
     "rules.condition": "Facts",
     "rules.kernel": "Kernel",
-    "rules.resolve": "built_in_names resolve",
+    "rules.names": "built_in_names",
+    "rules.patch": "read_patches",
+    "rules.patch_apply": "rules_from_patch",
+    "rules.resolve": "resolve",
     "rules.rule": "Rule RuleSet decide",
+    "rules.rulefile": "load_rule_file",
+    "rules.rulefile_write": "write_rule_file",
     "rules.trace": "trace",
+    "scenario.json_schema": "json_schema",
     "scenario.load": "load_scenario",
     "scenario.record": "Scenario",
-    "text.errors": "InputError",
+    "text.errors": "InputError Place",
     "x86.effective": "effective_type",
     "x86.ept_entry": "decode_entry",
     "x86.memtype": "MemType parse_memtype",
@@ -77,7 +110,7 @@ _WHERE = {
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names.split()}
 
-__all__ = ["__version__", *_MODULE]  # noqa: PLE0604
+__all__ = ["__version__", *_MODULE]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,8 @@ import click
 from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.answer import lookup as look_up
 from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
-from mtcalc.output.answers import lookup_document
+from mtcalc.output.answers import answers_result, lookup_document
 from mtcalc.output.document import Document
-from mtcalc.output.emit import Result
 
 
 @click.command()
@@ -38,13 +37,4 @@ def lookup(refs: tuple[str, ...], question: Question, output: Output) -> None:
 
         return lookup_sides(sides)
 
-    from mtcalc.output.records import answer_record, answer_rows
-
-    output.write(
-        Result(
-            document=document,
-            data=lambda: [answer_record(answer) for answer in answers],
-            lines=lambda: map(answer_record, answers),
-            rows=lambda: answer_rows(answers, six=False),
-        )
-    )
+    output.write(answers_result(document, answers))

@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402
+import gc
+
+gc.disable()  # a run is short and makes few cycles, and imports would have the collector walk every module again
+
 import os
 import signal
 import sys
@@ -109,7 +114,18 @@ def _fail(message: str) -> NoReturn:
     with suppress(OSError, AttributeError):
         sys.stderr.write(f"{message}\n")
         sys.stderr.flush()
-    os._exit(2)  # and not by way of a second, failing flush
+    raise SystemExit(2)
+
+
+def run() -> NoReturn:
+    """main() as a process of its own, which ends without taking the interpreter apart: that costs as much as a lookup.
+
+    Nor does a stream that could not be written get a second, failing flush that way.
+    """
+    try:
+        main()
+    except SystemExit as stop:
+        os._exit(stop.code if isinstance(stop.code, int) else 0)
 
 
 def main(args: list[str] | None = None) -> NoReturn:
@@ -143,7 +159,7 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 
 def _lower(message: str) -> str:
-    """click's sentences in the tone of the others: no capital, no full stop."""
-    text = message.strip()
+    """click's sentences in the tone of the others: no capital, no full stop, nothing that steers the terminal."""
+    text = printable(message.strip())
     text = text[:-1] if text.endswith(".") and not text.endswith("..") else text
     return text if text[1:2].isupper() or text[1:2].isdigit() else text[:1].lower() + text[1:]

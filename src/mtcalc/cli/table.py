@@ -11,9 +11,8 @@ from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.table import Search, Where, matrix, parse_where, search, where_keys
 from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
 from mtcalc.cli.params import Word
+from mtcalc.output.answers import answers_result
 from mtcalc.output.document import Document
-from mtcalc.output.emit import Result
-from mtcalc.output.records import answer_record, answer_rows
 from mtcalc.rules.condition import GUEST_MTRR
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
@@ -56,7 +55,7 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
     \b
     mtcalc table --noncoherent-dma
     mtcalc table --where effective=UC --where mmio=no
-    mtcalc table -r v6.7 -r slot-flag --slot-flag non-coherent-dma --noncoherent-dma
+    mtcalc table -r v6.7 -r slot-flag --slot-flag 8 --noncoherent-dma
     """
     chosen = kernels(refs)
     if conditions:
@@ -76,14 +75,7 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
 
         return search_document(found, wheres) if conditions else matrix_document(sides, question.pats)
 
-    output.write(
-        Result(
-            document=document,
-            data=lambda: [answer_record(answer) for answer in answers],
-            lines=lambda: map(answer_record, answers),
-            rows=lambda: answer_rows(answers, six=False),
-        )
-    )
+    output.write(answers_result(document, answers))
 
 
 def _wheres(conditions: Sequence[str], chosen: Sequence[Kernel]) -> list[Where]:

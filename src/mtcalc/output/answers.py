@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from mtcalc.analysis.answer import Answer
 from mtcalc.output.document import (
@@ -18,12 +19,34 @@ from mtcalc.output.document import (
     memtype_cell,
     memtype_tone,
 )
+from mtcalc.output.emit import Result
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
 from mtcalc.x86.memtype import PAT_TYPES
 
 
 def _ept(answer: Answer) -> Content:
     return "-" if answer.byte is None else Cell(f"{answer.byte:#04x}", memtype_tone(answer.memtype))
+
+
+def answers_result(
+    document: Callable[[], Document], answers: Sequence[Answer], *, six: bool = False, wrapped: bool = False
+) -> Result:
+    """The result of a command that answers; records are made, and their module loaded, only when asked for.
+
+    `six`: csv has a column a PAT type; `wrapped`: JSON is an object with the list under "results".
+    """
+
+    def records() -> list[dict[str, Any]]:
+        from mtcalc.output.records import answer_record
+
+        return [answer_record(answer) for answer in answers]
+
+    def rows() -> Iterable[list[str]]:
+        from mtcalc.output.records import answer_rows
+
+        return answer_rows(answers, six)
+
+    return Result(document, lambda: {"results": records()} if wrapped else records(), records, rows)
 
 
 def lookup_document(answers: Sequence[Answer]) -> Document:
@@ -52,9 +75,6 @@ def lookup_document(answers: Sequence[Answer]) -> Document:
         [Cell(f"rules {first.kernel.rules.name}", STRONG), *blocks],
         grouped_notes(("", note) for answer in answers for note in answer.notes),
     )
-
-
-_PLACE = ("GPA", "END", "LVL", "MTRR", "EPT")
 
 
 def _effective(answer: Answer) -> list[Content]:
