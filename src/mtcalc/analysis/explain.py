@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from mtcalc.analysis.answer import Answer, lookup
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.kvm.guest_mtrr import MtrrWalk, kvm_lookup
-from mtcalc.kvm.vm import SLOT_FLAGS, Slot, Vm, flag_names
+from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.guest_mtrr import kvm_lookup
+from mtcalc.kvm.versions import MtrrWalk
+from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import Facts, input_words, value_of, value_text
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.releases import source_text

@@ -15,7 +15,7 @@ from mtcalc.x86.mtrr import check_register, parse_register, register_name
 from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, Pat, decode_pat
 
 
-@click.group(no_args_is_help=False)
+@click.group(no_args_is_help=True)
 def decode() -> None:
     """PAT, MTRR and EPT entry values in words."""
 

@@ -92,7 +92,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Mtcalc, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.group(cls=Mtcalc, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="The version, and no more."
 )
@@ -145,6 +145,8 @@ def main(args: list[str] | None = None) -> NoReturn:
     try:
         status = cli.main(args, prog_name="mtcalc", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        _fail(error.format_message())
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "mtcalc"
         _fail(f"{command}: {_lower(error.format_message())}\nTry '{command} --help'.")

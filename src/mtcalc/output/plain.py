@@ -27,31 +27,29 @@ def render(document: Document) -> Iterator[str]:
         yield from wrap(note, "note: ", "      ")
 
 
-def table_lines(table: Table) -> Iterator[str]:
-    """Header and rows, every column but the last as wide as its longest cell."""
+def table_lines(table: Table, width: int = WIDTH) -> Iterator[str]:
+    """Header and rows, every column but the last as wide as its longest cell; `width` columns in all."""
     if table.title:
-        yield from wrap(table.title, "", "")
+        yield from wrap(table.title, "", "", width)
     rows = [[escape(text_of(cell)) for cell in row] for row in table.rows]
     header = [escape(name) for name in table.columns]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
-        yield from _row(row, widths)
+        yield from _row(row, widths, width)
 
 
-def _row(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+def _row(row: Sequence[str], widths: Sequence[int], room: int) -> Iterator[str]:
     """One row; a last cell that does not fit goes on below, in pieces."""
     lead = " ".join(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False))
     lead = f"{lead} " if lead else ""
     last = row[-1]
-    if len(lead) + len(last) <= WIDTH:
+    if len(lead) + len(last) <= room:
         yield (lead + last).rstrip()
-        return
-    room = WIDTH - len(lead)
-    if room >= 24 and " " in last:
-        yield from wrap(last, lead, " " * len(lead))
-        return
-    yield lead.rstrip()[:WIDTH]
-    yield from wrap(last, "    ", "    ")
+    elif room - len(lead) >= 24 and " " in last:
+        yield from wrap(last, lead, " " * len(lead), room)
+    else:
+        yield from wrap(lead.rstrip(), "", "    ", room)
+        yield from wrap(last, "    ", "    ", room)
 
 
 def _field_lines(fields: Fields) -> Iterator[str]:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+from io import StringIO
 from typing import TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -24,6 +26,7 @@ from mtcalc.output.document import (
     Table,
     text_of,
 )
+from mtcalc.output.plain import table_lines
 from mtcalc.text.errors import printable
 
 # The terminal's own eight colours, which its owner chose to be legible on light and on dark.
@@ -38,12 +41,20 @@ STYLES = {
 }
 
 
+LEAST_LAST = 16
+"""Columns that are left to the last column at least, if it is to be folded."""
+
+ASCII_HEAD = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+"""A line under the header, for streams that have no line characters."""
+
+
 def render(document: Document, stream: TextIO, colour: bool, width: int | None = None) -> None:
     """Draws a document on a stream; nothing is cut: what is too wide for the terminal is folded."""
     encoding = (stream.encoding or "ascii").lower().replace("-", "")
-    rich_table_box = box.SIMPLE_HEAD if encoding.startswith("utf") else box.ASCII2
+    edges = box.SIMPLE_HEAD if encoding.startswith("utf") else ASCII_HEAD
+    drawn = StringIO()
     console = Console(
-        file=stream,
+        file=drawn,
         force_terminal=colour,
         no_color=not colour,
         color_system="standard" if colour else None,
@@ -57,13 +68,14 @@ def render(document: Document, stream: TextIO, colour: bool, width: int | None =
         if number and isinstance(block, Table | Fields):
             console.print()
         if isinstance(block, Table):
-            console.print(_table(block, rich_table_box))
+            _draw_table(console, block, edges)
         elif isinstance(block, Fields):
-            console.print(_fields(block))
+            _draw_fields(console, block)
         else:
-            console.print(_text(block), soft_wrap=False)
-    if document.notes:
-        console.print(_fields(Fields([("note", note) for note in document.notes])))
+            console.print(_text(block))
+    _draw_fields(console, Fields([("note", note) for note in document.notes]))
+    # rich fills every row with blanks.
+    stream.writelines(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
 
 
 def _width(stream: TextIO) -> int:
@@ -82,7 +94,17 @@ def _text(content: Content) -> Text:
     return Text(printable(text_of(content)), style=STYLES[tone])
 
 
-def _table(table: Table, edges: box.Box) -> RichTable:
+def _draw_table(console: Console, table: Table, edges: box.Box) -> None:
+    """A table, its columns two blanks apart where there is room, else one; see _too_wide() for neither."""
+    rows = [[printable(text_of(cell)) for cell in row] for row in (table.columns, *table.rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    gaps = len(widths) - 1
+    if _too_wide(widths, console.width):
+        if table.title:
+            console.print(Text(printable(table.title), style="bold"))
+        for line in table_lines(table._replace(title=""), console.width):
+            console.print(Text(line), soft_wrap=True)
+        return
     drawn = RichTable(
         box=edges,
         title=printable(table.title) or None,
@@ -90,24 +112,31 @@ def _table(table: Table, edges: box.Box) -> RichTable:
         title_style="bold",
         header_style="bold",
         pad_edge=False,
-        padding=(0, 1, 0, 0),
-        collapse_padding=True,
+        # The box has a blank between columns; padding would be a second one.
+        padding=(0, 1, 0, 0) if sum(widths) + 2 * gaps <= console.width else 0,
         show_edge=False,
     )
     for number, name in enumerate(table.columns):
-        last = number == len(table.columns) - 1
-        drawn.add_column(printable(name), overflow="fold", no_wrap=not last)
+        drawn.add_column(printable(name), overflow="fold", no_wrap=number < gaps)
     for row in table.rows:
         drawn.add_row(*map(_text, row))
-    return drawn
+    console.print(drawn)
 
 
-def _fields(fields: Fields) -> RichTable:
-    drawn = RichTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+def _too_wide(widths: list[int], width: int) -> bool:
+    """Whether the last column, which alone is folded, is left too little to be read."""
+    room = width - sum(widths[:-1]) - len(widths) + 1
+    return room < min(widths[-1], LEAST_LAST)
+
+
+def _draw_fields(console: Console, fields: Fields) -> None:
+    """Names and values; a value goes on under itself."""
     if fields.title:
-        drawn.title = Text(printable(fields.title), style="bold")
-    drawn.add_column(no_wrap=True, style="dim")
-    drawn.add_column(overflow="fold")
+        console.print(Text(printable(fields.title), style="bold"))
+    indent = max((cell_len(name) for name, _ in fields.rows), default=0) + 2
     for name, value in fields.rows:
-        drawn.add_row(name, _text(value))
-    return drawn
+        lines = _text(value).wrap(console, max(console.width - indent, 20))
+        for number, line in enumerate(lines):
+            lead = Text(name if not number else "", style="dim")
+            lead.align("left", indent)
+            console.print(Text.assemble(lead, line), soft_wrap=True)
