@@ -14,7 +14,7 @@ from mtcalc.kvm.host_mmio import Backing
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import Facts
 from mtcalc.rules.kernel import Kernel
-from mtcalc.rules.resolve import built_in, built_in_names
+from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
 

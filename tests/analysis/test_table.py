@@ -24,7 +24,7 @@ from mtcalc.rules.condition import (
     value_of,
 )
 from mtcalc.rules.kernel import Kernel
-from mtcalc.rules.resolve import built_in, built_in_names
+from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.rules.rule import Rule, ept
 from mtcalc.rules.truth import values_at
 from mtcalc.x86.effective import effective_type

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Pages against a second model, ranges and segments against pages, the recorded VMs against KVM."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.kvm.host_mmio import Backing
+from mtcalc.kvm.vm import Slot, Vm
+from mtcalc.rules.resolve import resolve
+from mtcalc.scenario.load import load_scenario
+from mtcalc.x86.ept import LEVEL_NAMES
+from mtcalc.x86.memtype import MemType
+from mtcalc.x86.mtrr import Mtrrs, VariableRange
+from support.program import DATA
+from support.random_vms import END, PAGE, Expected, RandomVm, expected_page, random_vms
+from support.vectors import live_entries
+
+ISSUE_MTRRS = Mtrrs(
+    True,
+    False,
+    MemType.WB,
+    (MemType.UC,) * 88,
+    (VariableRange(6, (1 << 46) - (4 << 30) | 0x800), VariableRange(3 << 30, (1 << 46) - (1 << 30) | 0x800)),
+    46,
+)
+"""WB over [0, 4G) with UC over [3G, 4G): KVM reads WB at 3G, the manual UC."""
+
+
+def interesting(case: RandomVm) -> list[int]:
+    """Pages at and next to every edge there is, and some between."""
+    edges = {0, 0x80000, 0xA0000, 0xC0000, 0xC1000, 0x100000, 1 << 21, 1 << 30, END}
+    edges.update(edge for slot in case.slots for edge in (slot.gpa, slot.end))
+    for base, mask in case.regs.variable:
+        edges.update((base >> 12 << 12, (base | END - 1 & ~mask | 0xFFF) + 1))
+    near = {edge + step for edge in edges for step in (-PAGE, 0, PAGE, 1 << 21, -1 << 21)}
+    return sorted(gpa for gpa in near if 0 <= gpa < END)
+
+
+def as_expected(answer: Answer) -> Expected | None:
+    """An answer as the model says it."""
+    if answer.slot is None:
+        assert (answer.facts, answer.rule, answer.byte, answer.level, answer.effective) == (None,) * 4 + ((),)
+        return None
+    assert answer.facts is not None
+    assert answer.byte is not None
+    assert answer.level is not None
+    mtrr = answer.facts.guest_mtrr
+    effective = tuple(str(kind) for _, kind in answer.effective)
+    return Expected(
+        answer.slot.name, None if mtrr is None else str(mtrr), answer.byte, effective, LEVEL_NAMES[answer.level]
+    )
+
+
+@settings(max_examples=80)
+@given(random_vms())
+def test_a_page_gets_what_the_model_says(case: RandomVm) -> None:
+    """Host MMIO test, MTRR walk, rules, effective type and mapping level, each by the kernel chosen."""
+    evaluator = case.evaluator()
+    for gpa in interesting(case):
+        assert as_expected(evaluator.page(gpa)) == expected_page(case, gpa)
+
+
+def blocks(start: int, end: int, limit: int = 300) -> Iterator[int]:
+    """The first page of [start, end), and of each 2M block that begins in it; of many, evenly some."""
+    starts = range((start | (1 << 21) - 1) + 1, end, 1 << 21)
+    yield start
+    yield end - PAGE
+    yield from starts[:: max(1, len(starts) // limit)]
+    yield from range((start | (1 << 30) - 1) + 1, end, 1 << 30)
+
+
+@settings(max_examples=50)
+@given(random_vms())
+def test_a_range_says_what_its_pages_say(case: RandomVm) -> None:
+    """A range is cut where slot, guest MTRR type or EPT byte change; its level is the largest that a page in it can
+    get."""
+    evaluator = case.evaluator()
+    ranges = list(evaluator.ranges())
+    probes = interesting(case)
+    # Slots in the order given, each tiled exactly.
+    tiles = [(answer.slot, answer.gpa or 0, (answer.end or 0) + 1) for answer in ranges]
+    whole = [(slot, pieces[0][1], pieces[-1][2]) for slot, pieces in _by_slot(tiles)]
+    assert whole == [(slot, slot.gpa, slot.end) for slot in case.slots]
+    for before, after in itertools.pairwise(ranges):
+        if before.slot == after.slot:
+            assert before.end is not None
+            assert after.gpa == before.end + 1
+            assert before.facts is not None
+            assert after.facts is not None
+            # Neighbours differ.
+            assert (before.facts.guest_mtrr, before.byte) != (after.facts.guest_mtrr, after.byte)
+    for answer, (slot, start, end) in zip(ranges, tiles, strict=True):
+        if slot is None or slot.address_space:
+            continue
+        inside = [gpa for gpa in probes if start <= gpa < end]
+        pages = [evaluator.page(gpa) for gpa in {*inside, *blocks(start, end)}]
+        said = {(page.slot, page.facts, page.rule, page.byte, page.effective) for page in map(_hashable, pages)}
+        mine = _hashable(answer)
+        assert said == {(mine.slot, mine.facts, mine.rule, mine.byte, mine.effective)}
+        assert max(page.level or 0 for page in pages) == answer.level
+
+
+def _by_slot(tiles: list[tuple[Slot | None, int, int]]) -> Iterator[tuple[Slot | None, list[Any]]]:
+    for slot, pieces in itertools.groupby(tiles, key=lambda tile: tile[0]):
+        yield slot, list(pieces)
+
+
+def _hashable(answer: Answer) -> Answer:
+    assert answer.facts is not None
+    return answer._replace(facts=answer.facts._replace(assume=()))  # type: ignore[arg-type]
+
+
+@settings(max_examples=50)
+@given(random_vms(), st.randoms(use_true_random=False))
+def test_a_segment_answers_as_one_page(case: RandomVm, random: Any) -> None:
+    """page() is constant on each segment, but for the address itself."""
+    evaluator = case.evaluator()
+    starts = evaluator.segments()
+    if starts is None:
+        return  # masks with holes: each address is its own
+    assert starts[0] == 0
+    assert starts == sorted(set(starts))
+    for start, end in itertools.pairwise([*starts, END]):
+        first = evaluator.page(start)
+        for gpa in (end - 1, end - PAGE, random.randrange(start, end)):
+            assert evaluator.page(gpa)._replace(gpa=start) == first
+
+
+@cache
+def live_evaluator(run: str) -> Evaluator:
+    """A recorded VM under its own kernel."""
+    path = DATA / "live" / f"{run}.yaml"
+    scenario = load_scenario(path.read_text(), str(path))
+    assert scenario.rules
+    return Evaluator(resolve(scenario.rules), scenario.vm, scenario.slots)
+
+
+def test_every_entry_that_kvm_wrote_is_the_answer() -> None:
+    """539 leaf entries of 17 recorded VMs, byte for byte; none maps more than `level` says."""
+    entries = live_entries()
+    assert len(entries) == 539
+    assert len({entry["run"] for entry in entries}) == 17
+    for entry in entries:
+        answer = live_evaluator(entry["run"]).page(int(entry["gpa"], 16))
+        assert answer.byte == int(entry["mask"], 16), entry
+        assert answer.level is not None
+        assert entry["level"] <= answer.level, entry
+        assert int(entry["spte"], 16) & 0x78 == answer.byte, entry
+
+
+def test_beyond_the_guests_maxphyaddr_is_an_error() -> None:
+    evaluator = Evaluator(resolve("v6.7"), Vm(maxphyaddr=40), (Slot(0, PAGE, "ram"),))
+    assert evaluator.page((1 << 40) - 1).slot is None
+    with pytest.raises(
+        ValueError, match=r"^0x10000000000 is beyond the guest's maxphyaddr 40 \(at most 0xffffffffff\)$"
+    ):
+        evaluator.page(1 << 40)
+
+
+def test_more_mtrr_pairs_than_kvm_has_leave_the_manuals_view_alone() -> None:
+    mtrrs = Mtrrs(True, False, MemType.WB, (MemType.UC,) * 88, (VariableRange(0, 0),) * 10, 46)
+    slots = (Slot(0, PAGE, "ram"),)
+    with pytest.raises(ValueError, match=r"^10 variable MTRRs, and KVM gives a guest 8 \(only the manual's view"):
+        Evaluator(resolve("v6.7"), Vm(mtrrs=mtrrs), slots)
+    assert Evaluator(resolve("v6.16"), Vm(mtrrs=mtrrs), slots).page(0).byte == 0x70
+
+
+def test_a_note_says_where_kvm_and_the_manual_part() -> None:
+    """UC over WB at a higher base is visited first, and the later WB falls through."""
+    vm = Vm(noncoherent_dma=True, mtrrs=ISSUE_MTRRS)
+    evaluator = Evaluator(resolve("v6.7"), vm, (Slot(0, 4 << 30, "ram"),))
+    note = "guest MTRRs: KVM reads WB, the manual says UC"
+    assert evaluator.page(0xC0000000).notes == (note,)
+    assert evaluator.page(0xBFFFFFFF).notes == ()
+    (whole,) = evaluator.ranges()
+    assert whole.notes[0] == "guest MTRRs at 0xc0000000: KVM reads WB, the manual says UC"
+
+
+def test_undefined_overlaps_are_named() -> None:
+    full = (1 << 46) - (1 << 30) | 0x800
+    mtrrs = ISSUE_MTRRS._replace(variable=(VariableRange(1, full), VariableRange(4, full)))
+    evaluator = Evaluator(resolve("v6.7"), Vm(noncoherent_dma=True, mtrrs=mtrrs), (Slot(0, PAGE, "ram"),))
+    assert evaluator.page(0).notes == ("guest MTRRs: KVM reads WB, the manual leaves it undefined",)
+
+
+def test_reserved_ram_mapped_wb_earns_a_warning() -> None:
+    """The VGA window counts as RAM; device memory mapped WB can raise a machine check."""
+    slot = Slot(0xA0000, 0x20000, "vga", backing=Backing(reserved=True))
+    (note,) = Evaluator(resolve("v6.16"), Vm(), (slot,)).page(0xA0000).notes
+    assert "mapped WB, ignore PAT; if it is device memory, such as the VGA window, expect machine checks" in note
+    assert not Evaluator(resolve("v4.4"), Vm(), (slot._replace(backing=Backing()),)).page(0xA0000).notes
+    uncached = slot._replace(backing=Backing(reserved=True, host_type=MemType.UC_MINUS))
+    assert not Evaluator(resolve("v6.16"), Vm(), (uncached,)).page(0xA0000).notes
+
+
+def test_memory_that_mtrrs_call_uncached_and_kvm_does_not() -> None:
+    mtrrs = ISSUE_MTRRS._replace(variable=(), default=MemType.UC)
+    slots = (Slot(0, PAGE, "ram"), Slot(PAGE, PAGE, "blob", 1, flags=8))
+    plain, flagged = Evaluator(resolve("slot-flag"), Vm(mtrrs=mtrrs), slots).ranges()
+    says = "the guest's MTRRs say UC; this rule does not look at them: memory is"
+    assert f"{says} WB all the same" in plain.notes
+    assert f"{says} what the guest's PAT says" in flagged.notes
+
+
+def test_masks_with_holes_have_no_segments() -> None:
+    mtrrs = ISSUE_MTRRS._replace(variable=(VariableRange(0, 0x1800),))
+    evaluator = Evaluator(resolve("v4.1"), Vm(noncoherent_dma=True, mtrrs=mtrrs), (Slot(0, 1 << 40, "ram"),))
+    assert evaluator.segments() is None
+    with pytest.raises(ValueError, match=r"more than 65536 pieces \(ask for single addresses with --gpa\)$"):
+        list(evaluator.ranges())
+    assert evaluator.page(0x201000).byte == 0x30  # by the default type: bit 12 is in the mask
+    assert evaluator.page(0x200000).byte == 0x00
