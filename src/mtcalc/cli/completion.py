@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc completion: scripts for shells, and what they ask the program on a TAB.
+
+The question is click's: _MTCALC_COMPLETE=bash_complete with the words so far in COMP_WORDS and the number of the
+last one in COMP_CWORD. The answer is ours, and so are the scripts: files are offered by suffix, and a value behind
+`=` completes in each shell. The scripts name files by themselves, since only a shell knows its quoting.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ZshComplete,
+    add_completion_class,
+    split_arg_string,
+)
+
+from mtcalc.cli.params import Word, one_of
+
+_BASH = r"""# mtcalc completion for bash; made by: mtcalc completion bash
+_mtcalc_completion() {
+    local kind value file suffix answer word=${COMP_WORDS[COMP_CWORD]}
+    # Between two blanks bash names the word behind the cursor.
+    [[ -z $2 && $word != [=:]* ]] && word=
+    answer=$(
+        IFS=$'\n'
+        env COMP_WORDS="${COMP_WORDS[*]:0:COMP_CWORD}"$'\n'"$word" COMP_CWORD="$COMP_CWORD" \
+            _MTCALC_COMPLETE=bash_complete "${1/#\~/$HOME}" 2> /dev/null
+    )
+    COMPREPLY=()
+    while IFS=, read -r kind value; do
+        case $kind in
+            plain)
+                COMPREPLY+=("$value")
+                [[ $value == *= ]] && compopt -o nospace
+                ;;
+            dir | file)
+                compopt -o filenames
+                while IFS= read -r file; do
+                    [[ -n $file ]] && COMPREPLY+=("$file")
+                done <<< "$(compgen -d -- "$2")"
+                [[ $kind == dir ]] && continue
+                while IFS= read -r file; do
+                    IFS=' '
+                    for suffix in ${value:-''}; do
+                        [[ ${file,,} == *"$suffix" && ! -d $file ]] && COMPREPLY+=("$file")
+                    done
+                done <<< "$(compgen -f -- "$2")"
+                ;;
+        esac
+    done <<< "$answer"
+}
+
+complete -o nosort -F _mtcalc_completion mtcalc
+"""
+
+_ZSH = r"""#compdef mtcalc
+# mtcalc completion for zsh; made by: mtcalc completion zsh
+
+_mtcalc_completion() {
+    local kind value help
+    local -a answer words_alone words_open described shown suffixes
+
+    answer=("${(@f)$(env COMP_WORDS="${(j: :)words[1,CURRENT]}" COMP_CWORD=$((CURRENT - 1)) \
+        _MTCALC_COMPLETE=zsh_complete ${~${(Q)words[1]}} 2> /dev/null)}")
+
+    for kind value help in "${(@)answer}"; do
+        if [[ $kind == plain ]]; then
+            if [[ $value == *= ]]; then
+                words_open+=("$value")
+            elif [[ $help == _ ]]; then
+                words_alone+=("$value")
+            else
+                described+=("$value")
+                shown+=("$value -- $help")
+            fi
+        elif [[ $kind == (dir|file) ]]; then
+            [[ $PREFIX == --*=* ]] && compset -P '*='
+            _path_files -/
+            if [[ $kind == file ]]; then
+                suffixes=(${(s: :)value})
+                _path_files -g "(#i)*(${(j:|:)suffixes})(-.)"
+            fi
+        fi
+    done
+
+    (( $#described )) && compadd -U -V mtcalc -l -d shown -a described
+    (( $#words_alone )) && compadd -U -V mtcalc -a words_alone
+    (( $#words_open )) && compadd -U -V mtcalc -S '' -a words_open
+}
+
+if [[ $funcstack[1] == _mtcalc ]]; then
+    _mtcalc_completion "$@"
+else
+    compdef _mtcalc_completion mtcalc
+fi
+"""
+
+_FISH = r"""# mtcalc completion for fish; made by: mtcalc completion fish
+function __mtcalc_files
+    set -l token (commandline -ct | string collect)
+    set -l lead (string match -r -- '^--[^=]*=' $token; or echo '')
+    set -l rest (string replace -r -- '^--[^=]*=' '' $token)
+    for path in (complete -C "'' $rest")
+        set -l name (string split -m1 -f1 \t -- $path)
+        if string match -q -- '*/' $name
+            echo $lead$name
+            continue
+        end
+        for suffix in $argv
+            string match -qi -- "*$suffix" $name; and echo $lead$name
+        end
+    end
+end
+
+function __mtcalc_completion
+    set -l program (commandline -opc)[1]
+    set -l answer (env COMP_WORDS=(commandline -cp | string collect) \
+        COMP_CWORD=(commandline -ct | string collect --allow-empty) \
+        _MTCALC_COMPLETE=fish_complete (string replace -r '^~' $HOME $program) 2> /dev/null)
+    for line in $answer
+        set -l part (string split -m1 , -- $line)
+        switch $part[1]
+            case plain
+                echo $part[2]
+            case dir
+                __mtcalc_files
+            case file
+                __mtcalc_files (string split ' ' -- $part[2])
+        end
+    end
+end
+
+complete --no-files --keep-order --command mtcalc --arguments '(__mtcalc_completion)'
+"""
+
+SCRIPTS = {"bash": ("mtcalc.bash", _BASH), "zsh": ("_mtcalc", _ZSH), "fish": ("mtcalc.fish", _FISH)}
+"""By shell: the name under which the shell looks for the script, and the script."""
+
+_BREAKS = frozenset("=:")
+_REDIRECTIONS = frozenset("<>&|0123456789")
+
+
+def glue(words: list[str]) -> tuple[list[str], int]:
+    """Words that bash cut at = and : (COMP_WORDBREAKS) in one piece again.
+
+    With it, how many characters of the last one stand before its last cut: what bash does not replace.
+    """
+    glued: list[str] = []
+    cut = 0
+    open_end = False
+    for word in words:
+        if word and glued and _BREAKS.issuperset(word):
+            glued[-1] += word
+            cut = len(glued[-1])
+            open_end = True
+        elif open_end:
+            glued[-1] += word
+            open_end = False
+        else:
+            glued.append(word)
+            cut = 0
+    return glued, cut
+
+
+def _value_of(item: CompletionItem[str], lead: str) -> str:
+    """What the shell gets: a whole word, or the suffixes of files to offer."""
+    if item.type == "file":
+        return " ".join(item.suffixes or ("",))
+    return f"{lead}{item.value}"
+
+
+def _lead(incomplete: str) -> str:
+    """`--option=` of `--option=value`, which click leaves out of its values."""
+    option, equals, _ = incomplete.partition("=")
+    return f"{option}=" if equals and option.startswith("--") else ""
+
+
+@add_completion_class
+class _Bash(BashComplete):
+    _lead = ""
+    _cut = 0
+
+    def source(self) -> str:
+        return _BASH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        words = split_arg_string(os.environ["COMP_WORDS"])
+        count = int(os.environ["COMP_CWORD"]) + 1
+        glued, self._cut = glue([*words, *[""] * (count - len(words))][:count])
+        *args, incomplete = glued[1:] or [""]
+        self._lead = _lead(incomplete)
+        return args, incomplete
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        if args and args[-1][-1:] in ("<", ">") and _REDIRECTIONS.issuperset(args[-1]):
+            return [CompletionItem(incomplete, type="file")]
+        return super().get_completions(args, incomplete)
+
+    def format_completion(self, item: CompletionItem[str]) -> str:
+        value = _value_of(item, self._lead)
+        return f"{item.type},{value[self._cut :] if item.type == 'plain' else value}"
+
+
+@add_completion_class
+class _Zsh(ZshComplete):
+    _lead = ""
+
+    def source(self) -> str:
+        return _ZSH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, incomplete = super().get_completion_args()
+        self._lead = _lead(incomplete)
+        return args, incomplete
+
+    def format_completion(self, item: CompletionItem[str]) -> str:
+        return f"{item.type}\n{_value_of(item, self._lead)}\n{item.help or '_'}"
+
+
+@add_completion_class
+class _Fish(FishComplete):
+    _lead = ""
+
+    def source(self) -> str:
+        return _FISH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, incomplete = super().get_completion_args()
+        self._lead = _lead(incomplete)
+        return args, incomplete
+
+    def format_completion(self, item: CompletionItem[str]) -> str:
+        help_ = f"\t{item.help}" if item.help and item.type == "plain" else ""
+        return f"{item.type},{_value_of(item, self._lead)}{help_}"
+
+
+SHELL: Word[str] = Word("shell", one_of(tuple(SCRIPTS)), lambda: SCRIPTS)
+
+
+@click.command()
+@click.argument("shell", type=SHELL, required=False, metavar="bash|zsh|fish")
+@click.option("--write", "folder", type=click.Path(file_okay=False), metavar="DIR", help="Write all three into DIR.")
+def completion(shell: str | None, folder: str | None) -> None:
+    """The completion script of a shell, on standard output.
+
+    \b
+    source <(mtcalc completion bash)    # in ~/.bashrc
+    source <(mtcalc completion zsh)     # in ~/.zshrc, after compinit
+    mtcalc completion fish > ~/.config/fish/completions/mtcalc.fish
+    """
+    if (shell is None) == (folder is None):
+        raise click.UsageError("a shell, or --write DIR (bash, zsh or fish)")
+    if folder is not None:
+        for name, script in SCRIPTS.values():
+            (Path(folder) / name).write_text(script, encoding="ascii")
+    elif shell is not None:
+        click.echo(SCRIPTS[shell][1], nl=False)
