@@ -22,6 +22,10 @@ class _Editors(GenerateJsonSchema):
         """Never."""
         return False
 
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
+        """Not at all: examples keep the order that a person would write."""
+        return value
+
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         """The form of a value, with the default where a file can write it."""
         default = schema.get("default")

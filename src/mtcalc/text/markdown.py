@@ -18,7 +18,7 @@ def escape(text: str) -> str:
 
 def paragraph(text: str) -> str:
     """Text as a paragraph or as an item of a list: no heading, no quotation, no list of its own."""
-    line = escape(text.strip())
+    line = escape(text.strip(" "))
     digits = line[: len(line) - len(line.lstrip("0123456789"))]
     if digits and (line[len(digits) :] + " ")[:2] in (". ", ") "):
         return f"{digits}\\{line[len(digits) :]}"
