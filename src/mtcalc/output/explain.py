@@ -15,6 +15,6 @@ def explain_document(found: Explanation) -> Document:
     for number, step in enumerate(found.steps, start=1):
         rows: list[tuple[str, Content]] = [("", line) for line in step.lines]
         if step.source:
-            rows.append(("", Cell(f"[{step.source}]", FAINT)))
+            rows.append(("", Cell(f"source: {step.source}", FAINT)))
         blocks.append(Fields(rows, title=f"{number}. {step.about}: {step.result}"))
     return Document(blocks, answer.notes)

@@ -41,7 +41,7 @@ def show_document(kernel: Kernel) -> Document:
     for number, rule in enumerate(rules.rules, start=1):
         lines: list[tuple[str, Content]] = [("", rule.why)]
         if rule.source:
-            lines.append(("", Cell(f"[{source_text(rule.source)}]", FAINT)))
+            lines.append(("", Cell(f"source: {source_text(rule.source)}", FAINT)))
         blocks.append(Fields(lines, title=f"{number}. {rule.id}: {rule.text}"))
     around: list[tuple[str, Content]] = list(around_words(kernel).items())
     around += [("source", source_text(source)) for source in rules.sources]
