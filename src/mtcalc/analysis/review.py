@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from mtcalc.analysis.diff import Change, Diff, by_pat
@@ -17,13 +17,14 @@ from mtcalc.rules.condition import (
     Input,
     Value,
     condition_text,
+    domain,
     holds,
     input_words,
     inputs,
     value_of,
     with_value,
 )
-from mtcalc.rules.rule import inputs_read
+from mtcalc.rules.rule import Rule, RuleSet, inputs_read
 from mtcalc.x86.ept import mask_text, split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
 
@@ -35,7 +36,7 @@ State: TypeAlias = dict[Input, Value]
 class Remark(NamedTuple):
     """One thing to ask about, in how many of the changed states, and one of them.
 
-    `example` is None where a rule shows it rather than a state: then `rule` names it.
+    `example` is None where a rule or a statement shows it rather than a state: then `rule` or the text names it.
     """
 
     kind: str
@@ -55,6 +56,7 @@ def review(found: Diff) -> tuple[Remark, ...]:
     return (
         *_bytes(changes),
         *_cacheable(changes),
+        *_not_cacheable(changes),
         *_mmio(changes),
         *_guest_pat(changes),
         *_inputs(found, changes),
@@ -118,7 +120,7 @@ def _cacheable(changes: Changes) -> Iterator[Remark]:
             state.get(MMIO) is not True and asked(state) and _becomes_cacheable(change) is not None
         )
 
-    text = "guest memory becomes cacheable, with a cacheable PAT type, though {}: is that meant?"
+    text = "guest memory becomes cacheable though {}: is that meant?"
     yield from _remark(
         "cacheable",
         text.format("guest CR0.CD is set"),
@@ -133,6 +135,17 @@ def _cacheable(changes: Changes) -> Iterator[Remark]:
         shows(lambda s: s.get(GUEST_MTRR) in (MemType.UC, MemType.WC) and s.get(CR0_CD) is not True),
         _becomes_cacheable,
     )
+
+
+def _not_cacheable(changes: Changes) -> Iterator[Remark]:
+    """Guest memory that was cacheable with PAT type WB, and is not any longer."""
+
+    def loses(state: State, change: Change) -> bool:
+        before, after = by_pat(change.before)[MemType.WB], by_pat(change.after)[MemType.WB]
+        return state.get(MMIO) is not True and before in CACHEABLE and after not in CACHEABLE
+
+    text = "guest memory with PAT type WB is cacheable no longer: is that meant?"
+    yield from _remark("uncacheable", text, changes, loses, lambda _: MemType.WB)
 
 
 def _mmio(changes: Changes) -> Iterator[Remark]:
@@ -159,8 +172,14 @@ def _differs(change: Change) -> MemType | None:
 
 
 def _guest_pat(changes: Changes) -> Iterator[Remark]:
+    """The guest's PAT newly honoured or no longer; a reserved memory type honours nothing."""
+
     def turns(ipat: bool) -> Callable[[State, Change], bool]:
-        return lambda _, change: split_mask(change.before)[1] is not ipat and split_mask(change.after)[1] is ipat
+        def shows(_: State, change: Change) -> bool:
+            (old, was), (new, now) = split_mask(change.before), split_mask(change.after)
+            return old in MTRR_TYPES and new in MTRR_TYPES and was is not ipat and now is ipat
+
+        return shows
 
     text = "the guest's PAT is newly honoured: the host maps RAM WB, so another type in the guest is an alias"
     yield from _remark("pat", text, changes, turns(False), _differs)
@@ -171,15 +190,33 @@ def _guest_pat(changes: Changes) -> Iterator[Remark]:
 def _inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
     """Inputs that cease or begin to matter in what changes; MTRRs that cease to, and still split large pages."""
     stops, starts = mattering(found)
-    for items, verb in ((stops, "stop"), (starts, "start")):
+    for items, verb, side in ((stops, "stop", 0), (starts, "start", 1)):
         if items:
             words = ", ".join(map(input_words, items))
             text = f"{words} {verb}{'s' if len(items) == 1 else ''} mattering there: is that said?"
-            yield from _remark("input", text, changes, lambda *_: True)
+            yield from _remark("input", text, changes, _where_one_matters(found, items, changes, side))
     split = found.after.split_when
     if GUEST_MTRR in stops and split is not None and set(inputs(split)) <= set(found.inputs):
         text = f"the guest's MTRRs still limit the mapping level there ({condition_text(split)})"
         yield from _remark("mapping level", text, changes, lambda state, _: holds(split, _facts(state)))
+
+
+def _where_one_matters(
+    found: Diff, items: Sequence[Input], changes: Changes, side: int
+) -> Callable[[State, Change], bool]:
+    """Whether another value of one of `items` makes another byte, before (0) or after (1), and changes as well."""
+    sides = {change.values: (change.before, change.after)[side] for _, change in changes}
+    places = [found.inputs.index(item) for item in items]
+
+    def shows(_: State, change: Change) -> bool:
+        mine = sides[change.values]
+        for at in places:
+            for value in domain(found.inputs[at]):
+                if sides.get((*change.values[:at], value, *change.values[at + 1 :]), mine) != mine:
+                    return True
+        return False
+
+    return shows
 
 
 def _facts(state: State) -> Facts:
@@ -205,8 +242,18 @@ def _new_inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
 
 
 def _dead_rules(found: Diff) -> Iterator[Remark]:
-    """Rules of the new list that can never match, where the old list had no such rule."""
-    before = {finding.rules for finding in check_rules(found.before.rules)}
-    for finding in check_rules(found.after.rules):
-        if finding.kind is Kind.NEVER and finding.rules not in before:
-            yield Remark("dead rule", finding.message, 0, None, rule=finding.rules[0])
+    """What of the new list can never match, or of the new function is never reached, and was not so before."""
+    before = {rule.when for rule, _ in _never(found.before.rules)}
+    for rule, message in _never(found.after.rules):
+        if rule.when not in before:
+            yield Remark("dead rule", message, 0, None, rule=rule.id)
+    for text in found.after.rules.unreached:
+        if text not in found.before.rules.unreached:
+            yield Remark("dead rule", f"never reached: `{text}`", 0, None)
+
+
+def _never(rule_set: RuleSet) -> Iterator[tuple[Rule, str]]:
+    by_id = {rule.id: rule for rule in rule_set.rules}
+    for finding in check_rules(rule_set):
+        if finding.kind is Kind.NEVER and finding.rules:
+            yield by_id[finding.rules[0]], finding.message

@@ -56,6 +56,7 @@ def check_rules(rule_set: RuleSet) -> tuple[Finding, ...]:
                 later = [r.id for r, where in zip(without.rules[at:], rest.by_rule[at:], strict=True) if where & here]
                 what = f"rule '{rule.id}' changes nothing: without it {_names(later)} {_verb(later, 'say')} the same"
                 findings.append(Finding(Kind.REDUNDANT, (rule.id, *later), what, _example(space, here)))
+    findings += [Finding(Kind.NEVER, (), f"never reached: `{text}`") for text in rule_set.unreached]
     if found.uncaught:
         offered = candidates(found.uncaught, found.uncaught, space.sizes)
         for gap in fewest(found.uncaught, offered):

@@ -2,7 +2,7 @@
 """The options that commands share: rules, output, and the inputs of one decision."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import click
@@ -19,10 +19,11 @@ from mtcalc.rules.condition import (
     SELF_SNOOP,
     Facts,
     Input,
+    Value,
     input_words,
 )
 from mtcalc.rules.kernel import Kernel, unread
-from mtcalc.rules.names import is_patch_ref
+from mtcalc.rules.names import is_file_ref, is_patch_ref
 from mtcalc.rules.resolve import DEFAULT_REF, resolve
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import PAT_TYPES, MemType
@@ -142,15 +143,26 @@ def rules_option(function: Command) -> Command:
 def kernels(refs: tuple[str, ...], scenario: "Scenario | None" = None) -> tuple[Kernel, ...]:
     """The kernels of -r, else the scenario's, the environment's, the default.
 
-    Raises InputError for one that is not known.
+    They note what the scenario assumes and they do not read. Raises InputError for one that is not known.
     """
+    found = _kernels(refs, scenario)
+    if scenario is None or not scenario.vm.assume:
+        return found
+    given = _assumptions(scenario.vm.assume)
+    return tuple(kernel._replace(notes=(*kernel.notes, *_unread(kernel, given))) for kernel in found)
+
+
+def _kernels(refs: tuple[str, ...], scenario: "Scenario | None") -> tuple[Kernel, ...]:
     named = os.environ.get(environment.RULES)
     if refs:
         return tuple(named_kernel(ref, "-r: ", base=base_of(refs)) for ref in refs)
     if scenario is not None and scenario.rules is not None:
         directory = os.path.dirname(scenario.file)
         ref = scenario.rules
-        return (named_kernel(ref, "", scenario.rules_place, base_of([ref]), directory),)
+        base = base_of([ref])
+        if base is not None and is_file_ref(base) and base != "-":
+            base = os.path.abspath(base)  # typed here, while the scenario's names are relative to its own place
+        return (named_kernel(ref, "", scenario.rules_place, base, directory),)
     if named:
         return (named_kernel(named, f"{environment.RULES}: ", base=base_of([named])),)
     base_of([])
@@ -168,6 +180,8 @@ def named_kernel(
             raise
         raise InputError(f"{origin}{error.message}", place) from None
     except ValueError as error:
+        if base is not None and is_patch_ref(ref):  # of a patch, its base alone is looked up by name
+            raise InputError(f"--base: {error}") from None
         raise InputError(f"{origin}{error}", place) from None
 
 
@@ -259,7 +273,7 @@ def _question(
         assume=dict(assume),
     )
     named = tuple(item for item, value in given.items() if value is not None)
-    named += tuple(Input("assume_type" if isinstance(value, MemType) else "assume", text) for text, value in assume)
+    named += _assumptions(facts.assume)
     if no_paging:
         pats = (MemType.WB,)
     said = bool(named or slot_flags or quirks or assume)
@@ -268,5 +282,15 @@ def _question(
 
 def unread_note(kernel: Kernel, question: Question) -> tuple[str, ...]:
     """A note on inputs that the user named and the rules do not read."""
-    names = [input_words(item) for item in unread(kernel, question.given)]
+    return _unread(kernel, question.given)
+
+
+def _assumptions(assume: Mapping[str, Value]) -> tuple[Input, ...]:
+    return tuple(
+        Input("assume_type" if isinstance(value, MemType) else "assume", text) for text, value in assume.items()
+    )
+
+
+def _unread(kernel: Kernel, given: tuple[Input, ...]) -> tuple[str, ...]:
+    names = [input_words(item) for item in unread(kernel, given)]
     return (f"{kernel.rules.name} does not read: {', '.join(names)}",) if names else ()

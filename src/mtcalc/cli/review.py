@@ -11,8 +11,6 @@ from mtcalc.cli.options import Output, output_options
 from mtcalc.cli.params import PATCH_FILE, REF
 from mtcalc.output.diff import diff_lines, diff_rows
 from mtcalc.output.emit import Result
-from mtcalc.output.review import review_document, review_record
-from mtcalc.rules.ref_file import patched
 from mtcalc.rules.resolve import resolve
 from mtcalc.text.errors import InputError
 
@@ -27,9 +25,13 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     """What a patch mail (- is standard input) changes: its rules against those before it, and what to ask about it.
 
     \b
-    mtcalc review examples/slot-flag.patch
+    mtcalc review mail.patch
     mtcalc review - --base vmx.c < mail
     """
+    # Both bring the C parser, which a TAB has no need of.
+    from mtcalc.output.review import review_document, review_record
+    from mtcalc.rules.ref_file import patched
+
     try:
         rules = patched(patch, resolve, base)
     except InputError:

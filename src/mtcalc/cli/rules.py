@@ -10,7 +10,7 @@ from mtcalc.cli.params import REF
 from mtcalc.output.emit import Result, formats
 
 
-@click.group(no_args_is_help=False)
+@click.group(no_args_is_help=True)
 def rules() -> None:
     """The rule sets: vmx_get_mt_mask() through time, and proposals."""
 
@@ -67,13 +67,14 @@ def check(ref: str, output: Output) -> None:
     from mtcalc.output.rules import finding_record, findings_document, findings_rows
     from mtcalc.rules.names import RULE_FILE_SUFFIXES
 
+    base = base_of([ref])
     if ref.lower().endswith(RULE_FILE_SUFFIXES):
         from mtcalc.rules.ref_file import unchecked_rule_file
         from mtcalc.rules.resolve import resolve
 
         kernel = unchecked_rule_file(ref, resolve)
     else:
-        kernel = named_kernel(ref, base=base_of([ref]))
+        kernel = named_kernel(ref, base=base)
     findings = check_rules(kernel.rules)
     output.write(
         Result(

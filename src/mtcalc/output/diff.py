@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mtcalc.analysis.diff import Change, Diff, Row, change_record, outcome_record, row_record
+from mtcalc.analysis.diff import Change, Diff, Row, by_pat, change_record, outcome_record, row_record
 from mtcalc.analysis.diff_words import notes, sentence, when_text
-from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, memtype_tone
-from mtcalc.rules.condition import GUEST_MTRR, Input, Value, domain
-from mtcalc.rules.kernel import kernel_notes
+from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, memtype_tone, text_of
+from mtcalc.output.plain import WIDTH
+from mtcalc.rules.condition import GUEST_MTRR, Facts, Input, Value, domain, input_words, with_value
+from mtcalc.rules.kernel import kernel_label, kernel_notes
 from mtcalc.rules.rule import Outcome
-from mtcalc.x86.ept import mask_text, split_mask
-from mtcalc.x86.memtype import PAT_TYPES, memtype_name
+from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, mask_text, split_mask
+from mtcalc.x86.memtype import PAT_TYPES, MemType, memtype_name
 
 
 def diff_blocks(found: Diff) -> list[Block]:
     """The sentence, the rows in a table of effective types, what each row's inputs are, what is around."""
     blocks: list[Block] = [f"{sentence(found)}."]
     if found.rows:
-        blocks.append(_table(found))
+        blocks += _tables(found)
         blocks.append(Fields([(str(n), when_text(row.when)) for n, row in enumerate(found.rows, 1)], title="when"))
     if found.around:
         rows: list[tuple[str, Content]] = []
@@ -32,49 +34,93 @@ def diff_blocks(found: Diff) -> list[Block]:
 
 def diff_document(found: Diff) -> Document:
     """Two rule sets' difference."""
-    title = Cell(f"{found.before.rules.name} -> {found.after.rules.name}", STRONG)
+    title = Cell(f"{kernel_label(found.before)} -> {kernel_label(found.after)}", STRONG)
     return Document([title, *diff_blocks(found)], diff_notes(found))
 
 
 def diff_notes(found: Diff) -> list[str]:
-    """Notes of the comparison and of both kernels."""
+    """Notes of the comparison and of both kernels, and what the table's words stand for."""
     legend = ["a>b: the effective type changes from a to b"] if found.rows else []
+    legend += [f"{word}: {input_words(item)}" for item, word in _type_words(found).items() if item != GUEST_MTRR]
+    return [*legend, *_spoken(found)]
+
+
+def _spoken(found: Diff) -> list[str]:
+    """Notes of the comparison and of both kernels."""
+    overlap = sum(row.states for row in found.rows) - found.changed_count
+    said = [f"rows overlap: {overlap} inputs are counted twice or more"] if overlap else []
     both = dict.fromkeys((*kernel_notes(found.before), *kernel_notes(found.after)))
-    return [*legend, *notes(found), *both]
+    return [*said, *notes(found), *both]
 
 
-def _table(found: Diff) -> Table:
-    """A row a difference: bytes before and after, and per PAT type the effective type, a change as a>b."""
+def _type_words(found: Diff) -> dict[Input, str]:
+    """What the table calls the memory types that rows take from inputs: a source text may be long."""
+    taken = (outcome.memtype_of for row in found.rows for outcome in (row.before, row.after))
+    items = [item for item in dict.fromkeys(taken) if item not in (None, GUEST_MTRR)]
+    words = {item: "TYPE" if len(items) == 1 else f"TYPE{at}" for at, item in enumerate(items, 1) if item}
+    return {GUEST_MTRR: "MTRR", **words}
+
+
+def _tables(found: Diff) -> list[Block]:
+    """A row a difference: bytes before and after, and per PAT type the effective type, a change as a>b.
+
+    In one table, or where that were too wide in several, each with some of the columns.
+    """
+    words = _type_words(found)
     rows: list[list[Content]] = []
     for number, row in enumerate(found.rows, 1):
-        before = outcome_record(row.before, row.when)["effective"]
-        after = outcome_record(row.after, row.when)["effective"]
-        mtrr = [str(kind) for kind in row.when.get(GUEST_MTRR, domain(GUEST_MTRR))]
-        cells = [_cell(_types(before[str(pat)], mtrr), _types(after[str(pat)], mtrr)) for pat in PAT_TYPES]
-        rows.append([str(number), str(row.states), outcome_cell(row.before), outcome_cell(row.after), *cells])
-    return Table(("ROW", "INPUTS", "BEFORE", "AFTER", *map(str, PAT_TYPES)), rows)
+        cells = [_pat_cell(row, pat, words) for pat in PAT_TYPES]
+        rows.append(
+            [str(number), str(row.states), outcome_cell(row.before, words), outcome_cell(row.after, words), *cells]
+        )
+    header = ("ROW", "INPUTS", "BEFORE", "AFTER", *map(str, PAT_TYPES))
+    widths = [max(map(len, map(text_of, column))) for column in zip(header, *rows, strict=True)]
+    tables: list[Block] = []
+    at = 1
+    while at < len(header):
+        end = at + 1
+        while end < len(header) and widths[0] + sum(width + 1 for width in widths[at : end + 1]) <= WIDTH:
+            end += 1
+        shown = [0, *range(at, end)]
+        tables.append(Table(tuple(header[n] for n in shown), [[row[n] for n in shown] for row in rows]))
+        at = end
+    return tables
 
 
-def outcome_cell(outcome: Outcome) -> Cell:
-    """An outcome, short: '0x70 WB,1', 'MTRR,0'."""
+def outcome_cell(outcome: Outcome, words: Mapping[Input, str]) -> Cell:
+    """An outcome, short: '0x70 WB,1', 'MTRR,0'; `words` for the inputs that memory types are taken from."""
     encoding, ipat = split_mask(outcome.const)
     if outcome.memtype_of is not None:
-        word = "MTRR" if outcome.memtype_of.name == "guest_mtrr" else outcome.memtype_of.arg
-        return Cell(f"{word},{int(ipat)}")
+        shift = "" if outcome.shift == MEMTYPE_SHIFT else f"<<{outcome.shift}"
+        other = outcome.const & ~IPAT_BIT
+        return Cell(f"{words[outcome.memtype_of]}{shift}{f'|{other:#x}' if other else ''},{int(ipat)}")
     return Cell(f"{outcome.const:#04x} {memtype_name(encoding)},{int(ipat)}", memtype_tone(encoding))
 
 
-def _types(value: Any, mtrr: Sequence[str] = ()) -> str:
-    """One effective type, or those it can be; 'MTRR' where that is each of the row's guest MTRR types."""
-    if value is None:
-        return "-"
-    if not isinstance(value, list):
-        return str(value)
-    return "MTRR" if value == list(mtrr) else "/".join(map(str, value))
+def _pat_cell(row: Row, pat: MemType, words: Mapping[Input, str]) -> Cell:
+    """A row's effective type with a PAT type; changed if it is with any of the memory types that the row admits."""
+    items = {outcome.memtype_of for outcome in (row.before, row.after)} - {None}
+    same = True
+    for values in itertools.product(*(row.when.get(item, domain(item)) for item in items if item)):
+        facts = Facts()
+        for item, value in zip(items, values, strict=True):
+            facts = with_value(facts, item, value) if item else facts
+        same = same and by_pat(row.before.byte(facts))[pat] == by_pat(row.after.byte(facts))[pat]
+    before, after = (_side(outcome, row, pat, words) for outcome in (row.before, row.after))
+    return Cell(before, FAINT) if same else Cell(f"{before}>{after}", STRONG)
 
 
-def _cell(before: str, after: str) -> Cell:
-    return Cell(before, FAINT) if before == after else Cell(f"{before}>{after}", STRONG)
+def _side(outcome: Outcome, row: Row, pat: MemType, words: Mapping[Input, str]) -> str:
+    value = outcome_record(outcome, row.when)["effective"][str(pat)]
+    item = outcome.memtype_of
+    if item is not None and value == [str(kind) for kind in row.when.get(item, domain(item))]:
+        return words[item]
+    return _types(value)
+
+
+def _types(value: Any) -> str:
+    """One effective type, or those it can be."""
+    return "/".join("-" if kind is None else str(kind) for kind in (value if isinstance(value, list) else [value]))
 
 
 def expanded_document(found: Diff) -> Document:
@@ -83,11 +129,11 @@ def expanded_document(found: Diff) -> Document:
     rows: list[list[Content]] = [
         [_byte(change.before), _byte(change.after), _inputs(found, change)] for change in found.changes
     ]
-    title = Cell(f"{found.before.rules.name} -> {found.after.rules.name}", STRONG)
+    title = Cell(f"{kernel_label(found.before)} -> {kernel_label(found.after)}", STRONG)
     blocks: list[Block] = [title, f"{sentence(found)}."]
     if rows:
         blocks.append(Table(header, rows))
-    return Document(blocks, diff_notes(found)[bool(found.rows) :])
+    return Document(blocks, _spoken(found))
 
 
 def _byte(byte: int) -> Cell:
@@ -109,7 +155,7 @@ def diff_record(found: Diff, expand: bool) -> dict[str, Any]:
         "left_out": found.left_out,
         "rows": list(diff_lines(found, expand)),
         "around": [difference._asdict() for difference in found.around],
-        "notes": list(notes(found)),
+        "notes": _spoken(found),
     }
 
 

@@ -40,7 +40,7 @@ def _head(patch: PatchedRules) -> list[tuple[str, Content]]:
 
 def _shown(found: Diff, remark: Remark) -> list[tuple[str, Content]]:
     if remark.example is None:
-        return [("rule", remark.rule)]
+        return [("rule", remark.rule)] if remark.rule else []
     change = remark.example
     return [
         ("in", f"{remark.states} of {found.changed_count} changes, such as:"),
@@ -53,7 +53,8 @@ def _from_to(change: Change, pat: MemType | None) -> str:
     text = f"{byte_words(change.before)} becomes {byte_words(change.after)}"
     if pat is None:
         return text
-    return f"{text}; PAT {pat}: {by_pat(change.before)[pat]} becomes {by_pat(change.after)[pat]}"
+    kinds = (by_pat(byte)[pat] for byte in (change.before, change.after))
+    return f"{text}; PAT {pat}: {' becomes '.join('none' if kind is None else str(kind) for kind in kinds)}"
 
 
 def review_record(patch: PatchedRules, found: Diff, remarks: tuple[Remark, ...], expand: bool) -> dict[str, Any]:

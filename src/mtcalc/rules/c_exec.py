@@ -76,6 +76,7 @@ class Statements(Reader):
             what = node.type.removesuffix("_statement").replace("_", " ")
             self.refuse(f"{what} is not understood here (if, switch, goto, return and assignments)", node, scope)
         self.enter(node, scope)
+        self.reached.add((scope.function.name, node.start_byte))
         done = method(self, node, state, scope)
         self.leave()
         return done

@@ -9,12 +9,14 @@ c_predicates do not know becomes an assumption under its source text; what can't
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tree_sitter import Node
 
 from mtcalc.rules.c_call import Executor
 from mtcalc.rules.c_parse import Function, Source
 from mtcalc.rules.c_predicates import FUNCTION
-from mtcalc.rules.c_state import Scope, State
+from mtcalc.rules.c_state import Scope, State, child, text_of
 from mtcalc.rules.c_tree import Found, Known, Leaf, Slot, rules_of
 from mtcalc.rules.c_values import Val
 from mtcalc.rules.condition import Condition
@@ -43,13 +45,24 @@ def rules_from_c(text: str, file: str, name: str | None = None) -> RuleSet:
     if root.tree is None:
         source.refuse(f"{FUNCTION} never returns (a byte on every way)", function.offset)
     rules = _with_ids(rules_of(root), source)
-    read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (_where(source, function),))
+    unreached = tuple(_unreached(executor, function, child(function.node, "body")))
+    read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (_where(source, function),), unreached=unreached)
     _check_assumptions(read, source, function)
     return read
 
 
 def _where(source: Source, function: Function) -> str:
     return f"{source.file}:{source.place(function.offset).line}"
+
+
+def _unreached(executor: Executor, function: Function, node: Node) -> Iterator[str]:
+    """The outermost statements below a node that were never executed, each in one line."""
+    for part in node.named_children:
+        plain = part.type.endswith("_statement") and part.type not in ("compound_statement", "labeled_statement")
+        if plain and (function.name, part.start_byte) not in executor.reached:
+            yield " ".join(text_of(part).split())
+        else:
+            yield from _unreached(executor, function, part)
 
 
 def _outcome(executor: Executor, val: Val, node: Node, scope: Scope) -> Outcome:

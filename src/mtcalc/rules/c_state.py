@@ -42,6 +42,7 @@ class Ground:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.reached: set[tuple[str, int]] = set()  # statements executed: function, offset in its text
         self._depth = 0
         self._steps = 0
 

@@ -86,7 +86,9 @@ class UnknownInput(ValueError):
 
     def __init__(self, item: Input) -> None:
         example = "yes|no" if item.name == "assume" else "UC|WC|WT|WP|WB"
-        super().__init__(f"these rules ask for `{item.arg}` (say --assume '{item.arg}={example}')")
+        super().__init__(
+            f"these rules ask for `{item.arg}` (say --assume '{item.arg}={example}'; in a scenario, assume:)"
+        )
         self.item = item
 
 

@@ -82,6 +82,7 @@ class RuleSet(NamedTuple):
     sources: tuple[str, ...] = ()
     unconfirmed: tuple[str, ...] = ()
     mainline: str = ""  # YYYY-MM since when in mainline; empty for what never was
+    unreached: tuple[str, ...] = ()  # statements of a C function that no way leads to
 
 
 def decide(rule_set: RuleSet, facts: Facts) -> tuple[Rule, int]:
