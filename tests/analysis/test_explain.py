@@ -86,9 +86,29 @@ def test_the_slot_the_backing_and_the_level() -> None:
     )
     level = step_of(found, "mapping level")
     assert level.result == "at most 4K"
-    assert "MTRR types that must not mix" in level.lines[0]
-    coherent = explain_page(Evaluator(resolve("v6.7"), Vm(), (slot,)), 0xA0000)
-    assert step_of(coherent, "mapping level").lines[0] == "the slot's edges and flags"
+    assert level.lines[:2] == (
+        "not 1G: the slot does not hold all of 0x0 to 0x3fffffff",
+        "not 2M: the slot does not hold all of 0x0 to 0x1fffff",
+    )
+
+
+LARGE = Slot(0, 4 << 30, "ram", hva=0x7F00_0000_0000)
+
+
+@pytest.mark.parametrize(
+    ("slot", "lines"),
+    [
+        (LARGE, ("not 1G: KVM finds the MTRRs not consistent over 0xc0000000 to 0xffffffff",)),
+        (LARGE._replace(hva=0x7F00_0020_0000), ("not 1G: guest and host address differ modulo 1G",)),
+        (LARGE._replace(flags=1), ("not 1G: the slot logs dirty pages", "not 2M: the slot logs dirty pages")),
+    ],
+)
+def test_what_stands_against_a_larger_page_is_said(slot: Slot, lines: tuple[str, ...]) -> None:
+    uncached = VariableRange(0xD000_0000, 0x3FFF_F000_0800)
+    vm = Vm(noncoherent_dma=True)
+    vm = vm._replace(mtrrs=vm.mtrrs._replace(variable=(uncached, *vm.mtrrs.variable[1:])))
+    level = step_of(explain_page(Evaluator(resolve("v6.7"), vm, (slot,)), 0xC000_0000), "mapping level")
+    assert level.lines[:-1] == lines
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def odd(tmp_path: Path) -> str:
 
 def test_plain_shows_registers_maps_and_where_they_part(three_g: str) -> None:
     assert answered(three_g, "-r", "6.1") == (
-        "rules v4.4, guest maxphyaddr 36\n"
+        "rules 6.1 (v4.4), guest maxphyaddr 36\n"
         "\n"
         "IA32_MTRR_DEF_TYPE  0x800  E=1 FE=0 default UC\n"
         "\n"
@@ -246,6 +246,7 @@ def test_from_6_11_on_a_stream_has_no_type_by_kvm(three_g: str) -> None:
     shown = answered(three_g, "-r", "6.12", "--gpa", "-", stdin="0x0\n")
     assert shown.splitlines()[1:] == [
         "0x0             -   WB        1G",
+        "note: 6.12 is 6.12.0; from 6.12.78 on, v6.16",
         "note: this KVM does not look at guest MTRRs: the manual's view alone",
     ]
 

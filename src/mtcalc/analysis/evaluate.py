@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from mtcalc.analysis.answer import Answer, byte_notes, effective_types
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS, GuestMtrrMap
 from mtcalc.kvm.host_mmio import is_host_mmio
-from mtcalc.kvm.mapping_level import largest_level, mapping_level
+from mtcalc.kvm.mapping_level import largest_level, level_obstacle, mapping_level
 from mtcalc.kvm.slots import SlotMap
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
@@ -58,6 +58,14 @@ class Evaluator:
     def mtrrs_split(self) -> bool:
         """Whether the guest's MTRRs limit the mapping level here."""
         return self._split_mtrrs is not None
+
+    def level_obstacles(self, slot: Slot, gpa: int) -> Iterator[tuple[int, str]]:
+        """The levels above the one at which the page at `gpa` (bytes) can be mapped, and what is against each."""
+        for level in (3, 2):
+            why = level_obstacle(self._split_mtrrs, slot, gpa, level)
+            if why is None:
+                return
+            yield level, why
 
     def facts(self, slot: Slot, gpa: int) -> Facts:
         """What the rules can know about the page at `gpa` (bytes) in `slot`."""

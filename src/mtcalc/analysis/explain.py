@@ -67,7 +67,7 @@ def explain_page(evaluator: Evaluator, gpa: int, pat: MemType | None = None) -> 
         _mtrr_step(kernel, vm, gpa, answer.facts),
         _inputs_step(kernel, answer.facts),
         *_decision_steps(kernel, answer.facts, answer, vm.paging),
-        _level_step(kernel, answer.level, evaluator.mtrrs_split),
+        _level_step(answer.level, tuple(evaluator.level_obstacles(answer.slot, gpa))),
     ]
     return Explanation(tuple(steps), answer)
 
@@ -158,8 +158,8 @@ def _types(answer: Answer) -> str:
     return ", ".join(f"{kind}{star[pat]} (PAT {pat})" for pat, kind in answer.effective)
 
 
-def _level_step(kernel: Kernel, level: int, mtrrs_split: bool) -> Step:
-    lines = ["the slot's edges and flags" + (", and MTRR types that must not mix in one page" if mtrrs_split else "")]
+def _level_step(level: int, obstacles: Sequence[tuple[int, str]]) -> Step:
+    lines = [f"not {LEVEL_NAMES[above]}: {why}" for above, why in obstacles]
     lines.append("the host's own page size may limit it further")
     return Step("mapping level", f"at most {LEVEL_NAMES[level]}", tuple(lines), "kvm_mmu_max_mapping_level()")
 

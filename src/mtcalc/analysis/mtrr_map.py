@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.analysis.mtrr_words import part_reason
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS, GuestMtrrMap, kvm_spans
-from mtcalc.kvm.mapping_level import consistent, mapping_level, slot_allows
+from mtcalc.kvm.mapping_level import consistent, level_obstacle, mapping_level
 from mtcalc.kvm.slots import SlotMap
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
@@ -287,7 +287,7 @@ def address_segments(view: MtrrView) -> SeenSegments | None:
             if view.split_mtrrs is not None:
                 whole = {level: _consistent_around(view.split_mtrrs, cut, level) for level in LARGE}
         slot = view.slots.find(cut)
-        level = max((n for n in LARGE if whole[n] and (slot is None or slot_allows(slot, cut, n))), default=1)
+        level = max((n for n in LARGE if whole[n] and level_obstacle(None, slot, cut, n) is None), default=1)
         found = Seen(kvm, manual, level)
         if not seen or seen[-1] != found:
             starts.append(cut)

@@ -22,21 +22,28 @@ def decode() -> None:
 
 def _read_pat(text: str) -> Pat:
     named = {"linux": LINUX_PAT, "reset": RESET_PAT}.get(text.lower())
-    return named or decode_pat(parse_number(text))
+    return named or decode_pat(_read_value(text))
 
 
 def _read_register(text: str) -> tuple[int, int]:
     register, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"'{text}' has no = (REG=VALUE, such as 0x2ff=0xc06)")
-    return parse_register(register), parse_number(value)
+    return parse_register(register), _read_value(value)
 
 
 def _read_entry(text: str) -> int:
-    # Traces print entries in hex without 0x.
+    # Traces print entries in hex without 0x, and nobody writes one in decimal.
     word = text.strip().lower()
-    bare = not word.startswith("0x") and any(c in "abcdef" for c in word) and set(word) <= set("0123456789abcdef")
-    return parse_number(f"0x{word}" if bare else text)
+    return parse_number(word if word.startswith("0x") else f"0x{word}")
+
+
+def _read_value(text: str) -> int:
+    """A register value. Raises ValueError for digits that may be hex as well as decimal."""
+    word = text.strip()
+    if word.isascii() and word.isdigit() and len(word) > 1 and word[0] != "0":
+        raise ValueError(f"'{text}': hex or decimal? (write 0x{word} or {int(word):#x})")
+    return parse_number(word)
 
 
 PAT_VALUE: Word[Pat] = Word("value", _read_pat, lambda: ("linux", "reset"))
@@ -104,7 +111,7 @@ def mtrr(registers: tuple[tuple[int, int], ...], maxphyaddr: int, output: Output
 @click.option("--maxphyaddr", type=MAXPHYADDR, default=52, show_default=True, help="Physical address bits.")
 @output_options()
 def epte(values: tuple[int, ...], level: int, maxphyaddr: int, output: Output) -> None:
-    """EPT entries as KVM writes them, in words; hex with letters needs no 0x.
+    """EPT entries as KVM writes them, in words; in hex, with 0x or without.
 
     \b
     mtcalc decode epte 0x600000455299b77

@@ -15,11 +15,11 @@ from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 @click.command()
 @click.argument("file", type=SCENARIO_FILE, required=False)
-@click.option("--gpa", type=NUMBER, metavar="A", help="The guest address, with FILE.")
+@click.option("--gpa", "gpas", type=NUMBER, multiple=True, metavar="A", help="The guest address, with FILE.")
 @rules_option
 @input_options
 @output_options(*formats(lines=False, rows=False))
-def explain(file: str | None, gpa: int | None, refs: tuple[str, ...], question: Question, output: Output) -> None:
+def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], question: Question, output: Output) -> None:
     """The derivation of one answer, step by step, each step with its source.
 
     \b
@@ -27,6 +27,9 @@ def explain(file: str | None, gpa: int | None, refs: tuple[str, ...], question: 
     mtcalc explain examples/vfio.yaml --gpa 0xc0000000
     """
     pat = _one_pat(question)
+    if len(gpas) > 1:
+        raise click.UsageError("--gpa is given twice (one answer is explained)")
+    gpa = gpas[0] if gpas else None
     if file is None:
         if gpa is not None:
             raise click.UsageError("--gpa without FILE (an address of which scenario?)")

@@ -37,7 +37,7 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
     """The guest's MTRRs decoded; the address space as KVM and as the manual see it, and where the two part.
 
     \b
-    mtcalc mtrr examples/uc-over-wb.yaml
+    mtcalc mtrr examples/vfio.yaml
     mtcalc mtrr vm.yaml --gpa 3G -r 6.1 -o json
     """
     from mtcalc.output import mtrr as show

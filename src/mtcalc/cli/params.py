@@ -48,7 +48,8 @@ def one_of(words: tuple[str, ...]) -> Callable[[str], str]:
         if text not in words:
             from mtcalc.text.suggest import did_you_mean
 
-            raise ValueError(f"'{text}' is not known ({did_you_mean(text, words)})")
+            # Short words: csv looks like svg to difflib.
+            raise ValueError(f"'{text}' is not known ({did_you_mean(text, words, cutoff=0.7)})")
         return text
 
     return read

@@ -13,6 +13,9 @@ from mtcalc.text.numbers import parse_number
 QUIRKS = {"CD_NW_CLEARED": 1 << 1, "IGNORE_GUEST_PAT": 1 << 9}
 """The KVM_X86_QUIRK_ bits that decide a memory type. Both are in force unless disabled."""
 
+ALL_QUIRKS = 0x3FF
+"""Every quirk that KVM has, those of no concern here too: a VMM's whole mask may be given as a number."""
+
 SLOT_FLAGS = {"LOG_DIRTY_PAGES": 1, "READONLY": 2, "GUEST_MEMFD": 4, "NON_COHERENT_DMA": 8}
 """The KVM_MEM_ bits (1 << 3 is proposed, not upstream)."""
 
@@ -51,7 +54,7 @@ def parse_slot_flag(text: str) -> int:
 
 def parse_quirk(text: str) -> int:
     """KVM_X86_QUIRK_ bits from a name or a number: 'cd-nw-cleared' -> 2. Raises ValueError."""
-    return _parse(text, QUIRKS, "KVM_X86_QUIRK_", sum(QUIRKS.values()), "quirk", "")
+    return _parse(text, QUIRKS, "KVM_X86_QUIRK_", ALL_QUIRKS, "quirk", "")
 
 
 def flag_names(bits: int, names: Mapping[str, int]) -> tuple[str, ...]:

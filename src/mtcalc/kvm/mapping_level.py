@@ -10,7 +10,7 @@ from __future__ import annotations
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.guest_mtrr import kvm_spans
 from mtcalc.kvm.vm import Slot
-from mtcalc.x86.ept import LEVEL_SHIFT
+from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, Mtrrs
 
@@ -44,33 +44,31 @@ def consistent(mtrrs: Mtrrs, start: int, end: int) -> bool:
     return not gap or found is None or found == mtrrs.default
 
 
-def slot_allows(slot: Slot, gpa: int, level: int) -> bool:
-    """Whether the slot lets the block of `level` around `gpa` be mapped as one page."""
-    if level == 1:
-        return True
-    if slot.flags & SLOT_FLAGS["LOG_DIRTY_PAGES"]:
-        return False
-    size = 1 << LEVEL_SHIFT[level]
-    block = gpa & -size
-    if block < slot.gpa or block + size > slot.end:
-        return False
-    return slot.hva is None or not (slot.hva ^ slot.gpa) & (size - 1)
-
-
-def mapping_level(mtrrs: Mtrrs | None, slot: Slot | None, gpa: int) -> int:
-    """The highest level (3: 1G, 2: 2M, 1: 4K) at which the page at `gpa` (bytes) can be mapped.
+def level_obstacle(mtrrs: Mtrrs | None, slot: Slot | None, gpa: int, level: int) -> str | None:
+    """Why the block of `level` around `gpa` (bytes) can't be mapped as one page, in words; None if it can.
 
     `mtrrs` None: they do not limit it (no non-coherent DMA, or a kernel that never asks); `slot` None: no
     slot limits it. The host's own page size, which limits it further, is not known here.
     """
-    for level in (3, 2):
-        size = 1 << LEVEL_SHIFT[level]
-        block = gpa & -size
-        if slot is not None and not slot_allows(slot, gpa, level):
-            continue
-        if mtrrs is None or consistent(mtrrs, block, block + size):
-            return level
-    return 1
+    if level == 1:
+        return None
+    size = 1 << LEVEL_SHIFT[level]
+    block = gpa & -size
+    if slot is not None:
+        if slot.flags & SLOT_FLAGS["LOG_DIRTY_PAGES"]:
+            return "the slot logs dirty pages"
+        if block < slot.gpa or block + size > slot.end:
+            return f"the slot does not hold all of {block:#x} to {block + size - 1:#x}"
+        if slot.hva is not None and (slot.hva ^ slot.gpa) & (size - 1):
+            return f"guest and host address differ modulo {LEVEL_NAMES[level]}"
+    if mtrrs is not None and not consistent(mtrrs, block, block + size):
+        return f"KVM finds the MTRRs not consistent over {block:#x} to {block + size - 1:#x}"
+    return None
+
+
+def mapping_level(mtrrs: Mtrrs | None, slot: Slot | None, gpa: int) -> int:
+    """The highest level (3: 1G, 2: 2M, 1: 4K) that nothing known here stands against; see level_obstacle()."""
+    return next(level for level in (3, 2, 1) if level_obstacle(mtrrs, slot, gpa, level) is None)
 
 
 def largest_level(mtrrs: Mtrrs | None, slot: Slot, start: int, end: int) -> int:

@@ -15,6 +15,7 @@ from mtcalc.x86.ept_entry import EptEntry, decode_entry
 
 REMOVED = (0x5A0, 0x8000_0000_0000_05A0)
 MMU_PRESENT = 1 << 11
+WRITABLE = 1 << 1
 NPT_MMU_WRITABLE = 1 << 10
 EPT_HOST_WRITABLE = 1 << 57
 EPT_MMU_WRITABLE = 1 << 58
@@ -76,5 +77,6 @@ def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52) -> Spte:
         kind = SpteKind.TABLE
     else:
         kind = SpteKind.LEAF
-    told = value & (NPT_MMU_WRITABLE | EPT_HOST_WRITABLE | EPT_MMU_WRITABLE)
+    # A writable entry would have one of the three.
+    told = value & (NPT_MMU_WRITABLE | EPT_HOST_WRITABLE | EPT_MMU_WRITABLE | WRITABLE)
     return Spte(kind, entry, tuple(state), access_tracked, kind is SpteKind.LEAF and not told)

@@ -18,6 +18,6 @@ class MtrrWalk(Enum):
 class MmioTest(Enum):
     """Which version of the test: the release that brought it, and what it says."""
 
-    RESERVED = "before 4.16(?): no struct page, or a reserved page that is not the zero page"
-    HOST_TYPE = "4.16(?) to 5.1: no struct page, or a reserved page that the host maps UC, UC- or WC"
+    RESERVED = "before 4.16 (unconfirmed): no struct page, or a reserved page that is not the zero page"
+    HOST_TYPE = "4.16 (unconfirmed) to 5.1: no struct page, or a reserved page that the host maps UC, UC- or WC"
     E820 = "5.2 on: no struct page and no e820 RAM, or a reserved page that the host maps UC, UC- or WC"

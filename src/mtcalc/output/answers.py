@@ -20,6 +20,7 @@ from mtcalc.output.document import (
     memtype_tone,
 )
 from mtcalc.output.emit import Result
+from mtcalc.rules.kernel import kernel_label
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
 from mtcalc.x86.memtype import PAT_TYPES
 
@@ -72,7 +73,7 @@ def lookup_document(answers: Sequence[Answer]) -> Document:
         row: list[Content] = ["guest gets", *(memtype_cell(kind, starred) for _, kind, starred in pairs)]
         blocks = [Fields(fields), Table(header, [row])]
     return Document(
-        [Cell(f"rules {first.kernel.rules.name}", STRONG), *blocks],
+        [Cell(f"rules {kernel_label(first.kernel)}", STRONG), *blocks],
         grouped_notes(("", note) for answer in answers for note in answer.notes),
     )
 
@@ -129,8 +130,7 @@ def _slot(answer: Answer) -> str:
 
 
 def _title(answers: Sequence[Answer]) -> Cell:
-    names = dict.fromkeys(a.kernel.rules.name for a in answers)
-    return Cell(f"rules {', '.join(names)}", STRONG)
+    return Cell(f"rules {kernel_label(answers[0].kernel)}" if answers else "no answers", STRONG)
 
 
 def grouped(answers: Sequence[Answer]) -> list[str]:

@@ -16,7 +16,7 @@ from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_PAT, RESET_PAT, Pat
 
 PAT_NAMES = {
     RESET_PAT: "the value at reset",
-    LINUX_PAT: "Linux from 4.2 on",
+    LINUX_PAT: "Linux",
     LINUX_4_1_PAT: "Linux up to 4.1",
 }
 

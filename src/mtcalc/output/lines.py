@@ -45,6 +45,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
     name = evaluator.kernel.rules.name
     starts = evaluator.segments()
     limit = 1 << evaluator.vm.maxphyaddr
+    rule_width = max(4, *(len(escape(rule.id)) for rule in evaluator.kernel.rules.rules))
     six = True
     seen: list[Answer] = []
 
@@ -53,7 +54,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
         six = not one
         if form == "jsonl":
             return ""
-        return _plain_header(six) if form == "plain" else _row(answer_header(six), form)
+        return _plain_header(six, rule_width) if form == "plain" else _row(answer_header(six), form)
 
     def tail(gpa: int, pat: MemType | None) -> str:
         answer = evaluator.page(gpa, pat)
@@ -62,7 +63,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
         if form == "plain":
             if len(seen) < MOST_NOTED:
                 seen.append(answer if answer.slot else answer._replace(gpa=None))
-            return _plain_tail(answer, six) + "\n"
+            return _plain_tail(answer, six, rule_width) + "\n"
         row = answer_row(answer, six)
         if answer.pat is None and not six:
             row[-1] = _all_six(answer)
@@ -91,19 +92,19 @@ def _all_six(answer: Answer) -> str:
     return " ".join(f"{pat}={kind}" for pat, kind in answer.effective)
 
 
-def _plain_header(six: bool) -> str:
+def _plain_header(six: bool, rule_width: int) -> str:
     pats = " ".join(str(pat).ljust(3) for pat in PAT_TYPES) if six else "PAT EFFECTIVE"
-    return f"{'GPA'.ljust(ADDRESS_WIDTH)}LVL MTRR EPT  {pats} RULE SLOT\n"
+    return f"{'GPA'.ljust(ADDRESS_WIDTH)}LVL MTRR EPT  {pats} {'RULE'.ljust(rule_width)} SLOT\n"
 
 
-def _plain_tail(answer: Answer, six: bool) -> str:
+def _plain_tail(answer: Answer, six: bool, rule_width: int) -> str:
     facts = answer.facts
     if facts is None or answer.rule is None or answer.slot is None or answer.level is None:
-        lead, rest = "-   -    -   ", "- -"
+        lead, rest = "-   -    -   ", f"{'-'.ljust(rule_width)} -"
     else:
         mtrr = "-" if facts.guest_mtrr is None else str(facts.guest_mtrr)
         lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {answer.byte:#04x}"
-        rest = f"{escape(answer.rule.id)} {escape(answer.slot.name)}"
+        rest = f"{escape(answer.rule.id).ljust(rule_width)} {escape(answer.slot.name)}"
     types = {pat: f"{kind}{'*' if answer.starred(pat) else ''}" for pat, kind in answer.effective}
     if six:
         middle = " ".join(types.get(pat, "-").ljust(3) for pat in PAT_TYPES)

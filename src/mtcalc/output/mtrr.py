@@ -23,6 +23,7 @@ from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Fields, Table, memtype_cell
 from mtcalc.output.lines import ADDRESS_WIDTH, Source
 from mtcalc.output.plain import render as plain
+from mtcalc.rules.kernel import kernel_label
 from mtcalc.text.numbers import format_size
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import MemType
@@ -74,7 +75,7 @@ def mtrr_document(view: MtrrView, found: ResolvedMap) -> Document:
 
 
 def _title(view: MtrrView) -> Cell:
-    return Cell(f"rules {view.kernel.rules.name}, guest maxphyaddr {view.mtrrs.maxphyaddr}", STRONG)
+    return Cell(f"rules {kernel_label(view.kernel)}, guest maxphyaddr {view.mtrrs.maxphyaddr}", STRONG)
 
 
 def _register_blocks(view: MtrrView) -> Iterator[Block]:

@@ -19,7 +19,7 @@ from mtcalc.output.document import (
     memtype_cell,
     memtype_tone,
 )
-from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.kernel import Kernel, kernel_label
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
@@ -34,10 +34,8 @@ class Sides:
     """The rule sets of one document: what each is called in it."""
 
     def __init__(self, kernels: Sequence[Kernel]) -> None:
-        names = [kernel.rules.name for kernel in kernels]
         self.full = full = list[str]()
-        for kernel, name in zip(kernels, names, strict=True):
-            label = name if names.count(name) == 1 or kernel.ref == name else f"{kernel.ref} ({name})"
+        for label in map(kernel_label, kernels):
             again = sum(other == label or other.startswith(f"{label} #") for other in full)
             full.append(f"{label} #{again + 1}" if again else label)
         long = any(len(label) > LONGEST for label in full)

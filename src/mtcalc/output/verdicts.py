@@ -8,7 +8,7 @@ from typing import Any
 
 from mtcalc.analysis.expectations import Verdict
 from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Table
-from mtcalc.rules.kernel import Kernel, kernel_notes
+from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
 
 
 def _summary(verdicts: Sequence[Verdict]) -> str:
@@ -32,7 +32,7 @@ def _what(verdict: Verdict) -> str:
 
 def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
     """The expectations, a row each, and the count."""
-    blocks: list[Block] = [Cell(f"rules {kernel.rules.name}", STRONG)]
+    blocks: list[Block] = [Cell(f"rules {kernel_label(kernel)}", STRONG)]
     rows: list[list[Content]] = [
         [
             Cell("FAILED", WARN) if verdict.failures else "ok",

@@ -136,7 +136,14 @@ def kernel_notes(kernel: Kernel) -> tuple[str, ...]:
     if not kernel.proposal:
         return kernel.notes
     chosen = " (the default: choose others with -r)" if kernel.default else ""
-    return (f"{kernel.rules.name} is a {kernel.proposal}{chosen}", *kernel.notes)
+    article = "an" if kernel.proposal.startswith("RFC") else "a"
+    return (f"{kernel.rules.name} is {article} {kernel.proposal}{chosen}", *kernel.notes)
+
+
+def kernel_label(kernel: Kernel) -> str:
+    """What was asked for, and the rule set that it has: '6.1 (v4.4)', 'slot-flag'."""
+    name = kernel.rules.name
+    return name if kernel.ref == name else f"{kernel.ref} ({name})"
 
 
 def asks_guest_mtrr(kernel: Kernel) -> bool:

@@ -128,6 +128,10 @@ def _of_release(ref: str, version: Version, suffix: str) -> Kernel:
 
 def _release_notes(version: Version, rules: RuleSet, shown: str, suffix: str) -> tuple[str, ...]:
     notes = []
+    later = [key for key, _, _ in RELEASE_RULES if len(key) == 3 and key[:2] == version and key[2] > 0]
+    if later and version[0] >= 3:
+        other = since([(key, found) for key, found, _ in RELEASE_RULES], later[0])
+        notes.append(f"{shown} is {shown}.0; from {version_text(later[0])} on, {other.name}")
     if suffix:
         notes.append(f"rules of mainline {shown}; '{suffix}' is a vendor's build, and vendors backport changes")
     # Releases whose place in the table rests on memory alone (SPEC marks them).

@@ -227,7 +227,7 @@ RELEASE_RULES: tuple[tuple[Version, RuleSet, Version], ...] = (
 COMMITS = {
     "928d4bf747e9": ("KVM: VMX: Set IGMT bit in EPT entry", "2.6.28"),
     "2aaf69dcee86": ("KVM: MMU: Map device MMIO as UC in EPT", "2.6.29"),
-    "522c68c4416d": ("KVM: Enable snooping control for supported hardware (?)", "2.6.31"),
+    "522c68c4416d": ("KVM: Enable snooping control for supported hardware", "2.6.31"),
     "e0f0bbc527f6": ("kvm: Create non-coherent DMA registeration", "3.13"),
     "fd717f11015f": ("KVM: x86: apply guest MTRR virtualization on host reserved pages", "4.2"),
     "fb279950ba02": ("KVM: vmx: obey KVM_QUIRK_CD_NW_CLEARED", "4.2"),
@@ -239,12 +239,15 @@ COMMITS = {
     "9d70f3fec144": ('Revert "KVM: VMX: Always honor guest PAT on CPUs that support self-snoop"', "6.11"),
     "c9c1e20b4c7d": ("KVM: x86: Introduce Intel specific quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT", "6.16"),
 }
-"""Commit id to (subject, first release); (?) marks a subject that rests on memory alone."""
+"""Commit id to (subject, first release)."""
+
+UNCONFIRMED_SUBJECTS = ("522c68c4416d",)  # rest on memory alone
 
 
 def source_text(source: str) -> str:
     """A rule's source in words: a commit id with subject and release, anything else as it stands."""
     if source in COMMITS:
         subject, release = COMMITS[source]
-        return f'commit {source} ("{subject}"), {release}'
+        doubt = ", subject unconfirmed" if source in UNCONFIRMED_SUBJECTS else ""
+        return f'commit {source} ("{subject}"), {release}{doubt}'
     return source

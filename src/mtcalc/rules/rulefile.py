@@ -94,7 +94,10 @@ def load_rule_file(text: str, file: str, resolve_base: Callable[[str], Kernel], 
     `resolve_base` finds the base by its REF, a file included. Without `strict`, a list that leaves inputs
     uncaught is taken, for check_rules() to show. Raises InputError with the place of what is wrong.
     """
-    top = mapping(parse_yaml(text, file), "a rule file", _TOP_KEYS)
+    root = parse_yaml(text, file)
+    if isinstance(root, MapNode) and root.entries.keys() & {"memslots", "guest", "vm"}:
+        raise InputError("this is a scenario (a rule file, with rules: or base: and changes:)", root.place)
+    top = mapping(root, "a rule file", _TOP_KEYS)
     base = _base(top, resolve_base)
     located = _rules(top) if base is None else _varied(top, base)
     rules = tuple(rule for rule, _ in located)
@@ -285,6 +288,9 @@ def _change(node: Node) -> _Change:
         return _Change("remove", target, ())
     several = keys.entries.get("rules")
     if several is None:
+        if action.key == "replace" and "when" not in keys.entries:
+            what = f"what replaces {target.text} has no condition, so it would catch everything"
+            raise InputError(f"{what} (when: ..., or when: always)", action.key_place)
         return _Change(action.key, target, (_rule(keys, target.text if action.key == "replace" else ""),))
     if len(own) > 1:
         other = next(entry for entry in own if entry.key != "rules")

@@ -34,12 +34,20 @@ def load_scenario(text: str, file: str) -> Scenario:
     if not isinstance(root, MapNode):
         what = "a list" if isinstance(root, ListNode) else shown(scalar_value(root))
         raise InputError(f"{what} here (a scenario is a mapping: guest, memslots, ...)", root.place)
+    if _is_rule_file(root):
+        raise InputError("this is a rule file (a scenario, with memslots: and guest:)", root.place)
     with gc_paused():
         try:
             keys = ScenarioKeys.model_validate(_plain(root))
         except ValidationError as error:
             raise _first(error.errors(include_url=False), root) from None
         return build(keys, root, file)
+
+
+def _is_rule_file(root: MapNode) -> bool:
+    rules = root.entries.get("rules")
+    items = rules.value.items if rules and isinstance(rules.value, ListNode) else ()
+    return any(isinstance(item, MapNode) for item in items) or {"base", "changes"} <= root.entries.keys()
 
 
 def _plain(node: Node) -> Any:

@@ -78,5 +78,5 @@ def decode_pte(entry: int, level: int = 1) -> Pte:
 
 
 RESET_PAT = decode_pat(0x0007_0406_0007_0406)
-LINUX_PAT = decode_pat(0x0407_0506_0007_0106)  # from 4.2 on
+LINUX_PAT = decode_pat(0x0407_0506_0007_0106)
 LINUX_4_1_PAT = decode_pat(0x0007_0106_0007_0106)  # up to 4.1
