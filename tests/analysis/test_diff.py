@@ -34,6 +34,7 @@ from mtcalc.rules.condition import (
     Input,
     Not,
     Value,
+    with_value,
 )
 from mtcalc.rules.kernel import Kernel, Unreachable, kernel_at
 from mtcalc.rules.names import built_in, built_in_names
@@ -187,7 +188,7 @@ def test_rows_of_the_fix_in_6_7() -> None:
 
 SENTENCES = {
     ("v6.7", "slot-flag"): "33 of 160 reachable inputs change: slots with NON_COHERENT_DMA that are not host MMIO; "
-    "non-coherent DMA, guest CR0.CD and guest MTRR type stop mattering there",
+    "non-coherent DMA, guest CR0.CD, quirk CD_NW_CLEARED and guest MTRR type stop mattering there",
     ("slot-flag", "slot-honor-mtrr"): "32 of 160 reachable inputs change: slots with NON_COHERENT_DMA that are not "
     "host MMIO, with guest MTRR type UC, WC, WT or WP; guest MTRR type starts mattering there",
     ("v4.2", "v4.3"): "36 of 80 reachable inputs change: pages that are host MMIO; guest CR0.CD, quirk CD_NW_CLEARED "
@@ -202,9 +203,8 @@ SENTENCES = {
     ("v6.11", "v6.16"): "1 of 8 reachable inputs changes: pages that are not host MMIO, without non-coherent DMA, with "
     "quirk IGNORE_GUEST_PAT disabled",
     ("v2.6.28", "v2.6.29"): "9 of 10 reachable inputs change; host MMIO and guest MTRR type start mattering there",
-    ("kvm-mem-dma", "slot-honor-mtrr"): "75 of 320 reachable inputs change: pages that are not host MMIO; non-coherent "
-    "DMA, guest CR0.CD, quirk CD_NW_CLEARED and KVM_MEM_DMA in some slot stop mattering there; slot flag "
-    "NON_COHERENT_DMA starts mattering there",
+    ("kvm-mem-dma", "slot-honor-mtrr"): "75 of 320 reachable inputs change: pages that are not host MMIO; KVM_MEM_DMA "
+    "in some slot stops mattering there; slot flag NON_COHERENT_DMA starts mattering there",
     ("v4.3", "v4.4"): "none of 80 reachable inputs changes: the rules of v4.3 and v4.4 return the same bytes",
 }
 
@@ -215,24 +215,32 @@ def test_sentences(pair: tuple[str, str]) -> None:
 
 
 def test_what_matters_by_flipping_each_input() -> None:
-    """An input matters in the changed region if another value of it, staying in the region, changes the byte."""
+    """An input matters there if another value of it, in a state with the same common conditions, changes the byte."""
     for before, after in itertools.permutations(NAMES, 2):
         found = diff(kernel(before), kernel(after))
+        common = common_conditions(found)
         changes = list(found.changes)
+        for item, values in common.items():
+            at = found.inputs.index(item)
+            assert {change.values[at] for change in changes} == set(values)
         matter: list[set[Input]] = [set(), set()]
-        by_rest: dict[tuple[int, tuple[Value, ...]], list[Change]] = {}
-        for change in changes:
-            for at in range(len(found.inputs)):
-                by_rest.setdefault((at, change.values[:at] + change.values[at + 1 :]), []).append(change)
+        by_rest: dict[tuple[int, tuple[Value, ...]], list[tuple[int, int]]] = {}
+        for number in members(found.reachable) if changes else ():
+            state = values_at(found.space, number)
+            if any(state[found.inputs.index(item)] not in values for item, values in common.items()):
+                continue
+            facts = Facts()
+            for item, value in zip(found.inputs, state, strict=True):
+                facts = with_value(facts, item, value)
+            pair = (decide(found.before.rules, facts)[1], decide(found.after.rules, facts)[1])
+            for at in range(len(state)):
+                by_rest.setdefault((at, state[:at] + state[at + 1 :]), []).append(pair)
         for (at, _), siblings in by_rest.items():
             for side in (0, 1):
-                if len({change[1 + side] for change in siblings}) > 1:
+                if len({pair[side] for pair in siblings}) > 1:
                     matter[side].add(found.inputs[at])
         stops, starts = mattering(found)
         assert (set(stops), set(starts)) == (matter[0] - matter[1], matter[1] - matter[0])
-        for item, values in common_conditions(found).items():
-            at = found.inputs.index(item)
-            assert {change.values[at] for change in changes} <= set(values)
 
 
 def single(name: str, when: Condition, then: Outcome, rest: Outcome) -> RuleSet:
@@ -271,8 +279,16 @@ def test_states_neither_kernel_reaches_are_left_out() -> None:
     assert (same.changed, same.total, same.left_out) == (0, 12, 4)
     why = "from v6.16 on, IGNORE_GUEST_PAT cannot be disabled on a CPU without self-snoop"
     assert notes(same) == (f"4 combinations left out: neither kernel can get there ({why})",)
-    one_reaches = diff(kernel_at((7, 3), V6_16, "a"), kernel_at((6, 15), new, "b"))
+    free = kernel_at((7, 3), new, "b")._replace(unreachable=())
+    one_reaches = diff(kernel_at((7, 3), V6_16, "a"), free)
     assert (one_reaches.changed_count, one_reaches.total, one_reaches.left_out) == (2, 16, 0)
+    # A quirk that neither has can't be disabled under either.
+    neither_has = diff(kernel_at((6, 10), V6_16, "a"), kernel_at((6, 10), new, "b"))
+    assert (neither_has.total, neither_has.left_out) == (8, 8)
+    assert notes(neither_has) == (
+        "8 combinations left out: neither kernel can get there (v6.16 has no quirk IGNORE_GUEST_PAT; x has no quirk "
+        "IGNORE_GUEST_PAT)",
+    )
     # IGNORE_GUEST_PAT off alone is reachable: self-snoop, which neither reads, may be there.
     unread = diff(kernel_at((7, 3), V6_16, "a"), kernel_at((6, 15), V6_11, "b"))
     assert (unread.total, unread.left_out) == (8, 0)
@@ -284,8 +300,10 @@ def test_states_left_out_make_rows_simpler() -> None:
     sets = [
         single(name, where, ept(kind, 0), ept(MemType.WB, 0)) for name, kind in (("a", MemType.UC), ("b", MemType.WC))
     ]
-    for release, text in (((7, 3), "not self_snoop"), ((6, 10), "quirk IGNORE_GUEST_PAT and not self_snoop")):
-        old, new = (kernel_at(release, rules, rules.name) for rules in sets)
+    for free, text in ((False, "not self_snoop"), (True, "quirk IGNORE_GUEST_PAT and not self_snoop")):
+        old, new = (kernel_at((7, 3), rules, rules.name) for rules in sets)
+        if free:
+            old, new = old._replace(unreachable=()), new._replace(unreachable=())
         (row,) = diff(old, new).rows
         assert (when_text(row.when), row.states) == (text, 1)
 

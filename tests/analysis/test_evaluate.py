@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.host_mmio import Backing
-from mtcalc.kvm.vm import Slot, Vm
+from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.resolve import resolve
 from mtcalc.scenario.load import load_scenario
 from mtcalc.x86.ept import LEVEL_NAMES
@@ -220,3 +220,50 @@ def test_masks_with_holes_have_no_segments() -> None:
         list(evaluator.ranges())
     assert evaluator.page(0x201000).byte == 0x30  # by the default type: bit 12 is in the mask
     assert evaluator.page(0x200000).byte == 0x00
+
+
+# What answers say besides.
+
+
+def notes_of(ref: str, vm: Vm, slot: Slot, gpa: int | None = None) -> str:
+    evaluator = Evaluator(resolve(ref), vm, (slot,))
+    answers = list(evaluator.ranges()) if gpa is None else [evaluator.page(gpa)]
+    return "\n".join(note for answer in answers for note in answer.notes)
+
+
+@pytest.mark.parametrize(
+    ("backing", "said"),
+    [
+        (Backing(reserved=True), "a reserved host page tracked WB counts as RAM and is mapped WB, ignore PAT"),
+        (
+            Backing(reserved=True, host_type=MemType.WT),
+            "a reserved host page tracked WT counts as RAM and is mapped WB",
+        ),
+        (Backing(reserved=True, zero_page=True), ""),
+        (Backing(), ""),
+        (Backing(reserved=True, host_type=MemType.UC), ""),
+    ],
+)
+def test_reserved_pages_that_count_as_ram(backing: Backing, said: str) -> None:
+    """Reserved pages tracked WB count as RAM; the zero page is no device memory."""
+    notes = notes_of("6.1", Vm(), Slot(0, 0x1000, "page", backing=backing))
+    assert said in notes
+    assert bool(said) is ("machine checks" in notes)
+
+
+@pytest.mark.parametrize(("ref", "said"), [("4.1", False), ("4.2", True), ("4.3", True), ("4.4", False)])
+def test_the_walk_of_4_2_and_4_3_is_noted(ref: str, said: bool) -> None:
+    assert ("4.2 and 4.3 had bugs" in notes_of(ref, Vm(), Slot(0, 0x1000, "page"))) is said
+
+
+def test_what_lies_beyond_the_guests_address_width() -> None:
+    """The guest has no such address, so the manual says nothing of it."""
+    mtrrs = reset_free_mtrrs(36)._replace(variable=(VariableRange(0x8_0000_0000, 0xF_8000_0800),) * 8)
+    vm = Vm(noncoherent_dma=True, maxphyaddr=36, mtrrs=mtrrs)
+    notes = notes_of("6.1", vm, Slot(60 << 30, 8 << 30, "high"))
+    assert "the guest, of maxphyaddr 36, can't reach all of this" in notes
+    assert "the manual" not in notes
+
+
+def test_an_address_in_an_smm_slot_alone() -> None:
+    assert "address space 1 (SMM) has a slot here" in notes_of("6.1", Vm(), Slot(0, 0x1000, "smm", address_space=1), 0)

@@ -55,6 +55,17 @@ def changed_states(before: Kernel, after: Kernel, items: tuple[Input, ...]) -> C
     return found
 
 
+def region_states(before: Kernel, after: Kernel, items: tuple[Input, ...], changed: Changed) -> Changed:
+    """Every reachable state that has what all changed ones have in common, with both bytes."""
+    seen = [{values[at] for values in changed} for at in range(len(items))]
+    found = {}
+    for values, facts in states(items):
+        inside = all(value in some for value, some in zip(values, seen, strict=True))
+        if inside and (can_reach(before, items, facts) or can_reach(after, items, facts)):
+            found[values] = (decide(before.rules, facts)[1], decide(after.rules, facts)[1])
+    return found
+
+
 def types_of(byte: int) -> dict[MemType, MemType | None]:
     """The effective type for each PAT type, as lookup answers it."""
     rules = RuleSet("x", "", (Rule("x", And(()), Outcome(byte), ""),))
@@ -83,11 +94,11 @@ def ipat(byte: int) -> bool | None:
     return None if byte >> 3 & 7 in (2, 3, 7) else bool(byte & 0x40)
 
 
-def flips(items: tuple[Input, ...], changed: Changed, values: tuple[Value, ...], at: int, side: int) -> bool:
-    """Whether another value of one input makes another byte there, in a state that changes too."""
+def flips(items: tuple[Input, ...], region: Changed, values: tuple[Value, ...], at: int, side: int) -> bool:
+    """Whether another value of one input makes another byte there, in a state of the region too."""
     for value in domain(items[at]):
-        sibling = changed.get((*values[:at], value, *values[at + 1 :]))
-        if sibling is not None and sibling[side] != changed[values][side]:
+        sibling = region.get((*values[:at], value, *values[at + 1 :]))
+        if sibling is not None and sibling[side] != region[values][side]:
             return True
     return False
 
@@ -119,14 +130,15 @@ def claims(before: Kernel, after: Kernel, items: tuple[Input, ...], changed: Cha
     found["host MMIO is touched"] = lambda s, _, __: s.get(MMIO) is True
     found["PAT is newly honoured"] = lambda _, p, __: (ipat(p[0]), ipat(p[1])) == (True, False)
     found["PAT is honoured no longer"] = lambda _, p, __: (ipat(p[0]), ipat(p[1])) == (False, True)
+    region = region_states(before, after, items, changed) if changed else {}
     matter = [
-        {at for at in range(len(items)) for values in changed if flips(items, changed, values, at, side)}
+        {at for at in range(len(items)) for values in region if flips(items, region, values, at, side)}
         for side in (0, 1)
     ]
     for side, verb in ((0, "stops?"), (1, "starts?")):
         mine = matter[side] - matter[1 - side]
         found[rf"{verb} mattering there"] = lambda _, __, v, m=mine, s=side: any(  # type: ignore[misc]
-            flips(items, changed, v, at, s) for at in m
+            flips(items, region, v, at, s) for at in m
         )
     split = after.split_when
     stops = {items[at] for at in matter[0] - matter[1]}
@@ -310,13 +322,13 @@ PROVOKED: dict[str, tuple[Kernel, str, int]] = {
     ),
     "inputs that stop mattering": (
         v6_7_with(Rule("x", READONLY, ept(WB, 0), "")),
-        "non-coherent DMA, guest CR0.CD, guest MTRR type stop mattering there: is that said?",
-        26,  # N, in twice 8 states with CD clear and the MTRR type not WB, and twice 5 with CD and no quirk
+        "non-coherent DMA, guest CR0.CD, quirk CD_NW_CLEARED, guest MTRR type stop mattering there: is that said?",
+        33,  # all of them: without N it is 0x70, which it is nowhere with N
     ),
     "an input that starts mattering": (
-        v6_7_with(Rule("x", READONLY, guest_mtrr(0), "")),
+        v6_7_with(Rule("x", And((READONLY, Not(Atom(NONCOHERENT_DMA)))), guest_mtrr(0), "")),
         "guest MTRR type starts mattering there: is that said?",
-        29,  # 20 without N; with N and CD 4 with the quirk, 5 without
+        20,
     ),
 }
 

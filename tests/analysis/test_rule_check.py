@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 
 from mtcalc.analysis.rule_check import Finding, Kind, check_rules
-from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Input, holds
+from mtcalc.rules.condition import ALWAYS, MMIO, And, Atom, Condition, Input, holds
 from mtcalc.rules.condition_parse import parse_condition
 from mtcalc.rules.names import built_in, built_in_names
-from mtcalc.rules.rule import Rule, RuleSet, decide, ept, inputs_read
+from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, inputs_read
 from mtcalc.x86.memtype import MemType
 from support.random_rules import ASSUMED, PLAIN, TYPED, rule_sets, states
 
@@ -159,3 +159,10 @@ def test_too_many_inputs_are_an_error() -> None:
     wide = And(tuple(Atom(Input("assume", f"f({n})")) for n in range(21)))
     with pytest.raises(ValueError, match="at most 1048576"):
         check_rules(RuleSet("x", "", (Rule("a", wide, ept(UC, 0), ""), Rule("z", ALWAYS, ept(WB, 0), ""))))
+
+
+def test_a_byte_that_is_no_memory_type_is_found() -> None:
+    rules = RuleSet("x", "", (Rule("slip", Atom(MMIO), Outcome(0x06), ""), Rule("rest", And(()), Outcome(0x30), "")))
+    (finding,) = check_rules(rules)
+    assert (finding.kind, finding.rules) == (Kind.BYTE, ("slip",))
+    assert finding.message == "'slip' returns 0x06: UC, stray bits 0x06"

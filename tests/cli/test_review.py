@@ -24,7 +24,8 @@ date   2024-01-05
 base   v6.7: of those the patch fits (v4.4, v6.7, v6.11), the newest in mainline
        on 5 January 2024
 33 of 160 reachable inputs change: slots with NON_COHERENT_DMA that are not host
-MMIO; non-coherent DMA, guest CR0.CD and guest MTRR type stop mattering there.
+MMIO; non-coherent DMA, guest CR0.CD, quirk CD_NW_CLEARED and guest MTRR type
+stop mattering there.
 
 ROW INPUTS BEFORE    AFTER     UC    UC-      WC    WT       WP       WB
 1   20     0x70 WB,1 0x30 WB,0 WB>UC WB>UC    WB>WC WB>WT    WB>WP    WB
@@ -64,11 +65,11 @@ in  25 of 33 changes, such as:
     cr0_cd and quirk CD_NW_CLEARED and guest_mtrr WB
     0x70 (WB, ignore PAT) becomes 0x30 (WB); PAT WC: WB becomes WC
 
-4. non-coherent DMA, guest CR0.CD, guest MTRR type stop mattering there: is that
-said?
-in  26 of 33 changes, such as:
+4. non-coherent DMA, guest CR0.CD, quirk CD_NW_CLEARED, guest MTRR type stop
+mattering there: is that said?
+in  33 of 33 changes, such as:
     not mmio and slot_flag NON_COHERENT_DMA and not noncoherent_dma and not
-    cr0_cd and quirk CD_NW_CLEARED and guest_mtrr UC
+    cr0_cd and quirk CD_NW_CLEARED and guest_mtrr WB
     0x70 (WB, ignore PAT) becomes 0x30 (WB)
 
 5. the guest's MTRRs still limit the mapping level there (noncoherent_dma)
@@ -84,7 +85,7 @@ in  33 of 33 changes, such as:
     cr0_cd and quirk CD_NW_CLEARED and guest_mtrr WB
     0x70 (WB, ignore PAT) becomes 0x30 (WB)
 note: a>b: the effective type changes from a to b
-note: patches/noncoherent-dma-slot-flag-3of4.patch is a patch on top of v6.7
+note: noncoherent-dma-slot-flag-3of4.patch is a patch on top of v6.7
 """
 
 EARLY = write_c(kernel("v6.7").rules, Style.RETURN)
@@ -162,7 +163,19 @@ def test_the_keys_of_json() -> None:
     record = json.loads(quick("review", NAME, "-o", "json").out)
     assert list(record) == [
         *("patches", "date", "base", "base_note", "left_aside", "questions"),
-        *("before", "after", "text", "changed", "reachable", "left_out", "rows", "around", "notes"),
+        *(
+            "before",
+            "after",
+            "before_ref",
+            "after_ref",
+            "text",
+            "changed",
+            "reachable",
+            "left_out",
+            "rows",
+            "around",
+            "notes",
+        ),
     ]
     assert record["patches"] == [
         {
@@ -171,13 +184,13 @@ def test_the_keys_of_json() -> None:
             "message_id": "",
         }
     ]
-    assert (record["date"], record["before"], record["after"]) == ("2024-01-05", "v6.7", NAME)
+    assert (record["date"], record["before"], record["after"]) == ("2024-01-05", "v6.7", NAME.split("/")[1])
     assert {tuple(question) for question in record["questions"]} == {
         ("kind", "text", "count", "pat", "rule", "example")
     }
     kinds = [question["kind"] for question in record["questions"]]
     assert kinds == ["cacheable", "cacheable", "pat", "input", "mapping level", "new input"]
-    assert record["notes"] == [f"{NAME} is a patch on top of v6.7"]
+    assert record["notes"] == [f"{NAME.split('/')[1]} is a patch on top of v6.7"]
     sent = reviewed(mail(SEED[SEED.index("diff --git") :], date="Fri, 5 Jan 2024 17:12:37 +0800"))
     assert sent["patches"] == [
         {

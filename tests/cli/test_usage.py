@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -144,3 +145,23 @@ def test_options_before_and_behind_the_file() -> None:
 
 def test_a_repeated_type_is_answered_once() -> None:
     assert len(quick("lookup", "--pat", "wc", "--pat", "WC", "-o", "json").json) == 1
+
+
+def test_register_values_that_may_be_hex_or_decimal_are_refused() -> None:
+    for args in (("decode", "mtrr", "0x201=800"), ("decode", "pat", "407050600070106")):
+        done = quick(*args)
+        assert (done.status, done.out) == (2, "")
+        assert "hex or decimal? (write 0x" in done.err
+
+
+def test_epte_values_are_hex() -> None:
+    bare, marked = (quick("decode", "epte", word, "-o", "json") for word in ("60000017", "0x60000017"))
+    assert bare.json == marked.json
+
+
+def test_more_mtrrs_than_kvm_has_is_said_where_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "vm.yaml"
+    path.write_text("guest:\n  mtrr: {vcnt: 10}\nmemslots: [{gpa: 0, size: 4K}]\n")
+    done = quick("eval", str(path), "-r", "6.1")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"{path}:2:9: 10 variable MTRRs, and KVM gives a guest 8 (only the manual's view exists")

@@ -30,6 +30,7 @@ BOUNDARIES = [
     (GOOD._replace(size=PAGE), GOOD._replace(size=PAGE + 1), "size", "0x1001 is not page aligned"),
     (GOOD._replace(size=PAGE), GOOD._replace(size=0), "size", "size 0 deletes a slot"),
     (GOOD._replace(hva=PAGE), GOOD._replace(hva=PAGE + 8), "hva", "host address 0x1008 is not page aligned"),
+    (GOOD._replace(hva=2**64 - GOOD.size), GOOD._replace(hva=2**64 - GOOD.size + PAGE), "hva", "wrap around"),
     (
         GOOD._replace(size=((1 << 31) - 1) * PAGE),
         GOOD._replace(size=(1 << 31) * PAGE),

@@ -137,3 +137,9 @@ def test_an_access_tracked_leaf_says_what_it_saved(saved: int, words: str) -> No
     assert spte.access_tracked
     assert spte.state[-1] == f"access-tracked, saved {words}"
     assert not decode_spte(saved | 1 << 57 | 0x837).access_tracked
+
+
+@pytest.mark.parametrize("value", [0x407, 0x607, 0xC07])
+def test_the_sign_of_npt_needs_no_present_bit_of_kvm(value: int) -> None:
+    """Bit 10 set with 57 and 58 clear; older kernels have no bit 11."""
+    assert decode_spte(value).kind is SpteKind.NOT_EPT

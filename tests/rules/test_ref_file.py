@@ -94,7 +94,7 @@ def test_what_they_come_to(folder: Path) -> None:
     assert same_bytes(resolve("m.patch", directory=place).rules, kernel("slot-flag").rules)
     assert same_bytes(resolve("m.patch", "v4.4", place).rules, resolve("m.patch", "4.5", place).rules)
     on_file = resolve("m.patch", "vmx.c", place)
-    assert on_file.rules.name.endswith("m.patch")
+    assert (on_file.rules.name, on_file.ref) == ("m.patch", str(folder / "m.patch"))
     assert [rule.id for rule in on_file.rules.rules][:2] == ["mmio", "slot-flag"]
     assert same_bytes(kernel_of_file("vmx.c", resolve, directory=place).rules, kernel("v2.6.31").rules)
 
@@ -111,7 +111,7 @@ def test_the_kernel_around(folder: Path) -> None:
 
 
 def test_what_the_answer_calls_them(folder: Path) -> None:
-    """A C file or patch is named as it was given, a rule file by its name; a choice of base is said."""
+    """A C file is named as it was given, a patch by its base name, a rule file by its own; a choice of base is said."""
     assert lookup(folder, "-r", "own.c", "--mmio")["rules"] == "own.c"
     assert lookup(folder, "-r", "below/vmx.c")["rules"] == "below/vmx.c"
     assert lookup(folder, "-r", "rules.yaml")["rules"] == "v6.7"
@@ -122,12 +122,53 @@ def test_what_the_answer_calls_them(folder: Path) -> None:
         "base v6.7: of those the patch fits (v4.4, v6.7, v6.11), the newest in mainline on 5 January 2024",
     ]
     assert lookup(folder, "-r", "m.patch", "--base", "v4.4")["notes"] == ["m.patch is a patch on top of v4.4"]
+    below = lookup(folder, "-r", "below/m.patch", "--base", "v4.4")
+    assert (below["rules"], below["ref"], below["notes"]) == (
+        "m.patch",
+        "below/m.patch",
+        ["m.patch is a patch on top of v4.4"],
+    )
+    plain = quick("lookup", "-r", "below/m.patch", "--base", "v4.4", cwd=folder).out
+    assert plain.startswith("rules below/m.patch\n")
 
 
 @pytest.mark.parametrize("send", [str, crlf, quoted])
 def test_a_patch_on_standard_input(send: Any, folder: Path) -> None:
     answer = lookup(folder, "-r", "-", "--slot-flag", "non-coherent-dma", stdin=send(SEED))
     assert (answer["rules"], answer["rule"]["id"], answer["ept"]["mask"]) == ("-", "slot-flag", "0x30")
+
+
+ASKING = """\
+Date: Tue, 2 Sep 2025 10:00:00 +0000
+Subject: [PATCH] KVM: VMX: honour the guest's MTRRs
+
+--- a/arch/x86/kvm/vmx/vmx.c
++++ b/arch/x86/kvm/vmx/vmx.c
+@@ -7623,6 +7623,6 @@ u8 vmx_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
+ \tif (vmx_ignore_guest_pat(vcpu->kvm))
+ \t\treturn (MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT) | VMX_EPT_IPAT_BIT;
+
+-\treturn (MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT);
++\treturn kvm_mtrr_get_guest_memory_type(vcpu, gfn) << VMX_EPT_MT_EPTE_SHIFT;
+ }
+
+"""
+
+
+def test_a_patch_that_asks_for_mtrrs_where_the_kernel_never_does(folder: Path) -> None:
+    """lookup answers for the type that is given; eval, which has to find it out, says that nobody does."""
+    (folder / "asking.patch").write_text(ASKING)
+    refs = ("-r", "asking.patch", "--base", "v6.16")
+    asked = lookup(folder, *refs, "--noncoherent-dma", "--mtrr", "wc")
+    assert (asked["ept"]["mask"], asked["inputs"]["guest_mtrr"]) == ("0x08", "WC")
+    assert lookup(folder, *refs, "--no-noncoherent-dma", "--mtrr", "wc")["ept"]["mask"] == "0x70"
+    (folder / "vm.yaml").write_text(f"vm: {{noncoherent_dma: true}}\n{SLOT}")
+    for more in ((), ("--gpa", "0x1000"), ("-o", "json")):
+        message = refused(quick("eval", "vm.yaml", *refs, *more, cwd=folder))
+        assert message == (
+            "mtcalc: these rules ask for the guest's MTRR type, and the kernel around them never does "
+            "(6.10 and older do; mtcalc lookup takes --mtrr)\n"
+        )
 
 
 def test_side_by_side(folder: Path) -> None:
@@ -162,7 +203,7 @@ def test_base_is_relative_to_where_it_was_typed(folder: Path) -> None:
     (folder / "here.c").write_text(c_file(FUNCTION))
     done = quick("eval", "below/vm.yaml", "--base", "here.c", "-o", "json", cwd=folder)
     (answer,) = done.json["results"]
-    assert answer["notes"] == [f"below/m.patch is a patch on top of {folder / 'here.c'}"]
+    assert answer["notes"] == [f"m.patch is a patch on top of {folder / 'here.c'}"]
     message = refused(quick("eval", "below/vm.yaml", "--base", "vmx-6.1.c", cwd=folder))
     assert "vmx-6.1.c: no such file" in message
     message = refused(quick("eval", "below/vm.yaml", "--base", "v6.6.6.6.6", cwd=folder))
@@ -352,3 +393,42 @@ def test_an_assumption_that_is_not_read_is_noted(folder: Path) -> None:
 def test_an_assumption_that_is_none(folder: Path) -> None:
     for text in ("kvm_own", "kvm_own=perhaps", "=yes", "kvm_own=UC-"):
         assert "is no assumption" in refused(quick("lookup", "-r", "own.c", "--assume", text, cwd=folder))
+
+
+TESTED = """static u8 vmx_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
+{
+\tif (own_test(vcpu))
+\t\treturn MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT;
+\treturn MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT;
+}
+"""
+
+
+def test_assume_wherever_a_rule_set_is_asked_for(tmp_path: Path) -> None:
+    """lookup, eval, explain, check: a condition that only the C file knows is given by --assume."""
+    own, vm = tmp_path / "own.c", tmp_path / "vm.yaml"
+    own.write_text(TESTED)
+    vm.write_text("memslots: [{gpa: 0, size: 4K}]\nexpect: [{gpa: 0, ept: 0x30}]\n")
+    for value, byte in (("yes", "0x30"), ("no", "0x00")):
+        given = ("-r", str(own), "--assume", f"own_test(vcpu)={value}")
+        assert quick("lookup", *given, "--pat", "wb", "-o", "json").json[0]["ept"]["mask"] == byte
+        assert quick("eval", str(vm), *given, "-o", "json").json["results"][0]["ept"]["mask"] == byte
+        streamed = quick("eval", str(vm), *given, "--gpa", "-", "-o", "jsonl", stdin="0x0\n")
+        assert streamed.json["ept"]["mask"] == byte
+        assert quick("explain", str(vm), "--gpa", "0", *given, "-o", "json").json["answer"]["ept"]["mask"] == byte
+        assert quick("check", str(vm), *given).status == (0 if value == "yes" else 1)
+    assert quick("eval", str(vm), "-r", str(own)).status == 2
+
+
+def test_diff_with_a_condition_assumed(tmp_path: Path) -> None:
+    """States with another value are left out; a condition that neither asks for is refused."""
+    own, same = tmp_path / "own.c", tmp_path / "other.c"
+    own.write_text(TESTED)
+    same.write_text(TESTED.replace("MTRR_TYPE_WRBACK", "MTRR_TYPE_WRTHROUGH"))
+    assert quick("diff", str(own), str(same), "--assume", "own_test(vcpu)=no").status == 0
+    other = quick("diff", str(own), str(same), "--assume", "own_test(vcpu)=yes", "-o", "json")
+    found = json.loads(other.out)
+    assert (other.status, found["changed"], found["left_out"]) == (1, 1, 1)
+    done = quick("diff", str(own), str(same), "--assume", "nobody(vcpu)=no")
+    assert (done.status, done.out) == (2, "")
+    assert "neither rule set asks for `nobody(vcpu)`" in done.err

@@ -206,7 +206,10 @@ def test_vcnt(written: str, vcnt: int) -> None:
     scenario = load(f"guest: {{mtrr: {{{written}}}}}")
     assert scenario.vcnt == vcnt
     assert len(scenario.vm.mtrrs.variable) == vcnt
-    assert f"{vcnt} variable pairs: KVM gives a guest 8, so only the manual's view exists" in scenario.notes
+    more = "so only the manual's view exists" if vcnt > 8 else "the others are taken as off"
+    assert any(
+        note.startswith(f"{vcnt} variable pairs: KVM gives a guest 8") and more in note for note in scenario.notes
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hypothesis import strategies as st
 
+from mtcalc.kvm.flags import QUIRKS
 from mtcalc.rules.condition import (
     ALWAYS,
     GUEST_MTRR,
@@ -102,7 +103,8 @@ def states(items: Iterable[Input]) -> Iterator[tuple[tuple[Value, ...], Facts]]:
 
 def can_reach(kernel: Kernel, known: Sequence[Input], facts: Facts) -> bool:
     """Whether the kernel reaches a state of the inputs known, for some values of all others."""
-    never = Or(tuple(state.when for state in kernel.unreachable))
+    absent = tuple(Not(Atom(Input("quirk", name))) for name in QUIRKS if name not in kernel.quirks)
+    never = Or((*(state.when for state in kernel.unreachable), *absent))
     others = [item for item in dict.fromkeys(inputs(never)) if item not in known]
     for values, _ in states(others):
         whole = facts

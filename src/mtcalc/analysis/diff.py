@@ -16,7 +16,7 @@ from mtcalc.analysis.answer import effective_types
 from mtcalc.analysis.cubes import Candidate, candidates, fewest
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
 from mtcalc.rules.condition import Input, Or, Value, condition_text, inputs
-from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.kernel import Kernel, out_of_reach
 from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
 from mtcalc.rules.truth import (
     Space,
@@ -138,8 +138,8 @@ def diff(before: Kernel, after: Kernel) -> Diff:
 
 def unreachable_set(kernel: Kernel, space: Space) -> int:
     """The states that a kernel cannot reach, whatever the inputs outside the space are."""
-    never = Or(tuple(state.when for state in kernel.unreachable))
-    others = [item for item in inputs(never) if item not in space.inputs]
+    never = Or(tuple(state.when for state in out_of_reach(kernel)))
+    others = [item for item in dict.fromkeys(inputs(never)) if item not in space.inputs]
     # The other inputs come first, so that each combination of theirs is one run of `size` bits.
     wide = space_of((*others, *space.inputs))
     table = condition_set(wide, never)

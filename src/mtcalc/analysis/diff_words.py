@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from mtcalc.analysis.diff import Diff
 from mtcalc.kvm.versions import MtrrWalk
-from mtcalc.rules.condition import GUEST_MTRR, Input, Value, domain, input_words
-from mtcalc.rules.truth import Space, atom_set
+from mtcalc.rules.condition import GUEST_MTRR, Input, Value, domain, input_words, inputs
+from mtcalc.rules.kernel import kernel_label, out_of_reach
+from mtcalc.rules.truth import atom_set
 from mtcalc.x86.memtype import MemType
 
 # How a sentence says that an input is yes, and that it is no; inputs of several values say the values.
@@ -25,7 +26,7 @@ _SAID = {
 def sentence(found: Diff) -> str:
     """The difference in one sentence: how much of what is reachable changes, where, and what that does."""
     if not found.changed:
-        names = f"{found.before.rules.name} and {found.after.rules.name}"
+        names = f"{kernel_label(found.before)} and {kernel_label(found.after)}"
         return f"none of {found.total} reachable inputs changes: the rules of {names} return the same bytes"
     some = f"all {found.total}" if found.changed_count == found.total else f"{found.changed_count} of {found.total}"
     text = f"{some} reachable inputs {'change' if found.changed_count > 1 else 'changes'}"
@@ -47,16 +48,46 @@ def common_conditions(found: Diff) -> dict[Input, tuple[Value, ...]]:
     return common
 
 
-def mattering(found: Diff) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
-    """The inputs that stop, and those that start mattering in the changed states.
+def region(found: Diff) -> int:
+    """The states that `there` means: all that can be reached and have what the changed ones have in common."""
+    states = found.reachable
+    for item, values in common_conditions(found).items():
+        with_one = 0
+        for value in values:
+            with_one |= atom_set(found.space, item, value)
+        states &= with_one
+    return states
 
-    An input matters there if another value of it, with which the state is still one that changes, makes
-    another byte.
+
+def sensitive(found: Diff, item: Input, side: int) -> int:
+    """The states of the region where another value of an input, still in the region, makes another byte.
+
+    `side` 0: by the rules before, 1: by those after.
     """
+    space, at = found.space, found.inputs.index(item)
+    by_byte = (found.bytes_before, found.bytes_after)[side]
+    here = region(found)
+    values, stride = space.domains[at], space.strides[at]
+    columns = [atom_set(space, item, value) for value in values]
+    states = 0
+    for low in range(len(values)):
+        for high in range(low + 1, len(values)):
+            distance = (high - low) * stride
+            # States with the lower value whose sibling with the higher one lies in the region too.
+            both = here & columns[low] & ((here & columns[high]) >> distance)
+            same = 0
+            for where in by_byte.values():
+                same |= where & ((where & columns[high]) >> distance)
+            differ = both & ~same
+            states |= differ | differ << distance
+    return states
+
+
+def mattering(found: Diff) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
+    """The inputs that stop, and those that start mattering where the changed states are; see region()."""
     stops, starts = [], []
-    for at, item in enumerate(found.inputs):
-        before = _matters(found.space, at, found.bytes_before, found.changed)
-        after = _matters(found.space, at, found.bytes_after, found.changed)
+    for item in found.inputs if found.changed else ():
+        before, after = sensitive(found, item, 0), sensitive(found, item, 1)
         if before and not after:
             stops.append(item)
         if after and not before:
@@ -68,9 +99,11 @@ def notes(found: Diff) -> tuple[str, ...]:
     """What has to be said besides: states left out, and lists that agree while the kernels around them do not."""
     said = []
     if found.left_out:
-        why = "; ".join(dict.fromkeys(s.why for kernel in found[:2] for s in kernel.unreachable))
-        states = "1 combination" if found.left_out == 1 else f"{found.left_out} combinations"
-        said.append(f"{states} left out: neither kernel can get there ({why})")
+        read = set(found.inputs)
+        states = (state for kernel in found[:2] for state in out_of_reach(kernel) if set(inputs(state.when)) & read)
+        why = "; ".join(dict.fromkeys(state.why for state in states))
+        count = "1 combination" if found.left_out == 1 else f"{found.left_out} combinations"
+        said.append(f"{count} left out: neither kernel can get there ({why})")
     walks = found.before.mtrr_walk, found.after.mtrr_walk
     if not found.changed and walks[0] is not walks[1] and MtrrWalk.NONE not in walks and GUEST_MTRR in found.inputs:
         said.append("the rules agree, but the guest MTRR type itself is found another way: see guest MTRR walk")
@@ -86,20 +119,6 @@ def when_text(when: Mapping[Input, Sequence[Value]]) -> str:
         else:
             parts.append(str(item) if values[0] else f"not {item}")
     return " and ".join(parts) or "always"
-
-
-def _matters(space: Space, at: int, by_byte: Mapping[int, int], region: int) -> bool:
-    item, values, stride = space.inputs[at], space.domains[at], space.strides[at]
-    columns = [atom_set(space, item, value) for value in values]
-    for low in range(len(values)):
-        for high in range(low + 1, len(values)):
-            distance = (high - low) * stride
-            # States of the region with the lower value whose sibling with the higher one lies in it too.
-            both = region & columns[low] & ((region & columns[high]) >> distance)
-            for where in by_byte.values():
-                if both & (where ^ (where & columns[high]) >> distance):
-                    return True
-    return False
 
 
 def _where(common: Mapping[Input, Sequence[Value]]) -> str:

@@ -10,6 +10,7 @@ from mtcalc.kvm.guest_mtrr import KVM_PAIRS, GuestMtrrMap
 from mtcalc.kvm.host_mmio import is_host_mmio
 from mtcalc.kvm.mapping_level import largest_level, level_obstacle, mapping_level
 from mtcalc.kvm.slots import SlotMap
+from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
 from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes, unknown_inputs
@@ -17,6 +18,9 @@ from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import CACHEABLE, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import is_regular, manual_lookup, matching_blocks
+
+WALK_4_2_NOTE = "4.2 and 4.3 had bugs in fixed ranges and mask width; this is the later walk with E=0 always UC"
+"""They were fixed by f7bfb57b3e89 and fa7c4ebd5ae0 (unconfirmed)."""
 
 
 class Evaluator:
@@ -51,7 +55,8 @@ class Evaluator:
         )
         split = kernel.split_when is not None and holds(kernel.split_when, self._base)
         self._split_mtrrs = vm.mtrrs if split else None
-        self._common_notes = (*kernel_notes(kernel), *notes)
+        bugs = (WALK_4_2_NOTE,) if kernel.mtrr_walk is MtrrWalk.V4_2 else ()
+        self._common_notes = (*kernel_notes(kernel), *bugs, *notes)
         self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int]] = {}
 
     @property
@@ -95,7 +100,8 @@ class Evaluator:
         slot = self._by_address.find(gpa)
         if slot is None:
             note = "no slot holds the address: the access exits to be emulated, there is no EPT entry"
-            none = (*self._common_notes, note)
+            smm = ("address space 1 (SMM) has a slot here",) if self._smm.find(gpa) else ()
+            none = (*self._common_notes, note, *smm)
             return Answer(self.kernel, gpa, None, None, None, None, None, None, pat, (), none)
         facts = self.facts(slot, gpa)
         level = mapping_level(self._split_mtrrs, slot, gpa)
@@ -148,6 +154,8 @@ class Evaluator:
         start, end, memtype = run[0][0], run[-1][1], run[0][2]
         level = max(largest_level(self._split_mtrrs, slot, low, high) for low, high, _ in run)
         notes = [f"slot is in address space {slot.address_space} (SMM)"] if slot.address_space else []
+        if end - 1 >> self.vm.maxphyaddr:
+            notes.append(f"the guest, of maxphyaddr {self.vm.maxphyaddr}, can't reach all of this")
         return self._answer(slot, self._facts(slot, memtype), start, end - 1, level, None, notes)
 
     def _answer(
@@ -172,8 +180,9 @@ class Evaluator:
         notes = []
         backing = slot.backing
         encoding, ipat = split_mask(byte)
-        if backing.struct_page and backing.reserved and not facts.mmio and encoding == MemType.WB:
-            what = "a reserved host page tracked WB counts as RAM and is mapped WB"
+        device = backing.struct_page and backing.reserved and not backing.zero_page and not facts.mmio
+        if device and encoding in CACHEABLE:
+            what = f"a reserved host page tracked {backing.host_type} counts as RAM and is mapped {MemType(encoding)}"
             firm = ", ignore PAT" if ipat else ""
             notes.append(f"{what}{firm}; if it is device memory, such as the VGA window, expect machine checks")
         if facts.guest_mtrr is None:
@@ -193,6 +202,8 @@ class Evaluator:
         if self._manual_edges:
             cuts.update(self._irregular_edges(gpa, last + 1))
         for at in sorted(cuts):
+            if at >> self.vm.maxphyaddr:
+                break  # the guest has no such address, so the manual says nothing of it
             kvm = self._map.lookup(at)
             manual = manual_lookup(self.vm.mtrrs, at)
             if kvm.memtype != manual.memtype:

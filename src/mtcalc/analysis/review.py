@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from mtcalc.analysis.diff import Change, Diff, by_pat
-from mtcalc.analysis.diff_words import mattering
+from mtcalc.analysis.diff_words import mattering, sensitive
 from mtcalc.analysis.rule_check import Kind, check_rules
 from mtcalc.rules.condition import (
     CR0_CD,
@@ -17,7 +17,6 @@ from mtcalc.rules.condition import (
     Input,
     Value,
     condition_text,
-    domain,
     holds,
     input_words,
     inputs,
@@ -25,7 +24,8 @@ from mtcalc.rules.condition import (
     with_value,
 )
 from mtcalc.rules.rule import Rule, RuleSet, inputs_read
-from mtcalc.x86.ept import mask_text, split_mask
+from mtcalc.rules.truth import members, values_at
+from mtcalc.x86.ept import odd_byte, split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
 
 ASSUMED = ("assume", "assume_type")
@@ -93,14 +93,11 @@ def _unusual(state: State) -> int:
 def _bytes(changes: Changes) -> Iterator[Remark]:
     """Bytes that are more, or other, than a memory type and ignore-PAT."""
     for byte in sorted({change.after for _, change in changes}):
-        encoding = split_mask(byte)[0]
-        if encoding not in MTRR_TYPES:
-            text = f"{byte:#04x} is returned: memory type {encoding} is reserved, an EPT misconfiguration"
-        elif byte & ~0x78:
-            text = f"{byte:#04x} is returned: {mask_text(byte)}, which end up in the entry (was a shift forgotten?)"
-        else:
-            continue
-        yield from _remark("byte", text, changes, lambda _, change, byte=byte: change.after == byte)  # type: ignore[misc]
+        words = odd_byte(byte)
+        if words is not None:
+            shift = ", which end up in the entry (was a shift forgotten?)" if byte & ~0x78 else ""
+            text = f"{byte:#04x} is returned: {words}{shift}"
+            yield from _remark("byte", text, changes, lambda _, change, byte=byte: change.after == byte)  # type: ignore[misc]
 
 
 def _becomes_cacheable(change: Change) -> MemType | None:
@@ -194,29 +191,20 @@ def _inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
         if items:
             words = ", ".join(map(input_words, items))
             text = f"{words} {verb}{'s' if len(items) == 1 else ''} mattering there: is that said?"
-            yield from _remark("input", text, changes, _where_one_matters(found, items, changes, side))
+            yield from _remark("input", text, changes, _where_one_matters(found, items, side))
     split = found.after.split_when
     if GUEST_MTRR in stops and split is not None and set(inputs(split)) <= set(found.inputs):
         text = f"the guest's MTRRs still limit the mapping level there ({condition_text(split)})"
         yield from _remark("mapping level", text, changes, lambda state, _: holds(split, _facts(state)))
 
 
-def _where_one_matters(
-    found: Diff, items: Sequence[Input], changes: Changes, side: int
-) -> Callable[[State, Change], bool]:
-    """Whether another value of one of `items` makes another byte, before (0) or after (1), and changes as well."""
-    sides = {change.values: (change.before, change.after)[side] for _, change in changes}
-    places = [found.inputs.index(item) for item in items]
-
-    def shows(_: State, change: Change) -> bool:
-        mine = sides[change.values]
-        for at in places:
-            for value in domain(found.inputs[at]):
-                if sides.get((*change.values[:at], value, *change.values[at + 1 :]), mine) != mine:
-                    return True
-        return False
-
-    return shows
+def _where_one_matters(found: Diff, items: Sequence[Input], side: int) -> Callable[[State, Change], bool]:
+    """Whether another value of one of `items` makes another byte, before (0) or after (1)."""
+    states = 0
+    for item in items:
+        states |= sensitive(found, item, side)
+    shown = {values_at(found.space, number) for number in members(states & found.changed)}
+    return lambda _, change: change.values in shown
 
 
 def _facts(state: State) -> Facts:

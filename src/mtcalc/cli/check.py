@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from mtcalc.analysis.expectations import check_expectations
-from mtcalc.cli.options import Output, one_kernel, output_options, rules_option
+from mtcalc.cli.options import Assumptions, Output, assume_option, one_kernel, output_options, rules_option
 from mtcalc.cli.params import SCENARIO_FILE
 from mtcalc.cli.read import evaluator_for, read_scenario
 from mtcalc.output.emit import Result
@@ -15,15 +15,16 @@ from mtcalc.output.emit import Result
 @click.command()
 @click.argument("file", type=SCENARIO_FILE)
 @rules_option
+@assume_option
 @output_options()
 @click.pass_context
-def check(ctx: click.Context, file: str, refs: tuple[str, ...], output: Output) -> None:
+def check(ctx: click.Context, file: str, refs: tuple[str, ...], assume: Assumptions, output: Output) -> None:
     """The expectations of a scenario: exit status 1 if one does not hold.
 
     \b
     mtcalc check examples/virtio-gpu.yaml
     """
-    scenario = read_scenario(file)
+    scenario = read_scenario(file, assume=assume)
     kernel = one_kernel(refs, scenario)
     verdicts = list(check_expectations(evaluator_for(kernel, scenario), scenario.expects))
 

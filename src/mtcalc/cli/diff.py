@@ -6,10 +6,14 @@ from __future__ import annotations
 import click
 
 from mtcalc.analysis.diff import diff as compare
-from mtcalc.cli.options import Output, base_of, base_option, named_kernel, output_options
+from mtcalc.cli.options import Assumptions, Output, assume_option, base_of, base_option, named_kernel, output_options
 from mtcalc.cli.params import REF
 from mtcalc.output.diff import diff_document, diff_lines, diff_record, diff_rows, expanded_document
 from mtcalc.output.emit import Result
+from mtcalc.rules.condition import Input
+from mtcalc.rules.kernel import assuming
+from mtcalc.rules.rule import inputs_read
+from mtcalc.x86.memtype import MemType
 
 
 @click.command()
@@ -17,9 +21,10 @@ from mtcalc.output.emit import Result
 @click.argument("after", metavar="B", type=REF)
 @click.option("--expand", is_flag=True, help="Every single combination of inputs, instead of rows.")
 @base_option
+@assume_option
 @output_options()
 @click.pass_context
-def diff(ctx: click.Context, before: str, after: str, expand: bool, output: Output) -> None:
+def diff(ctx: click.Context, before: str, after: str, expand: bool, assume: Assumptions, output: Output) -> None:
     """Every input on which two rule sets differ, in as few rows as say it. Exit status 1 if they do.
 
     \b
@@ -27,7 +32,13 @@ def diff(ctx: click.Context, before: str, after: str, expand: bool, output: Outp
     mtcalc diff 6.6 6.12.80 -o jsonl --expand
     """
     base = base_of([before, after])
-    found = compare(named_kernel(before, base=base), named_kernel(after, base=base))
+    sides = (named_kernel(before, base=base), named_kernel(after, base=base))
+    for text, value in assume:
+        item = Input("assume_type" if isinstance(value, MemType) else "assume", text)
+        if not any(item in inputs_read(kernel.rules) for kernel in sides):
+            raise click.UsageError(f"--assume: neither rule set asks for `{text}`")
+        sides = (assuming(sides[0], item, value), assuming(sides[1], item, value))
+    found = compare(*sides)
     output.write(
         Result(
             document=lambda: expanded_document(found) if expand else diff_document(found),

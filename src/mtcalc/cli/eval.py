@@ -9,7 +9,16 @@ import click
 from click.core import ParameterSource
 
 from mtcalc.analysis.answer import Answer
-from mtcalc.cli.options import STREAMED, Output, kernels, one_kernel, output_options, rules_option
+from mtcalc.cli.options import (
+    STREAMED,
+    Assumptions,
+    Output,
+    assume_option,
+    kernels,
+    one_kernel,
+    output_options,
+    rules_option,
+)
 from mtcalc.cli.params import GPA, PAT_TYPE, SCENARIO_FILE
 from mtcalc.cli.read import evaluator_for, read_scenario
 from mtcalc.output.answers import answers_result, pages_document, ranges_document
@@ -18,7 +27,12 @@ from mtcalc.x86.memtype import MemType
 
 
 def stream_eval(
-    file: str, gpas: tuple[int | None, ...], pats: tuple[MemType, ...], refs: tuple[str, ...], output: Output
+    file: str,
+    gpas: tuple[int | None, ...],
+    pats: tuple[MemType, ...],
+    refs: tuple[str, ...],
+    assume: Assumptions,
+    output: Output,
 ) -> int:
     """eval FILE --gpa -: answers line by line; the exit status, 2 if a line was bad."""
     from mtcalc.cli.stream import Stream
@@ -34,7 +48,7 @@ def stream_eval(
         if click.get_current_context().get_parameter_source("form") is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--gpa - does not go with -o {output.form} (one of {', '.join(STREAMED)})")
         output = output._replace(form="plain")
-    scenario = read_scenario(file)
+    scenario = read_scenario(file, assume=assume)
     evaluator = evaluator_for(one_kernel(refs, scenario), scenario)
     lines = page_lines(evaluator, output.form)
     stream = Stream(lines.source, scenario.vm.pat)
@@ -51,6 +65,7 @@ def stream_eval(
 @click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="PAT type of the page at --gpa.  [all six]")
 @click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
 @rules_option
+@assume_option
 @output_options()
 @click.pass_context
 def eval_(
@@ -60,6 +75,7 @@ def eval_(
     pats: tuple[MemType, ...],
     ranges: bool,
     refs: tuple[str, ...],
+    assume: Assumptions,
     output: Output,
 ) -> None:
     """Every memory slot of a scenario (YAML or JSON; - is standard input), cut wherever the answer changes.
@@ -73,8 +89,8 @@ def eval_(
     if ranges and gpas:
         raise click.UsageError("--ranges and --gpa exclude each other")
     if None in gpas:
-        ctx.exit(stream_eval(file, gpas, pats, refs, output))
-    scenario = read_scenario(file)
+        ctx.exit(stream_eval(file, gpas, pats, refs, assume, output))
+    scenario = read_scenario(file, assume=assume)
     by_page = bool(gpas or (scenario.pages and not ranges))
     evaluators = [evaluator_for(kernel, scenario) for kernel in kernels(refs, scenario)]
     sides: list[list[Answer]] = []

@@ -65,7 +65,7 @@ def _of_scenario(
     if gpa is None:
         raise click.UsageError("FILE without --gpa (which address of it?)")
     if question.said or not question.paging:
-        raise click.UsageError("FILE says what the flags would (with FILE: --gpa, --pat and -r alone)")
-    scenario = read_scenario(file)
+        raise click.UsageError("FILE says what the flags would (with FILE: --gpa, --pat, -r and --assume alone)")
+    scenario = read_scenario(file, assume=tuple(question.facts.assume.items()))
     kernel = one_kernel(refs, scenario)
     return explain_page(evaluator_for(kernel, scenario), gpa, pat)

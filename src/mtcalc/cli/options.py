@@ -9,6 +9,7 @@ import click
 
 from mtcalc.cli import environment
 from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, Word, one_of
+from mtcalc.kvm.flags import QUIRKS
 from mtcalc.output.emit import Result, emit, formats
 from mtcalc.rules.condition import (
     CR0_CD,
@@ -36,6 +37,10 @@ Command: TypeAlias = Callable[..., Any]
 ALL_FORMATS = formats()
 STREAMED = ("jsonl", "tsv", "csv", "plain")
 COLOURS = ("auto", "always", "never")
+
+
+Assumptions: TypeAlias = tuple[tuple[str, Value], ...]
+"""What --assume gives: source texts with their values."""
 
 
 class Output(NamedTuple):
@@ -97,6 +102,11 @@ def output_options(*supported: str) -> Callable[[Command], Command]:
         )(decorated)
 
     return wrap
+
+
+def assume_option(function: Command) -> Command:
+    """--assume, as `assume`: conditions that only a C file or a patch knows."""
+    return click.option("--assume", type=ASSUMPTION, multiple=True, help="A condition of a C file or patch.")(function)
 
 
 def base_option(function: Command) -> Command:
@@ -199,7 +209,7 @@ class Question(NamedTuple):
     given: tuple[Input, ...]  # those that the user named
     pats: tuple[MemType, ...]
     paging: bool
-    said: bool  # whether any input but PAT and paging was given
+    said: bool  # whether any input but PAT, paging and assumptions was given
 
 
 _INPUT_OPTIONS = (
@@ -213,7 +223,7 @@ _INPUT_OPTIONS = (
     click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="Guest PAT type of the page.  [all six]"),
     click.option("--no-paging", is_flag=True, help="Guest CR0.PG=0: the PAT type is WB."),
     click.option("--mem-dma/--no-mem-dma", default=None, help="Some slot has KVM_MEM_DMA (kvm-mem-dma).  [no]"),
-    click.option("--assume", type=ASSUMPTION, multiple=True, help="A condition of a C file or patch."),
+    assume_option,
 )
 
 
@@ -273,10 +283,11 @@ def _question(
         assume=dict(assume),
     )
     named = tuple(item for item, value in given.items() if value is not None)
-    named += _assumptions(facts.assume)
     if no_paging:
         pats = (MemType.WB,)
-    said = bool(named or slot_flags or quirks or assume)
+    said = bool(named or slot_flags or quirks)
+    named += tuple(Input("quirk", name) for name, bit in QUIRKS.items() if disabled & bit)
+    named += _assumptions(facts.assume)
     return Question(facts, named, tuple(dict.fromkeys(pats)) or PAT_TYPES, not no_paging, said)
 
 
@@ -292,5 +303,7 @@ def _assumptions(assume: Mapping[str, Value]) -> tuple[Input, ...]:
 
 
 def _unread(kernel: Kernel, given: tuple[Input, ...]) -> tuple[str, ...]:
-    names = [input_words(item) for item in unread(kernel, given)]
+    # Of a quirk that the kernel does not have, another note speaks.
+    known = [item for item in given if item.name != "quirk" or item.arg in kernel.quirks]
+    names = [input_words(item) for item in unread(kernel, known)]
     return (f"{kernel.rules.name} does not read: {', '.join(names)}",) if names else ()

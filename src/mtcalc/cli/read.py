@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.rules.condition import Value
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError, Place
 
@@ -13,15 +15,15 @@ if TYPE_CHECKING:
     from mtcalc.scenario.record import Scenario
 
 
-def read_scenario(path: str, need_slots: bool = True) -> Scenario:
-    """The scenario in a file, '-' for standard input. Raises InputError."""
+def read_scenario(path: str, need_slots: bool = True, assume: Sequence[tuple[str, Value]] = ()) -> Scenario:
+    """The scenario in a file, '-' for standard input; `assume` goes over its own. Raises InputError."""
     from mtcalc.scenario.load import load_scenario
     from mtcalc.text.source import read_source
 
     scenario = load_scenario(read_source(path), path)
     if need_slots and not scenario.slots:
         raise InputError("no memslots (memslots: a list with one slot at least)", Place(path, 1, 1))
-    return scenario
+    return scenario._replace(vm=scenario.vm._replace(assume={**scenario.vm.assume, **dict(assume)}))
 
 
 def evaluator_for(kernel: Kernel, scenario: Scenario) -> Evaluator:
@@ -29,4 +31,4 @@ def evaluator_for(kernel: Kernel, scenario: Scenario) -> Evaluator:
     try:
         return Evaluator(kernel, scenario.vm, scenario.slots, scenario.notes)
     except ValueError as error:
-        raise InputError(f"{scenario.file}: {error}") from None
+        raise InputError(str(error), scenario.mtrr_place) from None

@@ -48,6 +48,8 @@ def check_slot(slot: Slot, host_maxphyaddr: int) -> tuple[str, str, str] | None:
         return "size", "EINVAL", f"size {slot.size:#x} is not page aligned (a multiple of 0x1000)"
     if slot.hva is not None and slot.hva % PAGE:
         return "hva", "EINVAL", f"host address {slot.hva:#x} is not page aligned (a multiple of 0x1000)"
+    if slot.hva is not None and slot.hva + slot.size > 1 << 64:
+        return "hva", "EINVAL", "the host addresses wrap around (hva + size up to 2^64)"
     if not slot.size:
         return "size", "EINVAL", "size 0 deletes a slot, it can't create one (at least 0x1000)"
     if slot.end >= 1 << 64:  # KVM adds in 64 bits, so an end of 2^64 is 0

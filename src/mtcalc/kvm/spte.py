@@ -32,6 +32,10 @@ class SpteKind(Enum):
     LEAF = "leaf"
 
 
+KVM_STATE = MMU_PRESENT | EPT_HOST_WRITABLE | EPT_MMU_WRITABLE | 3 << 52 | 1 << 54 | 1 << 56
+"""The bits, ignored by the CPU, that KVM keeps its own state in."""
+
+
 class Spte(NamedTuple):
     """An SPTE classified: its kind, the EPT reading, KVM's own bits by name."""
 
@@ -69,10 +73,10 @@ def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52) -> Spte:
         kind = SpteKind.REMOVED
     elif value & 7 == 6 and not value & MMU_PRESENT:
         kind = SpteKind.MMIO
-    elif value & NPT_MMU_WRITABLE and not value & (EPT_HOST_WRITABLE | EPT_MMU_WRITABLE) and value & MMU_PRESENT:
-        kind = SpteKind.NOT_EPT
     elif not entry.present and not access_tracked:
         kind = SpteKind.EMPTY
+    elif value & NPT_MMU_WRITABLE and not value & (EPT_HOST_WRITABLE | EPT_MMU_WRITABLE):
+        kind = SpteKind.NOT_EPT
     elif not entry.leaf:
         kind = SpteKind.TABLE
     else:

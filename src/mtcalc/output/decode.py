@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mtcalc.kvm.spte import Spte, SpteKind
+from mtcalc.kvm.spte import KVM_STATE, Spte, SpteKind
 from mtcalc.output.document import WARN, Block, Cell, Content, Document, Fields, Table, memtype_cell, memtype_tone
 from mtcalc.text.numbers import format_size
 from mtcalc.x86.ept import LEVEL_NAMES, ept_mask
@@ -135,6 +135,9 @@ def _spte_fields(spte: Spte) -> list[tuple[str, Content]]:
         fields.append(("flags", ", ".join(entry.flags)))
     if spte.state and spte.kind in (SpteKind.LEAF, SpteKind.TABLE):
         fields.append(("KVM's state", ", ".join(spte.state)))
+    other = entry.ignored & ~KVM_STATE
+    if other and spte.kind in (SpteKind.LEAF, SpteKind.TABLE):
+        fields.append(("other bits", hex(other)))
     if spte.kind in (SpteKind.LEAF, SpteKind.TABLE):
         fields += [("misconfigured", Cell(wrong, WARN)) for wrong in entry.misconfigurations]
     return fields

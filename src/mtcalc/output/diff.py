@@ -14,7 +14,7 @@ from mtcalc.output.plain import WIDTH
 from mtcalc.rules.condition import GUEST_MTRR, Facts, Input, Value, domain, input_words, with_value
 from mtcalc.rules.kernel import kernel_label, kernel_notes
 from mtcalc.rules.rule import Outcome
-from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, mask_text, split_mask
+from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, mask_text, odd_byte, split_mask
 from mtcalc.x86.memtype import PAT_TYPES, MemType, memtype_name
 
 
@@ -49,6 +49,8 @@ def _spoken(found: Diff) -> list[str]:
     """Notes of the comparison and of both kernels."""
     overlap = sum(row.states for row in found.rows) - found.changed_count
     said = [f"rows overlap: {overlap} inputs are counted twice or more"] if overlap else []
+    changed = {change.before for change in found.changes} | {change.after for change in found.changes}
+    said += [f"{byte:#04x}: {words}" for byte in sorted(changed) if (words := odd_byte(byte))]
     both = dict.fromkeys((*kernel_notes(found.before), *kernel_notes(found.after)))
     return [*said, *notes(found), *both]
 
@@ -149,6 +151,8 @@ def diff_record(found: Diff, expand: bool) -> dict[str, Any]:
     return {
         "before": found.before.rules.name,
         "after": found.after.rules.name,
+        "before_ref": found.before.ref,
+        "after_ref": found.after.ref,
         "text": sentence(found),
         "changed": found.changed_count,
         "reachable": found.total,

@@ -45,7 +45,8 @@ def show_document(kernel: Kernel) -> Document:
         blocks.append(Fields(lines, title=f"{number}. {rule.id}: {rule.text}"))
     around: list[tuple[str, Content]] = list(around_words(kernel).items())
     around += [("source", source_text(source)) for source in rules.sources]
-    around += [("unconfirmed", text) for text in rules.unconfirmed]
+    if kernel.ref == rules.name:  # of a release, its notes say what is unconfirmed about it
+        around += [("unconfirmed", text) for text in rules.unconfirmed]
     blocks.append(Fields(around, title="around the rules"))
     return Document(blocks, kernel_notes(kernel))
 

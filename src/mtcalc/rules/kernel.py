@@ -18,7 +18,10 @@ from mtcalc.rules.condition import (
     Facts,
     Input,
     Not,
+    Value,
     holds,
+    reason_text,
+    same_input,
 )
 from mtcalc.rules.rule import RuleSet, inputs_read
 
@@ -143,12 +146,30 @@ def kernel_notes(kernel: Kernel) -> tuple[str, ...]:
 def kernel_label(kernel: Kernel) -> str:
     """What was asked for, and the rule set that it has: '6.1 (v4.4)', 'slot-flag'."""
     name = kernel.rules.name
-    return name if kernel.ref == name else f"{kernel.ref} ({name})"
+    if kernel.ref == name or kernel.ref.endswith(f"/{name}"):
+        return kernel.ref  # a file's path, which tells two of one name apart
+    return f"{kernel.ref} ({name})"
 
 
 def asks_guest_mtrr(kernel: Kernel) -> bool:
     """Whether the kernel looks at the guest's MTRRs at all."""
     return kernel.mtrr_walk is not MtrrWalk.NONE
+
+
+def out_of_reach(kernel: Kernel) -> tuple[Unreachable, ...]:
+    """The states that cannot be: those the kernel does not let happen, and quirks disabled that it does not have."""
+    missing = tuple(
+        Unreachable(Not(Atom(Input("quirk", name))), f"{kernel.rules.name} has no quirk {name}")
+        for name in QUIRKS
+        if name not in kernel.quirks
+    )
+    return (*kernel.unreachable, *missing)
+
+
+def assuming(kernel: Kernel, item: Input, value: Value) -> Kernel:
+    """The kernel, with every other value of an input out of reach."""
+    other = Unreachable(Not(Atom(item, value)), f"assumed: {reason_text(item, value)}")
+    return kernel._replace(unreachable=(*kernel.unreachable, other))
 
 
 def unknown_inputs(kernel: Kernel, facts: Facts) -> tuple[str, ...]:
@@ -166,8 +187,8 @@ def unknown_inputs(kernel: Kernel, facts: Facts) -> tuple[str, ...]:
 
 def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:
     """Which of the inputs given the rules do not read."""
-    read = inputs_read(kernel.rules)
-    return tuple(item for item in given if item not in read)
+    read = {same_input(item) for item in inputs_read(kernel.rules)}
+    return tuple(item for item in given if same_input(item) not in read)
 
 
 def kernel_for_rules(rules: RuleSet, ref: str) -> Kernel:

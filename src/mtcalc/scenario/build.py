@@ -63,6 +63,7 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         expects=tuple(expects),
         vcnt=vcnt,
         notes=_notes(keys, vm, mtrrs, vcnt),
+        mtrr_place=value_place(root, ("guest", "mtrr")) if "mtrr" in guest.model_fields_set else None,
     )
 
 
@@ -175,6 +176,8 @@ def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs, vcnt: int) -> tuple[str, ..
         notes.append("IA32_MTRR_DEF_TYPE (0x2ff) is not given: 0 as at reset, so the MTRRs are off")
     elif "msrs" not in given and mtrrs.fixed_enabled and not keys.guest.mtrr.fixed:
         notes.append("fixed ranges are on and none is given: UC under 1M, as at reset")
-    if vcnt != KVM_PAIRS:
+    if vcnt > KVM_PAIRS:
         notes.append(f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}, so only the manual's view exists")
+    elif vcnt < KVM_PAIRS:
+        notes.append(f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}; the others are taken as off")
     return tuple(notes)

@@ -27,3 +27,4 @@ class Scenario(NamedTuple):
     expects: tuple[Expect, ...]
     vcnt: int = 8
     notes: tuple[str, ...] = ()
+    mtrr_place: Place | None = None

@@ -26,6 +26,14 @@ def split_mask(byte: int) -> tuple[int, bool]:
     return byte >> MEMTYPE_SHIFT & 7, bool(byte & IPAT_BIT)
 
 
+def odd_byte(byte: int) -> str | None:
+    """What is odd about an EPT byte that is not just a memory type and ignore-PAT, in words; None for one that is."""
+    encoding = split_mask(byte)[0]
+    if memtype_name(encoding).startswith("reserved"):
+        return f"memory type {encoding} is reserved, an EPT misconfiguration"
+    return mask_text(byte) if byte & ~0x78 else None
+
+
 def mask_text(byte: int) -> str:
     """An EPT byte in words: 0x70 -> 'WB, ignore PAT'."""
     encoding, ipat = split_mask(byte)
