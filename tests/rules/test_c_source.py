@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -27,9 +30,12 @@ from mtcalc.rules.condition import (
     Input,
     Not,
     Or,
+    UnknownInput,
     domain,
+    value_of,
     with_value,
 )
+from mtcalc.rules.kernel import kernel_for_rules, unread
 from mtcalc.rules.names import built_in_names
 from mtcalc.rules.resolve import resolve
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, guest_mtrr, inputs_read
@@ -194,7 +200,293 @@ def test_an_unknown_memory_type_is_an_assumption_of_its_own() -> None:
 
 def test_a_cut_register_is_not_taken_for_the_bit_it_lost() -> None:
     found = body("u8 cd = kvm_read_cr0(vcpu) & X86_CR0_CD; if (cd) return 0x40; return 0x30;")
-    assert listed(found)[0][0] == Atom(Input("assume", "(u8)(kvm_read_cr0(vcpu) & X86_CR0_CD)"))
+    assert listed(found) == [(ALWAYS, Outcome(0x30))]
+    assert found.unreached == ("return 0x40;",)
+    assert asked("(int)kvm_read_cr0(vcpu) & X86_CR0_CD") == assumed("(s32)kvm_read_cr0(vcpu) & X86_CR0_CD")
+
+
+def asked(expression: str, before: str = "") -> Condition | bool:
+    """What an expression comes to as a condition; a constant as a bool."""
+    found = listed(body(f"if ({expression}) return 0x40; return 0x30;", before))
+    if len(found) == 1:
+        return found[0] == (ALWAYS, Outcome(0x40))
+    (condition, _), _ = found
+    return condition if found[0][1] == Outcome(0x40) else Not(condition)
+
+
+def assumed(text: str) -> Condition:
+    return Atom(Input("assume", text))
+
+
+def flag(name: str) -> Condition:
+    return Atom(Input("slot_flag", name))
+
+
+_IGP, _CD_NW = Atom(Input("quirk", "IGNORE_GUEST_PAT")), Atom(QUIRK_CD_NW_CLEARED)
+_READONLY, _NCD = flag("READONLY"), flag("NON_COHERENT_DMA")
+_ONLY_READONLY = And((Not(flag("LOG_DIRTY_PAGES")), _READONLY, Not(flag("GUEST_MEMFD")), Not(_NCD)))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        # Bits by value, however they are written.
+        ("slot->flags & BIT(3)", _NCD),
+        ("slot->flags & (1UL<<3)", _NCD),
+        ("8 & fault->slot->flags", _NCD),
+        ("(u8)slot->flags & 8", _NCD),
+        ("kvm_vcpu_gfn_to_memslot(vcpu, gfn)->flags & BIT_ULL(3)", _NCD),
+        ("READ_ONCE(slot->flags) & 8", _NCD),
+        ("kvm_check_has_quirk(vcpu->kvm, BIT(9))", _IGP),
+        ("vcpu->kvm->arch.disabled_quirks & 0x200", Not(_IGP)),
+        ("kvm_is_cr0_bit_set(vcpu, BIT(30)) == 1", Atom(CR0_CD)),
+        ("mem->flags & KVM_MEM_READONLY", _READONLY),
+        # Compared with the mask, with a part of it, with what it never is.
+        ("kvm_read_cr0_bits(vcpu, X86_CR0_CD) == X86_CR0_CD", Atom(CR0_CD)),
+        ("kvm_read_cr0_bits(vcpu, X86_CR0_CD) != X86_CR0_CD", Not(Atom(CR0_CD))),
+        ("kvm_read_cr0_bits(vcpu, X86_CR0_CD) == 1", False),
+        ("kvm_read_cr0_bits(vcpu, X86_CR0_CD) != true", True),
+        ("kvm_read_cr0_bits(vcpu, X86_CR0_CD | X86_CR0_NW) == 1", False),
+        ("X86_CR0_CD == kvm_read_cr0_bits(vcpu, X86_CR0_CD)", Atom(CR0_CD)),
+        ("5 < (slot->flags & 8)", _NCD),
+        ("1 < (slot->flags & 8)", _NCD),
+        ("0 < (slot->flags & 8)", _NCD),
+        ("0 < slot->flags", Or(tuple(flag(name) for name in SLOT_FLAGS))),
+        ("(s8)(vcpu->kvm->arch.disabled_quirks & BIT(9))", False),
+        ("(u16)(vcpu->kvm->arch.disabled_quirks & 0x10200)", Not(_IGP)),
+        ("kvm_read_cr0_bits(vcpu, X86_CR0_CD) >> 30 == 1", Atom(CR0_CD)),
+        ("kvm_read_cr0_bits(vcpu, X86_CR0_CD) & X86_CR0_NW", False),
+        ("kvm_read_cr0_bits(vcpu, 0)", False),
+        ("kvm_check_has_quirk(vcpu->kvm, 0)", True),
+        ("slot->flags & (KVM_MEM_READONLY|KVM_MEM_NON_COHERENT_DMA)", Or((_READONLY, _NCD))),
+        ("(slot->flags & (KVM_MEM_READONLY | 8)) > 0", Or((_READONLY, _NCD))),
+        ("(slot->flags & 10) == (KVM_MEM_READONLY | KVM_MEM_NON_COHERENT_DMA)", And((_READONLY, _NCD))),
+        ("(slot->flags & 10) == KVM_MEM_READONLY", And((_READONLY, Not(_NCD)))),
+        ("(slot->flags & 10) < 1", And((Not(_READONLY), Not(_NCD)))),
+        ("(slot->flags & 8) > 4", _NCD),
+        ("slot->flags & KVM_MEM_READONLY & KVM_MEM_NON_COHERENT_DMA", False),
+        ("slot->flags == KVM_MEM_READONLY", _ONLY_READONLY),
+        ("slot->flags != KVM_MEM_READONLY", Not(_ONLY_READONLY)),
+        ("!slot->flags", Not(Or(tuple(flag(name) for name in SLOT_FLAGS)))),
+        # In force are those that are not disabled: all of several.
+        (
+            "kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_IGNORE_GUEST_PAT)",
+            And((_CD_NW, _IGP)),
+        ),
+        # ! binds tighter than &: 0 or 1, and a bit that neither has.
+        ("!kvm_read_cr0(vcpu) & X86_CR0_CD", False),
+        ("!vcpu->arch.foo & X86_CR0_NW", False),
+        ("!slot->flags & KVM_MEM_NON_COHERENT_DMA", False),
+        ("X86_CR0_CD & !is_mmio", False),
+        ("!is_mmio & 1", Not(Atom(MMIO))),
+        ("kvm_arch_has_noncoherent_dma(vcpu->kvm) & 2", False),
+        # What no table knows stays a question, in the words of the source.
+        ("slot->flags & BIT( 16 )", assumed("slot->flags & BIT(16)")),
+        ("slot->flags & (BIT(3)|BIT(16))", assumed("slot->flags & (BIT(3) | BIT(16))")),
+        (
+            "(s8)(vcpu->kvm->arch.disabled_quirks & BIT(7)) == 0xffffff80",
+            assumed("(s8)(vcpu->kvm->arch.disabled_quirks & BIT(7)) == 0xffffff80"),
+        ),
+        ("slot->flags == 16", assumed("slot->flags == 16")),
+        ("slot->flags & KVM_MEMSLOT_INVALID", assumed("slot->flags & KVM_MEMSLOT_INVALID")),
+        ("slot->flags & ~8", assumed("slot->flags & ~8")),
+        ("fault->flags & 8", assumed("fault->flags & 8")),
+        ("foo(BIT(3)) & 1UL<<4", assumed("foo(BIT(3)) & 1UL << 4")),
+        ("kvm_check_has_quirk(vcpu->kvm, BIT(7))", assumed("kvm_check_has_quirk(vcpu->kvm, BIT(7))")),
+        ("kvm_check_has_quirk(other, BIT(9))", assumed("kvm_check_has_quirk(other, BIT(9))")),
+        ("kvm_read_cr0(vcpu) & (X86_CR0_CD|X86_CR0_NW)", assumed("kvm_read_cr0(vcpu) & (X86_CR0_CD | X86_CR0_NW)")),
+        ("kvm_read_cr0(vcpu) == X86_CR0_CD", assumed("kvm_read_cr0(vcpu) == X86_CR0_CD")),
+        (
+            "vcpu->kvm->arch.disabled_quirks == KVM_X86_QUIRK_CD_NW_CLEARED",
+            assumed("vcpu->kvm->arch.disabled_quirks == KVM_X86_QUIRK_CD_NW_CLEARED"),
+        ),
+        ("(slot->flags & 8) | foo(vcpu)", assumed("slot->flags & 8 | foo(vcpu)")),
+    ],
+)
+def test_bits_of_known_registers(expression: str, expected: Condition | bool) -> None:
+    assert asked(expression) == expected
+
+
+class Expression(NamedTuple):
+    """C, and the number it comes to."""
+
+    text: str
+    value: Callable[[Facts], int]
+
+
+_LEAVES = st.one_of(
+    st.sampled_from((0, 1, 2, 8, 9, 10, 1 << 30)).map(lambda number: Expression(f"{number}UL", lambda _: number)),
+    st.sampled_from((1, 2, 8, 10, 15)).map(
+        lambda mask: Expression(f"(slot->flags & {mask}UL)", lambda facts: facts.slot_flags & mask)
+    ),
+    st.just(Expression("kvm_read_cr0_bits(vcpu, X86_CR0_CD)", lambda facts: facts.cr0_cd << 30)),
+    st.just(Expression("is_mmio", lambda facts: int(facts.mmio))),
+)
+_OPERATORS: dict[str, Callable[[int, int], int]] = {
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "&&": lambda a, b: bool(a and b),
+    "||": lambda a, b: bool(a or b),
+}
+
+
+def _joined(sign: str, a: Expression, b: Expression) -> Expression:
+    return Expression(
+        f"({a.text} {sign} {b.text})", lambda facts: int(_OPERATORS[sign](a.value(facts), b.value(facts)))
+    )
+
+
+_EXPRESSIONS: st.SearchStrategy[Expression] = st.recursive(
+    _LEAVES,
+    lambda inner: st.one_of(
+        inner.map(lambda one: Expression(f"!{one.text}", lambda facts: int(not one.value(facts)))),
+        inner.map(lambda one: Expression(f"({one.text} >> 3)", lambda facts: one.value(facts) >> 3)),
+        inner.map(lambda one: Expression(f"((u8){one.text})", lambda facts: one.value(facts) & 0xFF)),
+        st.builds(_joined, st.sampled_from(sorted(_OPERATORS)), inner, inner),
+    ),
+    max_leaves=5,
+)
+
+
+@given(_EXPRESSIONS)
+@settings(max_examples=150, deadline=None)
+def test_law_bits_of_registers_are_what_c_makes_of_them(expression: Expression) -> None:
+    """Arithmetic on known bits is C's: no question is left, and the answer is right for every value of them."""
+    found = body(f"if ({expression.text}) return 0x40; return 0x30;")
+    for flags, cd, mmio in itertools.product((0, 1, 2, 8, 10, 13, 15), (False, True), (False, True)):
+        facts = Facts(slot_flags=flags, cr0_cd=cd, mmio=mmio)
+        assert decide(found, facts)[1] == (0x40 if expression.value(facts) else 0x30)
+
+
+def test_what_a_condition_does_not_settle_is_asked_in_the_words_of_the_source() -> None:
+    assert listed(body("if (!is_mmio & FOO_BIT) return 0x40; return 0x30;")) == [
+        (Atom(MMIO), Outcome(0x30)),
+        (assumed("!is_mmio & FOO_BIT"), Outcome(0x40)),
+        (ALWAYS, Outcome(0x30)),
+    ]
+
+
+def test_bits_of_a_register_as_numbers() -> None:
+    assert listed(body("return (slot->flags & KVM_MEM_NON_COHERENT_DMA) << 3 | 0x30;")) == [
+        (_NCD, Outcome(0x70)),
+        (ALWAYS, Outcome(0x30)),
+    ]
+    found = body(
+        "u32 flags = slot->flags; flags &= KVM_MEM_READONLY | KVM_MEM_NON_COHERENT_DMA; switch (flags) {"
+        " case KVM_MEM_READONLY: return 1; case 8: return 2; default: return 3; }"
+    )
+    for flags, byte in ((0, 3), (2, 1), (8, 2), (10, 3), (13, 2)):
+        assert decide(found, Facts(slot_flags=flags))[1] == byte
+    assert found.unreached == ()
+
+
+def test_the_file_s_own_constants_count() -> None:
+    asking = "slot->flags & KVM_MEM_NON_COHERENT_DMA"
+    assert asked(asking, "#define KVM_MEM_NON_COHERENT_DMA (1UL << 5)\n") == assumed(asking)
+    assert asked("slot->flags & OURS", "#define OURS BIT(3)\n") == _NCD
+
+
+def helper(head: str, *lines: str) -> str:
+    return f"static {head}\n{{\n" + "".join(f"\t{line}\n" for line in lines) + "}\n\n"
+
+
+_KNOWN_NAMES = [
+    (
+        helper(
+            "bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)",
+            "return atomic_read(&kvm->arch.noncoherent_dma_count) && foo(kvm);",
+        ),
+        "kvm_arch_has_noncoherent_dma(vcpu->kvm)",
+        And((Atom(NONCOHERENT_DMA), assumed("foo(vcpu->kvm)"))),
+    ),
+    (
+        helper("bool kvm_check_has_quirk(struct kvm *kvm, u64 quirk)", "return !(kvm->arch.disabled_quirks & quirk);"),
+        "kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)",
+        _CD_NW,
+    ),
+    (
+        helper("bool kvm_check_has_quirk(struct kvm *kvm, u64 quirk)", "return kvm->arch.disabled_quirks & quirk;"),
+        "kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)",
+        Not(_CD_NW),
+    ),
+    (helper("ulong kvm_read_cr0(struct kvm_vcpu *vcpu)", "return 0;"), "kvm_read_cr0(vcpu) & X86_CR0_CD", False),
+    (
+        helper("bool kvm_is_mmio_pfn(kvm_pfn_t pfn)", "return !pfn_valid(pfn);"),
+        "kvm_is_mmio_pfn(pfn)",
+        Not(assumed("pfn_valid(pfn)")),
+    ),
+    (
+        helper("u8 kvm_get_guest_memory_type(struct kvm_vcpu *vcpu, gfn_t gfn)", "return 6;"),
+        "kvm_get_guest_memory_type(vcpu, gfn) == MTRR_TYPE_WRBACK",
+        True,
+    ),
+    (helper("bool unlikely(bool x)", "return !x;"), "unlikely(is_mmio)", Not(Atom(MMIO))),
+]
+
+
+@pytest.mark.parametrize(("before", "expression", "expected"), _KNOWN_NAMES)
+def test_a_known_name_defined_in_the_file_means_its_body(
+    before: str, expression: str, expected: Condition | bool
+) -> None:
+    assert asked(expression, before) == expected
+
+
+def test_wide_functions_cut_nothing() -> None:
+    wide = HEAD.replace("u8", "u64", 1)
+    assert listed(read(f"{wide}return 0x70;\n}}\n")) == [(ALWAYS, Outcome(0x70))]
+    assert listed(body("return 0x130;")) == [(ALWAYS, Outcome(0x30))]
+    for returned, what in (
+        ("0x130", "returns 0x130, and"),
+        ("-1", "returns 0xffffffffffffffff, and"),
+        ("MTRR_TYPE_WRBACK << 6", "returns 0x180, and"),
+        ("kvm_mtrr_get_guest_memory_type(vcpu, gfn) << 3 | 0x100", "has bits above the lowest 8, and"),
+        ("kvm_mtrr_get_guest_memory_type(vcpu, gfn) << 6", "has bits above the lowest 8, and"),
+    ):
+        with pytest.raises(InputError, match=rf"^vmx.c:3:1: .*{what} an EPT memory-type byte has 8 bits"):
+            read(f"{wide}return {returned};\n}}\n")
+
+
+def test_a_parameter_called_mmio_in_the_place_of_is_mmio() -> None:
+    for parameters, expected in (
+        ("struct kvm_vcpu *vcpu, gfn_t gfn, bool mmio", Atom(MMIO)),
+        ("struct kvm_vcpu *vcpu, bool mmio, gfn_t gfn", assumed("mmio")),
+    ):
+        found = read(f"u8 vmx_get_mt_mask({parameters})\n{{\n\tif (mmio)\n\t\treturn 0;\n\treturn 0x70;\n}}\n")
+        assert listed(found)[0][0] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "same"),
+    [
+        ("my_new_predicate(vcpu,gfn)", "my_new_predicate(vcpu, gfn)", True),
+        (" a [ 2 ]&BAR ", "a[2] & BAR", True),
+        ("x==-1", "x == -1", True),
+        ("a & &b", "a && b", False),
+        ("a & &b", "a&&b", False),
+        ("unsigned x", "unsignedx", False),
+        ("f(a, b)", "f(a, c)", False),
+        ("f(g(x ) )", "f(g(x))", True),
+    ],
+)
+def test_blanks_do_not_tell_assumptions_apart(given: str, text: str, same: bool) -> None:
+    for name, value in (("assume", False), ("assume_type", MemType.WC)):
+        facts, item = Facts(assume={given: value}), Input(name, text)
+        if same:
+            assert value_of(item, facts) == value
+        else:
+            with pytest.raises(UnknownInput):
+                value_of(item, facts)
+    # The very text goes before its likes.
+    assert value_of(Input("assume", text), Facts(assume={given: True, text: False})) is False
+    rules = RuleSet(
+        "any", "", (Rule("a", Atom(Input("assume", text)), Outcome(0), ""), Rule("b", ALWAYS, Outcome(1), ""))
+    )
+    assert (unread(kernel_for_rules(rules, ""), [Input("assume", given)]) == ()) is same
 
 
 def test_half_of_the_iommu_condition_is_an_assumption() -> None:

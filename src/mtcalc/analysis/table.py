@@ -23,6 +23,7 @@ from mtcalc.rules.condition import (
     Facts,
     Input,
     Value,
+    folded_text,
     value_of,
     with_value,
 )
@@ -118,12 +119,13 @@ def search(
 
 def _free(kernels: Sequence[Kernel], facts: Facts, given: Sequence[Input], wheres: Sequence[Where]) -> Iterator[Input]:
     read = [item for kernel in kernels for item in inputs_read(kernel.rules)]
+    assumed = {folded_text(text) for text in facts.assume}
     for item in dict.fromkeys((*read, *(item for where in wheres for item in where.inputs))):
         fixed = (
             item in given
             or (item.name == "slot_flag" and facts.slot_flags & SLOT_FLAGS[item.arg])
             or (item.name == "quirk" and facts.disabled_quirks & QUIRKS[item.arg])
-            or (item.name in ("assume", "assume_type") and item.arg in facts.assume)
+            or (item.name in ("assume", "assume_type") and folded_text(item.arg) in assumed)
         )
         if not fixed:
             yield item

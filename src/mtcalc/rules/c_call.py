@@ -9,11 +9,13 @@ from functools import partial
 from tree_sitter import Node
 
 from mtcalc.rules.c_exec import Statements
+from mtcalc.rules.c_masks import NEVER
 from mtcalc.rules.c_parse import Function, Source
-from mtcalc.rules.c_predicates import MMIO_PARAMETER
+from mtcalc.rules.c_predicates import MMIO_PARAMETER, MMIO_PLACE
 from mtcalc.rules.c_state import Scope, State, child, text_of
 from mtcalc.rules.c_tree import Leaf, Slot, as_condition
-from mtcalc.rules.c_values import BOOL, NEVER, Pointer, Val, Var, convert, integer_type, truth_value
+from mtcalc.rules.c_types import BOOL, Pointer, integer_type
+from mtcalc.rules.c_values import Val, Var, convert, truth_value
 from mtcalc.rules.condition import ALWAYS, MMIO, Atom, Condition
 
 
@@ -92,7 +94,7 @@ class Executor(Statements):
                 if var.type != Pointer(None) or val.ref is not None:
                     val = self.attempt(partial(convert, val, var.type), node, scope)
                 env[var] = val
-            elif var.name == MMIO_PARAMETER and var.type == BOOL:
+            elif var.type == BOOL and (var.name == MMIO_PARAMETER or (var.name == "mmio" and at == MMIO_PLACE)):
                 env[var] = truth_value(Atom(MMIO), var.name)
             else:
                 env[var] = Val(var.name)

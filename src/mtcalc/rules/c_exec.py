@@ -10,21 +10,13 @@ from typing import NamedTuple
 from tree_sitter import Node
 
 from mtcalc.rules.c_expr import Reader
+from mtcalc.rules.c_masks import NEVER
 from mtcalc.rules.c_parse import Function, walk
 from mtcalc.rules.c_predicates import PASSED_OVER
 from mtcalc.rules.c_state import MAX_DECISIONS, Scope, State, child, text_of
 from mtcalc.rules.c_tree import Branch, Slot, simplified
-from mtcalc.rules.c_values import (
-    NEVER,
-    AnyType,
-    Pointer,
-    Val,
-    Var,
-    binary,
-    convert,
-    integer_type,
-    truth,
-)
+from mtcalc.rules.c_types import AnyType, Pointer, integer_type
+from mtcalc.rules.c_values import Val, Var, binary, convert, truth
 from mtcalc.rules.condition import ALWAYS, Condition
 
 _COMPUTING = ("|=", "&=", "<<=", "+=", "^=")
@@ -202,10 +194,8 @@ class Statements(Reader):
                     continue
                 if target not in then.env:
                     self.refuse(f"{target.name} has no value yet here (an assignment on every way)", left, scope)
-                for first, old in self.split(then.env[target], then, node, scope):
-                    for second, by in self.split(val, first, node, scope):
-                        new = self.attempt(partial(binary, operator[:-1], old, by), node, scope)
-                        found.append(self._stored(target, new, second, node, scope))
+                for last, new in self.computed(operator[:-1], then.env[target], val, then, node, scope):
+                    found.append(self._stored(target, new, last, node, scope))
         return found
 
     def _targets(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Var]]:

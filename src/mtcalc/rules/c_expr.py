@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from tree_sitter import Node
 
+from mtcalc.rules.c_masks import NEVER, Masked, compared, masked_by, negated
 from mtcalc.rules.c_names import Names
 from mtcalc.rules.c_parse import Function
 from mtcalc.rules.c_predicates import (
     BIT_MACROS,
+    MASK_CALLS,
     TRANSPARENT,
     is_guest_mtrr,
+    register_of,
     spelling_of,
 )
 from mtcalc.rules.c_state import Scope, State, child, text_of
@@ -24,25 +28,19 @@ from mtcalc.rules.c_tree import (
     any_of,
     simplified,
 )
+from mtcalc.rules.c_types import INT, ULONG, AnyType, CType, Pointer, integer_type
 from mtcalc.rules.c_values import (
     AND_AND,
-    INT,
-    NEVER,
     OR_OR,
+    POSTFIX,
     PRECEDENCE,
     TIMES,
-    ULONG,
     UNARY,
-    AnyType,
     Bits,
-    CType,
-    Pointer,
     Val,
     binary,
     convert,
-    integer_type,
     literal,
-    negated,
     number,
     truth,
     truth_value,
@@ -116,6 +114,9 @@ class Reader(Names):
         spelling = spelling_of(text)
         if spelling is not None and spelling.boolean:
             return truth_value(spelling.condition, text)
+        register = register_of(text)
+        if register is not None:
+            return Val(text, type=CType(register.width, False), mask=Masked(register))
         return Val(text)
 
     def _unary(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
@@ -180,14 +181,20 @@ class Reader(Names):
         for after, a in self.values(left, state, scope):
             for then, b in self.values(right, after, scope):
                 whole = _bool_compared(operator, a, b)
-                if whole is not None:
-                    found.append((then, whole))
-                    continue
-                for first, x in self.split(a, then, node, scope):
-                    for second, y in self.split(b, first, node, scope):
-                        val = self.attempt(partial(binary, operator, x, y), node, scope)
-                        found.append((second, val))
+                found += [(then, whole)] if whole is not None else self.computed(operator, a, b, then, node, scope)
         return found
+
+    def computed(
+        self, operator: str, a: Val, b: Val, state: State, node: Node, scope: Scope
+    ) -> list[tuple[State, Val]]:
+        """A binary operator on two values; those that are conditions as 0 and 1, each in its own state."""
+        if _as_it_is(operator, a, b):
+            return [(state, self.attempt(partial(binary, operator, a, b), node, scope))]
+        return [
+            (second, self.attempt(partial(binary, operator, x, y), node, scope))
+            for first, x in self.split(a, state, node, scope)
+            for second, y in self.split(b, first, node, scope)
+        ]
 
     def _logical(self, operator: str, left: Node, right: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         """&& and ||: one condition where the right side neither decides nor writes anything of its own."""
@@ -252,22 +259,22 @@ class Reader(Names):
         name = text_of(function)
         if self.source.macro(name) is not None:
             self.refuse(f"{name} is a macro that is not followed (a function)", function, scope)
+        helper = self.source.function(name)
+        if helper is not None:  # also one that goes by a name we know: its body counts
+            return [
+                one
+                for after, values in self.arguments(listed, state, scope)
+                for one in self.call_helper(node, helper, values, after, scope)
+            ]
         if name in TRANSPARENT and listed:
             found = self.values(listed[0], state, scope)
             if TRANSPARENT[name]:
                 return [(after, truth_value(truth(val), val.text, val.prec)) for after, val in found]
             return found
-        helper = self.source.function(name)
-        if helper is None:
-            return self._unknown_call(name, node, listed, state, scope)
-        found = []
-        for after, values in self.arguments(listed, state, scope):
-            known = self.known_text(f"{name}({', '.join(val.text for val in values)})")
-            if known.opaque and spelling_of(known.text) is None:
-                found += self.call_helper(node, helper, values, after, scope)
-            else:
-                found.append((after, known))
-        return found
+        at = self.source.defined_otherwise(name)
+        if at is not None:
+            self.source.refuse(f"a definition of {name} that is not followed (type and name, starting in column 1)", at)
+        return self._unknown_call(name, node, listed, state, scope)
 
     def arguments(self, listed: list[Node], state: State, scope: Scope) -> list[tuple[State, list[Val]]]:
         """The values of a call's arguments."""
@@ -285,11 +292,12 @@ class Reader(Names):
                 if val.ref is not None:
                     what = f"{name} is not in this file, and can write {val.ref.name}"
                     self.refuse(f"{what} (its definition in the same file)", argument, scope)
+            text = f"{name}({', '.join(val.text for val in values)})"
             if name in BIT_MACROS and len(values) == 1 and values[0].num is not None:
-                one = number(1, ULONG)
-                found.append((after, self.attempt(partial(binary, "<<", one, values[0]), node, scope)))
+                bit = self.attempt(partial(binary, "<<", number(1, ULONG), values[0]), node, scope)
+                found.append((after, bit._replace(text=text, prec=POSTFIX)))
                 continue
-            found.append((after, self.known_text(f"{name}({', '.join(val.text for val in values)})")))
+            found.append((after, _masking_call(name, values, text) or self.known_text(text)))
         return found
 
     _KINDS: Mapping[str, Callable[[Reader, Node, State, Scope], list[tuple[State, Val]]]] = {
@@ -318,3 +326,24 @@ def _bool_compared(operator: str, a: Val, b: Val) -> Val | None:
         return None
     same = (b.num == 1) is (operator == "==")
     return truth_value(a.cond if same else negated(a.cond), f"{a.inside(TIMES)} {operator} {b.text}", PRECEDENCE["=="])
+
+
+def _as_it_is(operator: str, a: Val, b: Val) -> bool:
+    """Whether a register's bits meet a number without being split into numbers first."""
+    if a.num is not None and operator in ("&", "==", "!="):
+        a, b = b, a
+    if a.mask is None or b.num is None:
+        return False
+    return operator == "&" or compared(operator, a.mask, b.num) is not None
+
+
+def _masking_call(name: str, values: list[Val], text: str) -> Val | None:
+    """A call that asks for some bits of a register; None for any other."""
+    call = MASK_CALLS.get(name)
+    if call is None or len(values) != 2 or values[1].num is None or not re.fullmatch(call.owner, values[0].text):
+        return None
+    bits = masked_by(Masked(call.register), values[1].num)
+    if call.answer is None:
+        return Val(text, type=ULONG, mask=bits) if bits.mask else number(0, ULONG, text)
+    asked = compared("!=" if call.answer else "==", bits, 0)
+    return Val(text) if asked is None else truth_value(asked, text)

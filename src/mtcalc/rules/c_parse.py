@@ -17,7 +17,7 @@ from tree_sitter import Language, Node, Parser
 from tree_sitter_c import language
 
 from mtcalc.rules.c_predicates import ATTRIBUTES
-from mtcalc.rules.c_values import is_type_name
+from mtcalc.rules.c_types import is_type_name
 from mtcalc.text.errors import InputError, Place
 
 MAX_FUNCTION = 50_000
@@ -160,6 +160,14 @@ class Source:
         """Where a function's name first stands with a parenthesis behind it; 0 if nowhere."""
         match = re.search(rf"\b{re.escape(name)}\s*\(", self._masked)
         return match.start() if match else 0
+
+    def defined_otherwise(self, name: str) -> int | None:
+        """Where a function's name stands that has a body and that function() does not find."""
+        for match in re.finditer(rf"\b{re.escape(name)}\s*\(", self._masked):
+            close = _closing(self._masked, match.end() - 1, "()")
+            if close is not None and re.match(r"\)\s*\{", self._masked[close : close + 200]):
+                return match.start()
+        return None
 
     def _find(self, name: str) -> Function | None:
         masked = self._masked

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.flags import ALL_SLOT_FLAGS, QUIRKS, SLOT_FLAGS
 from mtcalc.rules.condition import (
     CR0_CD,
     MEM_DMA,
@@ -28,6 +28,8 @@ from mtcalc.x86.memtype import MemType
 FUNCTION = "vmx_get_mt_mask"
 
 MMIO_PARAMETER = "is_mmio"
+MMIO_PLACE = 2
+"""Where is_mmio stands among the parameters; there `mmio` says the same."""
 
 CONSTANTS = {
     "MTRR_TYPE_UNCACHABLE": MemType.UC,
@@ -48,6 +50,37 @@ CONSTANTS = {
 LONG_CONSTANTS = {"VMX_EPT_IPAT_BIT": IPAT_BIT, "VMX_EPT_IGMT_BIT": IPAT_BIT}
 """Those of type unsigned long long; IGMT was the first name of IPAT."""
 
+MASK_CONSTANTS = {
+    "X86_CR0_CD": 1 << 30,
+    "X86_CR0_NW": 1 << 29,
+    **{f"KVM_MEM_{name}": bit for name, bit in SLOT_FLAGS.items()},
+    # What the flag was to be called when it was first suggested, in December 2023.
+    "KVM_MEM_HONOR_GUEST_PAT": SLOT_FLAGS["NON_COHERENT_DMA"],
+}
+"""Bits of type unsigned long."""
+
+_QUIRK_BITS = {
+    **{
+        name: 1 << at
+        for at, name in enumerate(
+            (
+                "LINT0_REENABLED",
+                "CD_NW_CLEARED",
+                "LAPIC_MMIO_HOLE",
+                "OUT_7E_INC_RIP",
+                "MISC_ENABLE_NO_MWAIT",
+                "FIX_HYPERCALL_INSN",
+                "MWAIT_NEVER_UD_FAULTS",
+                "SLOT_ZAP_ALL",
+                "STUFF_FEATURE_MSRS",
+            )
+        )
+    },
+    **QUIRKS,
+}
+QUIRK_CONSTANTS = {f"KVM_{family}QUIRK_{name}": bit for family in ("X86_", "") for name, bit in _QUIRK_BITS.items()}
+"""Bits of type int."""
+
 CONSTANT_FAMILIES = ("MTRR_TYPE_", "X86_MEMTYPE_", "VMX_EPT_")
 """A name so called that no table holds is a slip of the pen or news: refused, never an input."""
 
@@ -61,8 +94,6 @@ class Spelling(NamedTuple):
 
 
 _KVM = r"(?:vcpu->)?kvm"
-_QUIRK = r"KVM_(?:X86_)?QUIRK_"
-_SLOT = r"[\w.>-]+(?:\([^()]*\))?"
 
 IOMMU_DOMAIN = Input("assume", "vcpu->kvm->arch.iommu_domain")
 IOMMU_COHERENT = Input("assume", "vcpu->kvm->arch.iommu_flags & KVM_IOMMU_CACHE_COHERENCY")
@@ -80,10 +111,6 @@ SPELLINGS = (
     Spelling(rf"{_KVM}->arch\.iommu_flags & KVM_IOMMU_CACHE_COHERENCY", Atom(IOMMU_COHERENT), False),
     # The RFC of 2020 counted slots with KVM_MEM_DMA as non-coherent DMA; this is how rules tell them apart in C.
     Spelling(rf"kvm_has_mem_dma\({_KVM}\)", Atom(MEM_DMA), True),
-    Spelling(r"(?:kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0) & X86_CR0_CD", Atom(CR0_CD), False),
-    Spelling(r"X86_CR0_CD & (?:kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0)", Atom(CR0_CD), False),
-    Spelling(r"kvm_read_cr0_bits\(vcpu, X86_CR0_CD\)", Atom(CR0_CD), False),
-    Spelling(r"kvm_is_cr0_bit_set\(vcpu, X86_CR0_CD\)", Atom(CR0_CD), True),
     Spelling(
         r"(?:static_cpu_has|static_cpu_has_safe|boot_cpu_has|cpu_feature_enabled|this_cpu_has)"
         r"\(X86_FEATURE_SELFSNOOP\)",
@@ -91,14 +118,6 @@ SPELLINGS = (
         True,
     ),
     Spelling(r"cpu_has\(&boot_cpu_data, X86_FEATURE_SELFSNOOP\)", Atom(SELF_SNOOP), True),
-    *(Spelling(rf"kvm_check_has_quirk\({_KVM}, {_QUIRK}{name}\)", Atom(Input("quirk", name)), True) for name in QUIRKS),
-    *(
-        Spelling(rf"{_KVM}->arch\.disabled_quirks & {_QUIRK}{name}", Not(Atom(Input("quirk", name))), False)
-        for name in QUIRKS
-    ),
-    *(Spelling(rf"{_SLOT}->flags & KVM_MEM_{name}", Atom(Input("slot_flag", name)), False) for name in SLOT_FLAGS),
-    # What the flag was to be called when it was first suggested, in December 2023.
-    Spelling(rf"{_SLOT}->flags & KVM_MEM_HONOR_GUEST_PAT", Atom(Input("slot_flag", "NON_COHERENT_DMA")), False),
 )
 
 GUEST_MTRR_SPELLINGS = (
@@ -109,8 +128,54 @@ GUEST_MTRR_SPELLINGS = (
 )
 """Expressions whose value is the guest's MTRR type of the page."""
 
+
+class Register(NamedTuple):
+    """An unsigned number some of whose bits are inputs.
+
+    `all_bits`: those it can have at all, as far as a comparison of the whole goes; 0: not known.
+    `family`: in an expression that need not be this register, how the names of its bits begin.
+    """
+
+    pattern: str
+    width: int
+    conditions: tuple[tuple[int, Condition], ...]
+    all_bits: int = 0
+    family: str = ""
+
+
+_CR0_BITS = ((MASK_CONSTANTS["X86_CR0_CD"], Atom(CR0_CD)),)
+_FLAG_BITS = tuple((bit, Atom(Input("slot_flag", name))) for name, bit in SLOT_FLAGS.items())
+
+CR0 = Register(r"kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0", 64, _CR0_BITS)
+DISABLED_QUIRKS = Register(
+    rf"{_KVM}->arch\.disabled_quirks", 64, tuple((bit, Not(Atom(Input("quirk", name)))) for name, bit in QUIRKS.items())
+)
+REGISTERS = (
+    CR0,
+    DISABLED_QUIRKS,
+    Register(r"[\w.>-]*slot\w*(?:\([^()]*\))?->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS),
+    Register(r"[\w.>-]+(?:\([^()]*\))?->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS, "KVM_MEM_"),
+)
+
+
+class MaskCall(NamedTuple):
+    """A function of an owner and a mask. `answer`: what it says of register & mask, None for the bits themselves."""
+
+    owner: str
+    register: Register
+    answer: bool | None
+
+
+MASK_CALLS = {
+    "kvm_read_cr0_bits": MaskCall("vcpu", CR0, None),
+    "kvm_is_cr0_bit_set": MaskCall("vcpu", CR0, True),
+    # In force is what is not disabled: of several, all of them.
+    "kvm_check_has_quirk": MaskCall(_KVM, DISABLED_QUIRKS, False),
+}
+
 _CONDITIONS = [(re.compile(s.pattern), s) for s in SPELLINGS]
 _GUEST_MTRR = [re.compile(pattern) for pattern in GUEST_MTRR_SPELLINGS]
+_REGISTERS = [(re.compile(register.pattern), register) for register in REGISTERS]
 
 
 def spelling_of(text: str) -> Spelling | None:
@@ -118,6 +183,14 @@ def spelling_of(text: str) -> Spelling | None:
     for pattern, spelling in _CONDITIONS:
         if pattern.fullmatch(text):
             return spelling
+    return None
+
+
+def register_of(text: str) -> Register | None:
+    """The register that an expression reads, or None."""
+    for pattern, register in _REGISTERS:
+        if pattern.fullmatch(text):
+            return register
     return None
 
 

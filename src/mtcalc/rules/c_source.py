@@ -18,11 +18,16 @@ from mtcalc.rules.c_parse import Function, Source
 from mtcalc.rules.c_predicates import FUNCTION
 from mtcalc.rules.c_state import Scope, State, child, text_of
 from mtcalc.rules.c_tree import Found, Known, Leaf, Slot, rules_of
-from mtcalc.rules.c_values import Val
+from mtcalc.rules.c_types import INT, integer_type
+from mtcalc.rules.c_values import Val, number
 from mtcalc.rules.condition import Condition
 from mtcalc.rules.proposals import PROPOSALS
 from mtcalc.rules.releases import RELEASE_RULES
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, inputs_read
+from mtcalc.x86.ept import MEMTYPE_SHIFT
+
+_MADE_OF_OTHERS = ("compound_statement", "labeled_statement", "case_statement")
+_ONE_BYTE = "an EPT memory-type byte has 8 bits (a byte up to 0xff, or a function of type u8)"
 
 
 def rules_from_c(text: str, file: str, name: str | None = None) -> RuleSet:
@@ -58,7 +63,7 @@ def _where(source: Source, function: Function) -> str:
 def _unreached(executor: Executor, function: Function, node: Node) -> Iterator[str]:
     """The outermost statements below a node that were never executed, each in one line."""
     for part in node.named_children:
-        plain = part.type.endswith("_statement") and part.type not in ("compound_statement", "labeled_statement")
+        plain = part.type.endswith("_statement") and part.type not in _MADE_OF_OTHERS
         if plain and (function.name, part.start_byte) not in executor.reached:
             yield " ".join(text_of(part).split())
         else:
@@ -66,12 +71,19 @@ def _unreached(executor: Executor, function: Function, node: Node) -> Iterator[s
 
 
 def _outcome(executor: Executor, val: Val, node: Node, scope: Scope) -> Outcome:
+    kind = integer_type(text_of(child(scope.function.node, "type"))) or INT
+    wide = kind.bits > 8  # and then nothing cuts the value to a byte
     if val.num is not None:
-        return Outcome(val.num & 0xFF)
+        value = number(val.num, kind._replace(signed=False)).num or 0
+        if value > 0xFF and wide:
+            executor.refuse(f"returns {value:#x}, and {_ONE_BYTE}", node, scope)
+        return Outcome(value & 0xFF)
     if val.bits is None:
         what = f"the byte `{val.text}` is not known"
         executor.refuse(f"{what} (constants, and a memory type << VMX_EPT_MT_EPTE_SHIFT)", node, scope)
     bits = val.bits
+    if wide and (bits.const > 0xFF or bits.shift > MEMTYPE_SHIFT + 2):
+        executor.refuse(f"`{val.text}` has bits above the lowest 8, and {_ONE_BYTE}", node, scope)
     if bits.shift >= 8:
         return Outcome(bits.const & 0xFF)
     return Outcome(bits.const & 0xFF, bits.input, bits.shift)

@@ -8,9 +8,10 @@ from typing import NamedTuple, NoReturn
 
 from tree_sitter import Node
 
+from mtcalc.rules.c_masks import NEVER
 from mtcalc.rules.c_parse import Function, Source
 from mtcalc.rules.c_tree import Branch, Known, Slot, learnt, simplified
-from mtcalc.rules.c_values import NEVER, Val, Var, number
+from mtcalc.rules.c_values import Val, Var, number
 from mtcalc.rules.condition import ALWAYS, Condition
 
 MAX_DEPTH = 80
@@ -100,16 +101,25 @@ class Ground:
         )
 
     def split(self, val: Val, state: State, node: Node, scope: Scope) -> list[tuple[State, Val]]:
-        """A condition's 0 or 1 as numbers, each in its own state; other values as they are."""
-        if val.cond is None:
+        """A condition's 0 or 1, and known bits of a register, as numbers, each in its own state; else the value."""
+        bits: tuple[tuple[int, Condition], ...] | None = None
+        if val.cond is not None:
+            bits = ((1, val.cond),)
+        elif val.mask is not None and val.mask.mask is not None:
+            bits = val.mask.bits
+        if bits is None:
             return [(state, val)]
-        yes, no = self.fork(val.cond, state, node, scope)
-        found = []
-        if yes is not None:
-            found.append((yes, number(1, val.type)))
-        if no is not None:
-            found.append((no, number(0, val.type)))
-        return found
+        found = [(state, 0)]
+        for bit, condition in bits:
+            forked = [(self.fork(condition, after, node, scope), so_far) for after, so_far in found]
+            found = [
+                (after, so_far | added)
+                for (yes, no), so_far in forked
+                for after, added in ((yes, bit), (no, 0))
+                if after is not None
+            ]
+        # Under the text of the source: what stays unknown about them is asked for under it.
+        return [(after, number(value, val.type, val.text)._replace(prec=val.prec)) for after, value in found]
 
 
 def text_of(node: Node) -> str:

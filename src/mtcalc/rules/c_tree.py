@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias, Union
 
+from mtcalc.rules.c_masks import NEVER, negated
 from mtcalc.rules.c_predicates import IOMMU_COHERENT, IOMMU_DOMAIN
-from mtcalc.rules.c_values import NEVER, negated
 from mtcalc.rules.condition import (
     ALWAYS,
     NONCOHERENT_DMA,

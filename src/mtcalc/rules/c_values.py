@@ -9,74 +9,16 @@ does it). Whatever can't be computed raises ValueError.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, TypeAlias, Union
+from typing import NamedTuple
 
+from mtcalc.rules.c_masks import NEVER, Masked, any_bit, compared, masked_by, negated
 from mtcalc.rules.c_predicates import spelling_of
+from mtcalc.rules.c_types import BOOL, INT, ULONG, AnyType, CType, Pointer
 from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Atom, Condition, Input, Not, Or
 from mtcalc.x86.ept import MEMTYPE_SHIFT
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 
-NEVER = Or(())
 TYPE_BITS = 7
-
-
-class CType(NamedTuple):
-    """An integer type: bits (1 for bool) and sign."""
-
-    bits: int
-    signed: bool
-
-
-class Pointer(NamedTuple):
-    """A pointer, to an integer type or to something that is not followed (None)."""
-
-    to: CType | None
-
-
-AnyType: TypeAlias = Union[CType, Pointer]
-
-BOOL = CType(1, False)
-INT = CType(32, True)
-LONG = CType(64, True)
-ULONG = CType(64, False)
-
-_TYPES = {
-    "bool": BOOL,
-    "_Bool": BOOL,
-    "char": CType(8, True),
-    "short": CType(16, True),
-    "int": INT,
-    "long": LONG,
-    "size_t": ULONG,
-    "gfn_t": ULONG,
-    "gpa_t": ULONG,
-    "hpa_t": ULONG,
-    "pfn_t": ULONG,
-    "kvm_pfn_t": ULONG,
-    **{f"{p}{sign}{bits}": CType(bits, sign == "s") for p in ("", "__") for sign in "us" for bits in (8, 16, 32, 64)},
-    **{f"uint{bits}_t": CType(bits, False) for bits in (8, 16, 32, 64)},
-    **{f"int{bits}_t": CType(bits, True) for bits in (8, 16, 32, 64)},
-}
-
-
-def is_type_name(word: str) -> bool:
-    """Whether a word names a type rather than a value."""
-    return word in _TYPES or word.endswith("_t") or word in ("unsigned", "signed", "void", "const", "volatile")
-
-
-def integer_type(text: str) -> CType | None:
-    """The type that words such as 'u8', 'unsigned long' or 'enum x' name; None for others."""
-    words = [w for w in text.split() if w != "const"]
-    if words[:1] == ["enum"]:
-        return CType(32, False)
-    unsigned = "unsigned" in words
-    rest = [w for w in words if w not in ("unsigned", "signed")]
-    if len(rest) < len(words) or len(rest) > 1:
-        sized = [w for w in rest if w != "int"] or ["int"]
-        if sized in (["long"], ["long", "long"], ["short"], ["char"], ["int"]):
-            return CType(_TYPES[sized[0]].bits, not unsigned)
-        return None
-    return _TYPES.get(rest[0]) if rest else None
 
 
 class Bits(NamedTuple):
@@ -124,6 +66,7 @@ class Val(NamedTuple):
     cond: Condition | None = None
     ref: Var | None = None
     whole: str = ""  # an opaque text before it was cut to a narrow type
+    mask: Masked | None = None  # an opaque text that is a register, or some bits of one
 
     @property
     def opaque(self) -> bool:
@@ -208,10 +151,17 @@ def convert(val: Val, kind: AnyType) -> Val:
         return val._replace(type=kind, bits=bits._replace(const=bits.const & ((1 << kind.bits) - 1)))
     if val.whole and val.type == kind:
         return val
-    if kind.bits < 32:
-        cut = f"({'u' if not kind.signed else 's'}{kind.bits})"
-        return Val(f"{cut}{val.inside(UNARY)}", UNARY, kind, whole=val.whole or val.text)
-    return val._replace(type=kind)
+    cut = f"({'u' if not kind.signed else 's'}{kind.bits}){val.inside(UNARY)}"
+    mask = val.mask
+    if mask is not None:
+        low = masked_by(mask, (1 << kind.bits) - 1)
+        negative = kind.signed and (low.mask or 0) >> (kind.bits - 1)
+        if (low == mask and not negative) or (mask.mask is None and kind.bits >= mask.register.width):
+            return val._replace(type=kind)
+        mask = None if negative else low
+    if kind.bits < 32 or (val.mask is not None and mask is None):
+        return Val(cut, UNARY, kind, whole=val.whole or val.text, mask=mask)
+    return val._replace(type=kind, mask=mask)
 
 
 def truth(val: Val) -> Condition:
@@ -226,6 +176,8 @@ def truth(val: Val) -> Condition:
         if val.bits.const:
             return ALWAYS
         return Not(Atom(GUEST_MTRR, MemType.UC))
+    if val.mask is not None:
+        return any_bit(val.mask) or assumption(val.text)
     spelling = spelling_of(val.text)
     return spelling.condition if spelling else assumption(val.text)
 
@@ -233,15 +185,6 @@ def truth(val: Val) -> Condition:
 def assumption(text: str) -> Condition:
     """A condition that only the source knows."""
     return Atom(Input("assume", text))
-
-
-def negated(condition: Condition) -> Condition:
-    """Not, without double negations."""
-    if isinstance(condition, Not):
-        return condition.of
-    if condition in (ALWAYS, NEVER):
-        return NEVER if condition == ALWAYS else ALWAYS
-    return Not(condition)
 
 
 def unary(operator: str, val: Val) -> Val:
@@ -280,11 +223,30 @@ def binary(operator: str, left: Val, right: Val) -> Val:
     spelled = spelling_of(text)
     if spelled is not None and spelled.boolean:
         return truth_value(spelled.condition, text, prec)
+    if operator == "&" and (left.num is not None or right.num is not None):
+        return _anded(*((left, right) if right.num is not None else (right, left)), text)
     if operator == "<<" and right.num == MEMTYPE_SHIFT:
         # What is shifted to the place of the memory type is one.
         kind = Input("assume_type", left.whole or left.text)
         return Val(text, prec, ULONG, bits=Bits(0, kind, MEMTYPE_SHIFT))
     return Val(text, prec)
+
+
+def _anded(val: Val, by: Val, text: str) -> Val:
+    """val & a number: some bits of a register, where val is one."""
+    kind = _common(val.type, by.type)
+    constant = number(by.num or 0, kind).num or 0
+    if constant == 0:
+        return number(0, kind, text)._replace(prec=AND)
+    mask = val.mask
+    if mask is None or constant < 0:
+        return Val(text, AND)
+    if mask.mask is None and not by.text.startswith(mask.register.family):
+        return Val(text, AND)
+    mask = masked_by(mask, constant)
+    if mask.mask == 0:
+        return number(0, kind, text)._replace(prec=AND)
+    return Val(text, AND, kind, mask=mask)
 
 
 def _fold(operator: str, a: int, b: int, left: CType, right: CType) -> Val:
@@ -329,6 +291,10 @@ def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
             return NEVER if operator == "==" else ALWAYS
         raise ValueError(f"`{text}` compares a pointer to a local (plain locals)")
     bits = left.bits
+    if left.mask is not None and right.num is not None:
+        found = compared(operator, left.mask, right.num)
+        if found is not None:
+            return found
     if bits is not None and bits.input == GUEST_MTRR and right.num is not None:
         holding = [kind for kind in MTRR_TYPES if _COMPARE[operator](bits.const | kind << bits.shift, right.num)]
         return _one_of(holding)

@@ -101,13 +101,37 @@ def value_of(item: Input, facts: Facts) -> Value:
         return not facts.disabled_quirks & QUIRKS[item.arg]
     if name in ("assume", "assume_type"):
         assumed = facts.assume.get(item.arg)
+        if assumed is None:
+            assumed = _assumed_alike(item.arg, facts.assume)
         if assumed is None or isinstance(assumed, MemType) is not (name == "assume_type"):
             raise UnknownInput(item)
         return assumed
     if name == "guest_mtrr" and facts.guest_mtrr is None:
-        raise ValueError("these rules ask for the guest's MTRR type, and the kernel around them never does")
+        what = "these rules ask for the guest's MTRR type, and the kernel around them never does"
+        raise ValueError(f"{what} (6.10 and older do; mtcalc lookup takes --mtrr)")
     value: Value = getattr(facts, name)
     return value
+
+
+def _assumed_alike(text: str, assume: Mapping[str, Value]) -> Value | None:
+    folded = folded_text(text)
+    return next((value for given, value in assume.items() if folded_text(given) == folded), None)
+
+
+def folded_text(text: str) -> str:
+    """A source text without the blanks that C does without: `f(a, b) == 1` and `f( a,b )==1` are one."""
+    folded = ""
+    for word in text.split():
+        last = folded[-1:]
+        apart = (last.isalnum() or last == "_") and (word[0].isalnum() or word[0] == "_")
+        # One mark twice can be another operator: `a & &b`.
+        folded += f" {word}" if apart or (last == word[0] and last not in "()[]") else word
+    return folded
+
+
+def same_input(item: Input) -> Input:
+    """An input as others are compared with it: an assumption by its folded text."""
+    return item._replace(arg=folded_text(item.arg)) if item.name in ("assume", "assume_type") else item
 
 
 def with_value(facts: Facts, item: Input, value: Value) -> Facts:
