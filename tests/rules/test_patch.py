@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -273,3 +274,95 @@ def test_no_dates(text: str) -> None:
 def test_a_large_mailbox_is_read_fast() -> None:
     text = mail(PATCH) * 1500
     assert len(read_patches(text, "m.mbox")) == 1500
+
+
+# A reply, and what archives do to headers.
+
+LONG = "[PATCH 2/3] KVM: x86: a subject that is so long that it goes on"
+FOLDED = f"{LONG}\n in the next line"
+WHOLE = f"{LONG} in the next line"
+SENT = mail(PATCH, FOLDED).split("\n", 1)[1]
+"""A mail with a folded subject, without its mbox line."""
+
+
+@pytest.mark.parametrize(
+    ("text", "author"),
+    [
+        (f"On Monday X wrote:\n{quoted(SENT)}", "A Writer <writer@example.org>"),
+        (f"On Monday X wrote:\n{quoted(SENT, '>')}", "A Writer <writer@example.org>"),
+        (f"Subject: Re: x\nFrom: B <b@c>\n\nOn Monday X wrote:\n{quoted(SENT)}", "A Writer <writer@example.org>"),
+        (f"Subject: Re: x\nFrom: B <b@c>\n\n{quoted(quoted(SENT))}", "A Writer <writer@example.org>"),
+        (f"Subject: Re: x\nFrom: B <b@c>\n\nOn Monday X wrote:\n{quoted(PATCH)}", "X"),
+        (f"Subject: Re: x\nFrom: B <b@c>\n\nX wrote:\n> On 1/2/24 Y Z <y@z> wrote:\n{quoted(quoted(PATCH))}", "Y Z"),
+        (f"Subject: Re: x\nFrom: B <b@c>\n\nX wrote:\n{quoted(SENT)}\nBetter:\n\n{PATCH}", "B <b@c>"),
+    ],
+)
+def test_who_wrote_what_is_quoted(text: str, author: str) -> None:
+    """The quoted mail's own From: counts, then who `wrote:`; for a patch of the mail's own, its sender."""
+    assert one(text).author == author
+
+
+@pytest.mark.parametrize(
+    "send", [str, crlf, quoted_printable, base64, quoted, trailing_eaten, blanks_eaten, lambda text: quoted(text, ">")]
+)
+def test_folded_subject(send: Callable[[str], str]) -> None:
+    """RFC 5322, 2.2.3: a line that begins with a blank goes on with the header; archives eat that blank."""
+    found = one(send(SENT))
+    assert (found.subject, found.author, found.number) == (WHOLE, "A Writer <writer@example.org>", 2)
+    assert found.message_id == "20240102100000.1-1-writer@example.org"
+
+
+def test_folded_title_of_an_archive_page() -> None:
+    text = f"{blanks_eaten(FOLDED)}\nFrom: A B\nDate: Fri Jan 05 2024 - 04:45:09 EST\n\n\nWords.\n---\n{PATCH}"
+    found = one(text)
+    assert (found.subject, found.author, found.date) == (WHOLE, "A B", datetime.date(2024, 1, 5))
+
+
+def test_folded_addresses_that_lost_their_blank() -> None:
+    """What stands behind them is header still."""
+    text = blanks_eaten(SENT.replace("Subject:", "To: a@b,\n c d <c@d>\nSubject:"))
+    found = one(text)
+    assert (found.subject, found.author) == (WHOLE, "A Writer <writer@example.org>")
+    assert bare(found.files[0]) == bare(one(PATCH).files[0])
+
+
+def test_what_is_no_part_of_the_subject() -> None:
+    for behind in ("", "\n", "\nFrom: B\n", "\n---\n", "\nX wrote:\n"):
+        assert one(f"> Subject: [PATCH] short{behind}\n{quoted(PATCH)}").subject == "[PATCH] short"
+        assert one(f"[PATCH] short{behind}\n{PATCH}").subject == "[PATCH] short"
+    assert one(f"Subject: [PATCH] short\n{PATCH}").subject == "[PATCH] short"
+
+
+# What stands behind a hunk.
+
+
+@pytest.mark.parametrize("behind", ["", " ", "\t", " \n ", " \n\n", " \n-- \n2.43.0", "Some words.", "```", "-- "])
+@pytest.mark.parametrize("send", [str, quoted])
+def test_behind_the_last_line_of_a_hunk(behind: str, send: Callable[[str], str]) -> None:
+    """A line of blanks is no line of the hunk, nor is what nobody takes for one."""
+    found = one(send(f"{PATCH}{behind}\n"))
+    assert found.files[0].trouble is None
+    assert bare(found.files[0]) == bare(one(PATCH).files[0])
+    two = one(send(f"{PATCH}{behind}\n{PATCH.replace(VMX, 'other.c')}"))
+    assert [(item.path, len(item.hunks), item.trouble) for item in two.files] == [
+        (VMX, 2, None),
+        ("other.c", 2, None),
+    ]
+
+
+def test_an_empty_line_between_hunks() -> None:
+    """The hunks behind it count as well; a line of blanks there is one too many."""
+    at = PATCH.rindex("@@ -")
+    found = one(f"{PATCH[:at]}\n{PATCH[at:]}").files[0]
+    assert (bare(found), found.trouble) == (bare(one(PATCH).files[0]), None)
+    found = one(f"{PATCH[:at]} \n{PATCH[at:]}").files[0]
+    assert found.trouble is not None
+    assert "do not add up" in found.trouble.message
+
+
+@pytest.mark.parametrize("behind", [" \n more;", " \n+more;", "more;"])
+def test_a_hunk_that_goes_on_behind_its_counts(behind: str) -> None:
+    text = blanks_eaten(PATCH) if behind == "more;" else PATCH
+    found = one(f"{text}{behind}\n").files[0]
+    assert found.trouble is not None
+    assert "do not add up to its counts, 5 old and 4 new" in found.trouble.message

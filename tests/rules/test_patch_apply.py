@@ -228,6 +228,33 @@ def test_a_patch_of_other_functions_says_what_it_touches() -> None:
     assert refused(text, CFile(c_file(EARLY), "vmx.c")).message == listed
 
 
+def test_all_that_a_patch_of_other_things_touches_is_listed() -> None:
+    """Every file, and every section in it."""
+    mmu = "static bool kvm_is_mmio_pfn(kvm_pfn_t pfn)\n{\n\ta();\n}\n\nbool spte_other(void)\n{\n\tb();\n}\n"
+    dma = "bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)\n{\n\treturn 1;\n}\n"
+    new = "\nstatic u8 vmx_own(void)\n{\n\treturn 0;\n}\n"
+    other = c_file(EARLY + new).replace("\t\treturn 1;", "\t\treturn 2;").replace("mask = value", "mask = ~value")
+    text = (
+        diff(mmu, mmu.replace("();", "(1);"), "arch/x86/kvm/mmu/spte.c", context=0)
+        + diff(dma, dma.replace("1", "2"), "arch/x86/kvm/x86.c", context=1)
+        + diff("#define A 1\n", "#define A 2\n", "include/uapi/linux/kvm.h")
+        + "diff --git a/old.c b/new.c\nsimilarity index 100%\nrename from old.c\nrename to new.c\n"
+    )
+    listed = [
+        "arch/x86/kvm/mmu/spte.c: static bool kvm_is_mmio_pfn(kvm_pfn_t pfn)",
+        "arch/x86/kvm/mmu/spte.c: bool spte_other(void)",
+        "arch/x86/kvm/x86.c: bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)",
+        "include/uapi/linux/kvm.h: line 1",
+        "new.c",
+    ]
+    vmx = [f"{VMX}: {name}" for name in ("vmx_stand_in", "vmx_own() (new)", "vmx_next_stand_in")]
+    both = mail(text) + mail(diff(c_file(EARLY), other))
+    for whole, wanted in ((text, listed), (both, listed + vmx), (text + quoted(SEED), [*listed, f"quoted: {VMX}"])):
+        for base in (None, kernel("v6.7")):
+            what = f"the patch does not touch vmx_get_mt_mask() (it touches {'; '.join(wanted)})"
+            assert refused(whole, base).message == what
+
+
 def test_a_new_function_behind_it_is_no_change_of_it() -> None:
     new = "\nstatic u8 vmx_own(void)\n{\n\tif (is_mmio)\n\t\treturn 1;\n\n\treturn 0;\n}\n"
     text = diff(c_file(EARLY), c_file(EARLY + new))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.rules.c_tokens import texts, tokens
-from mtcalc.rules.c_writer import Style, write_c
+from mtcalc.rules.c_writer import Style, texts_of_its_time, write_c
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.patch import read_patches
 from mtcalc.rules.patch_apply import CFile, PatchedRules, rules_from_patch
@@ -184,3 +184,39 @@ def test_wrong_counts(number: int) -> None:
             assert result is None or same_bytes(result.after.rules, kernel(new).rules), counts
             if more_old != more_new:
                 assert result is None, counts
+
+
+CHANGE = mail(
+    diff(c_file(texts_of_its_time(kernel("v6.11").rules)[0]), c_file(texts_of_its_time(kernel("v6.16").rules)[0]))
+)
+COUNTED = {"seed": SEED, "change": CHANGE, "eaten": blanks_eaten(CHANGE)}
+
+
+def message(text: str) -> str:
+    try:
+        rules_from_patch(read_patches(text, "m.patch"), "m.patch")
+    except InputError as error:
+        return error.message
+    return ""
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_wrong_counts_are_told_as_such(name: str) -> None:
+    """Not as a patch that fits no rule set: archives that eat blanks, and quoting, hide nothing."""
+    text = COUNTED[name]
+    assert message(text) == ""
+    for header in re.finditer(r"@@ -(\d+),(\d+) \+(\d+),(\d+) @@", text):
+        for more_old in range(-3, 4):
+            for more_new in range(-3, 4):
+                counts = f"@@ -{header[1]},{int(header[2]) + more_old} +{header[3]},{int(header[4]) + more_new} @@"
+                wrong = text.replace(header.group(), counts)
+                told = message(wrong)
+                # Blank context at the hunk's end may be lost: nobody can tell.
+                lost = more_old == more_new <= 0
+                assert told or lost, counts
+                assert re.match(r"the hunk|blanks were eaten, and lines with|$", told), (counts, told)
+                for mark in ("> ", ">"):
+                    in_reply = message(quoted(wrong, mark))
+                    assert in_reply == told or (lost and not in_reply), (counts, mark)
+                bare = "".join(f">{line}\n" for line in wrong.splitlines())
+                assert message(bare) == told, counts

@@ -71,6 +71,14 @@ _HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@ 
 _SERIES = re.compile(r"\[[^\]]*?(\d+)\s*/\s*(\d+)\s*\]")
 _VERSION = re.compile(r"\[[^\]]*?\bv(\d+)\b[^\]]*\]", re.I)
 _QUOTE = re.compile(r"(?:> ?)*")
+_DIFF = re.compile(r"diff --git |@@ -\d")
+_STATEMENT = re.compile(
+    r".\s*(?:(?:if|else|for|while|do|switch|case|default|return|goto|break|continue|static|struct|u8|u64|bool)\b"
+    r"|[/{}#]|$)"
+)
+"""A line with + or - that cannot be C with these as its own: they are signs."""
+_BEHIND = re.compile(r"--\s*$|diff |Index: |Only in |```|</?\w+>|[-_=*#]{3,}\s*$")
+"""What may stand right behind a hunk, without a blank line."""
 
 
 def read_patches(text: str, file: str) -> tuple[Mail, ...]:
@@ -99,10 +107,10 @@ def _mail(envelope: Envelope) -> Mail:
     for depth, lines in _depths(envelope.body):
         files += (item._replace(depth=depth) for item in _files(lines))
     files.sort(key=lambda item: item.place.line)
-    quoted = all(item.depth for item in files)
+    depth = min((item.depth for item in files), default=0)
     return Mail(
         subject=subject,
-        author=(quoted and envelope.quoted_author) or envelope.author,
+        author=envelope.quoted_authors.get(depth) or envelope.author,
         date=envelope.date,
         message_id=envelope.message_id,
         number=int(series[1]) if series and len(series[1]) < 6 else 0,
@@ -115,11 +123,17 @@ def _mail(envelope: Envelope) -> Mail:
 
 def _depths(body: Sequence[TextLine]) -> Iterator[tuple[int, list[TextLine]]]:
     """The text once for each quoting depth: the lines quoted that often, without their quote marks."""
-    depths: dict[int, list[TextLine]] = {}
+    depths: dict[int, list[tuple[str, TextLine]]] = {}
     for line in body:
         mark = line.text[: _QUOTE.match(line.text).end()]  # type: ignore[union-attr]  # matches always
-        depths.setdefault(mark.count(">"), []).append(TextLine(line.text[len(mark) :], line.place))
-    yield from sorted(depths.items())
+        depths.setdefault(mark.count(">"), []).append((mark, TextLine(line.text[len(mark) :], line.place)))
+    for depth, lines in sorted(depths.items()):
+        marks = {mark[-1] for mark, line in lines if mark and _DIFF.match(line.text)}
+        if marks == {">"}:
+            # Quoted with bare marks: a blank behind one is the line's own.
+            yield depth, [line._replace(text=" " * mark.endswith(" ") + line.text) for mark, line in lines]
+        else:
+            yield depth, [line for _, line in lines]
 
 
 def _files(lines: Sequence[TextLine]) -> Iterator[FilePatch]:
@@ -180,6 +194,12 @@ def _file(lines: Sequence[TextLine], at: int, path: str) -> tuple[FilePatch, int
         if text.startswith("\\ "):
             at += 1
             continue
+        if not text.strip():
+            filled = next((n for n in range(at, len(lines)) if lines[n].text.strip()), at)
+            if not lines[filled].text.startswith("@@ -"):
+                break
+            at = filled
+            continue
         if not text.startswith("@@"):
             break
         end = at + 1
@@ -219,7 +239,9 @@ def _hunk(lines: Sequence[TextLine], at: int, end: int) -> tuple[Hunk, int]:
     kinds = _kinds(body, old_count, new_count)
     if kinds is None and _blanks_eaten(body):
         kinds = _other_kinds(body, old_count, new_count, place)
-    if kinds is None:
+    more = end < len(lines) and lines[end].text.startswith("@@ -")
+    if kinds is None or (more and len(kinds) < len(body) and body[len(kinds)].text):
+        # Above the next hunk, a line of blanks is one too many.
         raise InputError(_count_trouble(body, old_count, new_count), place)
     found = []
     for line, kind in zip(lines[first:], kinds, strict=False):
@@ -260,21 +282,28 @@ def _kinds(body: Sequence[TextLine], old: int, new: int) -> list[str] | None:
         new -= sign in (" ", "+")
         if old < 0 or new < 0:
             return None
-    if old or new or not _stops(body, len(kinds)):
-        return None
-    return kinds
+    return kinds if not old and not new and _stops(body, len(kinds)) else None
 
 
 def _stops(body: Sequence[TextLine], at: int) -> bool:
-    """Whether the text does not go on as a hunk would behind its last line."""
-    if at >= len(body):
+    """Whether the text does not go on as a hunk would behind its last line.
+
+    A line of blanks is no line of it. Where the hunk lost its blanks, any text may be its context.
+    """
+    behind = next((line.text for line in body[at:] if not line.text or line.text.strip()), "")
+    if not behind or _BEHIND.match(behind):
         return True
-    text = body[at].text
-    return not text or text.rstrip() in ("--", "---") or text[0] not in "+- \t"
+    return behind[0] not in "+- \t" and not _blanks_eaten(body[:at])
 
 
 def _blanks_eaten(body: Sequence[TextLine]) -> bool:
-    return any(line.text[:1] not in (" ", "\t", "+", "-", "\\", "") for line in body)
+    """Whether a line of the hunk, which ends above a mail's signature at the latest, has no sign and no blank."""
+    for line in body:
+        if line.text.rstrip() == "--":
+            return False
+        if line.text[:1] not in (" ", "\t", "+", "-", "\\", ""):
+            return True
+    return False
 
 
 def _other_kinds(body: Sequence[TextLine], old: int, new: int, place: Place) -> list[str] | None:
@@ -285,19 +314,21 @@ def _other_kinds(body: Sequence[TextLine], old: int, new: int, place: Place) -> 
     readings = []
     several = False
     signs = list(_signs(body))
+    own = [sign in ("+", "-") and not _STATEMENT.match(line.text) for sign, line in zip(signs, body, strict=True)]
     for length in range(1, len(signs) + 1):
         part = signs[:length]
         if "" in part:
             break
-        if length < len(signs) and not _stops(body, length):
+        if length < len(signs) and (body[length].text.isspace() or not _stops(body, length)):
             continue
         context, added, removed = part.count(" "), part.count("+"), part.count("-")
         from_added, from_removed = old - context - removed, new - context - added
-        if not (0 <= from_added <= added and 0 <= from_removed <= removed):
+        turned = {"+": from_added, "-": from_removed}
+        most = {sign: sum(o for s, o in zip(part, own, strict=False) if s == sign) for sign in turned}
+        if not all(0 <= turned[sign] <= most[sign] for sign in turned):
             continue
-        several = several or from_added not in (0, added) or from_removed not in (0, removed)
-        keep = {"+": " " if from_added else "+", "-": " " if from_removed else "-"}
-        readings.append([keep.get(sign, sign) for sign in part])
+        several = several or any(turned[sign] not in (0, most[sign]) for sign in turned)
+        readings.append([" " if o and turned[sign] else sign for sign, o in zip(part, own, strict=False)])
     if several or len(readings) > 1:
         raise InputError(
             "blanks were eaten, and lines with + or - can be read in several ways (get the raw mail)", place

@@ -125,10 +125,10 @@ def fitting(mails: Sequence[Mail]) -> list[str]:
 
     Raises InputError as rules_from_patch() does.
     """
-    return list(_fitting(_meant(mails)[0])[0])
+    return list(_fitting(*_meant(mails))[0])
 
 
-def _fitting(mails: Sequence[Mail]) -> tuple[dict[str, Fitted], Misfit | None]:
+def _fitting(mails: Sequence[Mail], quoted: Sequence[str]) -> tuple[dict[str, Fitted], Misfit | None]:
     """What fits, and the misfit that came furthest into the patches where nothing does.
 
     Raises InputError where the patches touch no rule set at all.
@@ -148,7 +148,7 @@ def _fitting(mails: Sequence[Mail]) -> tuple[dict[str, Fitted], Misfit | None]:
         elif furthest is None or fitted.rank > furthest.rank:
             furthest = fitted
     if not found and furthest is None and untouched is not None:
-        raise nothing_touched(untouched.aside, mails)
+        raise nothing_touched((*untouched.aside, *quoted), mails)
     return found, furthest
 
 
@@ -177,15 +177,15 @@ def rules_from_patch(mails: Sequence[Mail], file: str, base: Kernel | CFile | No
         return _on_c_file(mails, file, base, day)
     note = None
     if base is None:
-        base, fitted, note = _choose(mails, day)
+        base, fitted, note = _choose(mails, quoted, day)
     else:
         result = _fit(mails, all_texts(base.rules))
         if isinstance(result, Misfit):
-            fits = ", ".join(_fitting(mails)[0]) or "no built-in rule set does"
+            fits = ", ".join(_fitting(mails, quoted)[0]) or "no built-in rule set does"
             what = f"this hunk does not fit {base.ref}: {result.reason} (fitting: {fits}; or give the C file as base)"
             raise InputError(what, result.place)
         if isinstance(result, Untouched):
-            raise nothing_touched(result.aside, mails)
+            raise nothing_touched((*result.aside, *quoted), mails)
         fitted = result
     try:
         rules = rules_from_c(fitted.written.text, file)
@@ -200,8 +200,8 @@ def _ours(mail: Mail) -> bool:
     return any(is_function_file(item.path) for item in mail.files)
 
 
-def _choose(mails: Sequence[Mail], day: date | None) -> tuple[Kernel, Fitted, str]:
-    found, misfit = _fitting(mails)
+def _choose(mails: Sequence[Mail], quoted: Sequence[str], day: date | None) -> tuple[Kernel, Fitted, str]:
+    found, misfit = _fitting(mails, quoted)
     place = misfit.place if misfit else mails[0].place
     kernels = [kernel for kernel in map(built_in, found) if kernel is not None]
     listed = ", ".join(found)
@@ -251,7 +251,7 @@ def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) 
         placed.append(rule._replace(source=f"{origin_place.file}:{origin_place.line}") if origin_place else rule)
     decided = [(rule.when, rule.then) for rule in before.rules.rules]
     if decided == [(rule.when, rule.then) for rule in placed] and _same_function(base.text, patched_text):
-        raise nothing_touched(_names(patched.mails), patched.mails)
+        raise nothing_touched((*_names(patched.mails), *patched.left_aside), patched.mails)
     after = _after(before, rules._replace(rules=tuple(placed)), file, patched.mails)
     return PatchedRules(before, after, patched.mails, patched.left_aside, None, day)
 
@@ -292,7 +292,7 @@ def _after(before: Kernel, rules: RuleSet, file: str, mails: Sequence[Mail]) -> 
     title = f"{before.rules.name} with {subject or file}"
     return before._replace(
         ref=file,
-        rules=rules._replace(name=file, title=title),
+        rules=rules._replace(name=re.split(r"[/\\]", file)[-1], title=title),
         quirks=tuple(name for name in QUIRKS if name in quirks),
         slot_flags=before.slot_flags | flags,
         proposal=f"patch on top of {before.ref}",

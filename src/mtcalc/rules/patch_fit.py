@@ -368,10 +368,12 @@ def fit(mails: Sequence[Mail], c_text: str) -> Fitted | Misfit | Untouched:
     touched: Place | None = None
     for mail, item, at, effect in effects:
         added = [f"{item.path}: {name}() (new)" for name in effect.added if name not in used]
+        others = [f"{item.path}: {name}" for name in effect.others if name]
         if not effect.touches and not used.intersection(effect.added):
-            aside += added or [hunk_name(item, at)]
+            named = added + others if added or not (at and at.section) else []
+            aside += named or [hunk_name(item, at)]
             continue
-        aside += (*added, *(f"{item.path}: {name}" for name in effect.others if name))
+        aside += added + others
         if mail not in touching:
             touching.append(mail)
         if effect.touches and at:

@@ -8,7 +8,7 @@ body only the first line). RFC 5322, RFC 2045, RFC 4155.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class Envelope(NamedTuple):
     message_id: str
     body: tuple[TextLine, ...]
     place: Place
-    quoted_author: str = ""  # whom the first `X wrote:` names
+    quoted_authors: Mapping[int, str] = {}  # by how often their text is quoted
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -44,8 +44,12 @@ _DATES = (  # (pattern, which groups hold year, month, day)
 )
 _MBOX_FROM = re.compile(r"From \S+.* (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +[A-Z][a-z]{2} +\d{1,2} [\d:]+ .*\d{4}\s*$")
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t]*(.*)$")
+_QUOTE = re.compile(r"(?:> ?)*")
 _DIFF_START = re.compile(r"(?:> ?)*(?:diff --git |--- \S|Index: )")
-_ATTRIBUTION = re.compile(r"(?:.*[\d,] (?:[AP]M,? )?)?([^\d,<>]+?) *(?:<[^<>]*>)? *(?:wrote|writes):\s*$")
+_ATTRIBUTION = re.compile(
+    r"(?:.*[\d,] (?:[AP]M,? )?|On (?:\w+day )?)?([^\d,<>]+?) *(?:<[^<>]*>)? *(?:wrote|writes):\s*$"
+)
+_ONE_LINE = ("from", "author", "date", "message-id")  # header fields that hardly go on in the next line
 _ESCAPE = re.compile(rb"=([0-9A-Fa-f]{2})")
 _LOOSE_LINES = 12  # how far into a text an archive page's From: and Date: may stand
 _MIME_DEPTH = 5
@@ -92,8 +96,7 @@ def _envelope(lines: Sequence[TextLine]) -> Envelope:
         body = _decode(headers, lines[body_at:], _MIME_DEPTH)
     else:
         headers, body = _loose_headers(lines[start:])
-    inner, quoted = _inner_author(body)
-    author = inner or headers.get("from", "") or headers.get("author", "")
+    author = _inner_author(body) or headers.get("from", "") or headers.get("author", "")
     return Envelope(
         subject=_words(headers.get("subject", "")),
         author=_words(author),
@@ -101,7 +104,7 @@ def _envelope(lines: Sequence[TextLine]) -> Envelope:
         message_id=headers.get("message-id", "").strip().strip("<>"),
         body=tuple(body),
         place=place,
-        quoted_author=_words(quoted),
+        quoted_authors=_quoted_authors(body),
     )
 
 
@@ -115,7 +118,7 @@ def _headers(lines: Sequence[TextLine], start: int) -> tuple[dict[str, str], int
         if not text.strip():
             return headers, at + 1
         field = _HEADER.match(text)
-        if text[0] in " \t" and key:
+        if key and (text[0] in " \t" or (not field and _goes_on(key, text))):
             headers[key] += " " + text.strip()
         elif field:
             key = field[1].lower()
@@ -128,33 +131,66 @@ def _headers(lines: Sequence[TextLine], start: int) -> tuple[dict[str, str], int
     return headers, at
 
 
+def _goes_on(key: str, text: str) -> bool:
+    """Whether a line that is no header is the rest of the one before, without the blank that an archive ate."""
+    return key not in _ONE_LINE and text != "---" and not _DIFF_START.match(text)
+
+
 def _loose_headers(lines: Sequence[TextLine]) -> tuple[dict[str, str], list[TextLine]]:
     """From: and Date: among the first lines of an archive page, of `git show`, of a quoted mail; its title."""
     headers: dict[str, str] = {}
     title = ""
+    folding = ""  # what the line before is part of, and this one may be the rest of
     for number, line in enumerate(lines):
         if number == _LOOSE_LINES or _DIFF_START.match(line.text):
             break
-        text = re.sub(r"^(?:> ?)+", "", line.text)
+        text = line.text[_quote_length(line.text) :]
         field = _HEADER.match(text)
-        if field and field[1].lower() in ("from", "author", "date", "subject", "message-id"):
+        if field and field[1].lower() in (*_ONE_LINE, "subject"):
+            folding = field[1].lower() if field[1].lower() not in headers else ""
             headers.setdefault(field[1].lower(), field[2].strip())
-        elif text.strip() and not text.startswith("commit ") and not _ATTRIBUTION.match(text):
+        elif not text.strip() or text.startswith("commit ") or _ATTRIBUTION.match(text):
+            folding = ""
+        elif folding == "title" and not field and _goes_on(folding, text):
+            title += " " + text.strip()
+        elif folding not in ("", "title") and (text[0] in " \t" or (not field and _goes_on(folding, text))):
+            headers[folding] += " " + text.strip()
+        else:
+            folding = "title" if not title and _names_a_patch(text) else ""
             title = title or text.strip()
-    if "subject" not in headers and ("[PATCH" in title or "[RFC" in title or headers):
+    if "subject" not in headers and (_names_a_patch(title) or headers):
         headers["subject"] = title
     return headers, list(lines)
 
 
-def _inner_author(body: Sequence[TextLine]) -> tuple[str, str]:
-    """(The `From: X` that a forwarded patch's text begins with, the X of the first `X wrote:`)."""
+def _names_a_patch(title: str) -> bool:
+    return "[PATCH" in title or "[RFC" in title
+
+
+def _quote_length(text: str) -> int:
+    return _QUOTE.match(text).end()  # type: ignore[union-attr]  # matches always
+
+
+def _inner_author(body: Sequence[TextLine]) -> str:
+    """The `From: X` that a forwarded patch's text begins with."""
+    first = next((line.text for line in body if line.text.strip()), "")
+    return first.removeprefix("From: ").strip() if first.startswith("From: ") else ""
+
+
+def _quoted_authors(body: Sequence[TextLine]) -> dict[int, str]:
+    """Who wrote what is quoted once, twice, ...: by the quoted text's own `From: X`, else by `X wrote:` above it."""
+    own: dict[int, str] = {}
+    attributed: dict[int, str] = {}
     filled = [line.text for line in body if line.text.strip()][:_LOOSE_LINES]
-    inner = filled[0].removeprefix("From: ").strip() if filled and filled[0].startswith("From: ") else ""
     for text in filled:
-        attribution = _ATTRIBUTION.match(text)
-        if attribution:
-            return inner, attribution[1]
-    return inner, ""
+        length = _quote_length(text)
+        depth = text[:length].count(">")
+        attribution = _ATTRIBUTION.match(text, length)
+        if depth and text.startswith("From: ", length):
+            own.setdefault(depth, _words(text[length:].removeprefix("From: ")))
+        elif attribution:
+            attributed.setdefault(depth + 1, _words(attribution[1]))
+    return attributed | own
 
 
 def _words(text: str) -> str:
