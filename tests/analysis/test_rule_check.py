@@ -165,4 +165,4 @@ def test_a_byte_that_is_no_memory_type_is_found() -> None:
     rules = RuleSet("x", "", (Rule("slip", Atom(MMIO), Outcome(0x06), ""), Rule("rest", And(()), Outcome(0x30), "")))
     (finding,) = check_rules(rules)
     assert (finding.kind, finding.rules) == (Kind.BYTE, ("slip",))
-    assert finding.message == "'slip' returns 0x06: UC, stray bits 0x06"
+    assert finding.message == "rule 'slip' returns 0x06: UC, stray bits 0x06"

@@ -58,12 +58,12 @@ def check_rules(rule_set: RuleSet) -> tuple[Finding, ...]:
                 later = [r.id for r, where in zip(without.rules[at:], rest.by_rule[at:], strict=True) if where & here]
                 what = f"rule '{rule.id}' changes nothing: without it {_names(later)} {_verb(later, 'say')} the same"
                 findings.append(Finding(Kind.REDUNDANT, (rule.id, *later), what, _example(space, here)))
-    for byte, where in sorted(found.by_byte.items()):
-        words = odd_byte(byte)
-        if words is not None:
-            ids = [rule.id for rule, here in zip(rule_set.rules, found.by_rule, strict=True) if here & where]
-            what = f"{_names(ids)} {_verb(ids, 'return')} {byte:#04x}: {words}"
-            findings.append(Finding(Kind.BYTE, tuple(ids), what, _example(space, where)))
+    for rule, here in zip(rule_set.rules, found.by_rule, strict=True):
+        for byte, where in sorted(found.by_byte.items()):
+            words = odd_byte(byte)
+            if here & where and words is not None:
+                what = f"rule '{rule.id}' returns {byte:#04x}: {words}"
+                findings.append(Finding(Kind.BYTE, (rule.id,), what, _example(space, here & where)))
     findings += [Finding(Kind.NEVER, (), f"never reached: `{text}`") for text in rule_set.unreached]
     if found.uncaught:
         offered = candidates(found.uncaught, found.uncaught, space.sizes)
