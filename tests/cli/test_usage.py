@@ -165,3 +165,18 @@ def test_more_mtrrs_than_kvm_has_is_said_where_they_stand(tmp_path: Path) -> Non
     done = quick("eval", str(path), "-r", "6.1")
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith(f"{path}:2:9: 10 variable MTRRs, and KVM gives a guest 8 (only the manual's view exists")
+
+
+def test_standard_input_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "vm.yaml"
+    path.write_text("memslots: [{gpa: 0, size: 4K}]\n")
+    for command in ("eval", "mtrr"):
+        done = quick(command, str(path), "-r", "-", "--gpa", "-", stdin="0x0\n")
+        assert (done.status, done.out) == (2, "")
+        assert "-r and --gpa can't both be standard input" in done.err
+
+
+def test_an_assumption_is_given_once() -> None:
+    done = quick("lookup", "--assume", "f(x)=yes", "--assume", "f(x)=no")
+    assert (done.status, done.out) == (2, "")
+    assert "--assume: `f(x)` is given twice" in done.err

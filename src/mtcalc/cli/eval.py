@@ -42,6 +42,8 @@ def stream_eval(
         raise click.UsageError("--gpa - and -r twice (a stream is answered by one rule set)")
     if len(gpas) > 1 or pats:
         raise click.UsageError("--gpa - stands alone (a line holds an address, and a PAT type if you like)")
+    if "-" in refs:
+        raise click.UsageError("-r and --gpa can't both be standard input (give the patch a file)")
     if file == "-":
         raise click.UsageError("FILE and --gpa can't both be standard input (give the scenario a file)")
     if output.form not in STREAMED:

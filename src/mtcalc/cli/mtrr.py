@@ -43,7 +43,7 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
     from mtcalc.output import mtrr as show
 
     if None in gpas:
-        output = _streamed(ctx, file, gpas, output)
+        output = _streamed(ctx, file, gpas, refs, output)
     scenario = read_scenario(file, need_slots=False)
     kernel = one_kernel(refs, scenario)
     view = MtrrView(kernel, scenario.vm, scenario.slots)
@@ -75,10 +75,14 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
     )
 
 
-def _streamed(ctx: click.Context, file: str, gpas: tuple[int | None, ...], output: Output) -> Output:
+def _streamed(
+    ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tuple[str, ...], output: Output
+) -> Output:
     """How to answer --gpa -. Raises UsageError where that can't be."""
     if len(gpas) > 1:
         raise click.UsageError("--gpa - stands alone (write all addresses on standard input)")
+    if "-" in refs:
+        raise click.UsageError("-r and --gpa can't both be standard input (give the patch a file)")
     if file == "-":
         raise click.UsageError("FILE and --gpa can't both be standard input (give the scenario a file)")
     if output.form in FROM_INPUT:

@@ -105,8 +105,18 @@ def output_options(*supported: str) -> Callable[[Command], Command]:
 
 
 def assume_option(function: Command) -> Command:
-    """--assume, as `assume`: conditions that only a C file or a patch knows."""
-    return click.option("--assume", type=ASSUMPTION, multiple=True, help="A condition of a C file or patch.")(function)
+    """--assume, as `assume`: conditions that only a C file or a patch knows, each once."""
+
+    def once(ctx: click.Context, param: click.Parameter, value: Assumptions) -> Assumptions:
+        texts = [text for text, _ in value]
+        for text in texts:
+            if texts.count(text) > 1:
+                raise click.UsageError(f"--assume: `{text}` is given twice (one value)", ctx)
+        return value
+
+    return click.option(
+        "--assume", type=ASSUMPTION, multiple=True, callback=once, help="A condition of a C file or patch."
+    )(function)
 
 
 def base_option(function: Command) -> Command:
