@@ -10,7 +10,7 @@ from mtcalc.analysis.rule_check import Finding, Kind, check_rules
 from mtcalc.rules.condition import ALWAYS, MMIO, And, Atom, Condition, Input, holds
 from mtcalc.rules.condition_parse import parse_condition
 from mtcalc.rules.names import built_in, built_in_names
-from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, inputs_read
+from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, inputs_read, insert_after
 from mtcalc.x86.memtype import MemType
 from support.random_rules import ASSUMED, PLAIN, TYPED, rule_sets, states
 
@@ -166,3 +166,14 @@ def test_a_byte_that_is_no_memory_type_is_found() -> None:
     (finding,) = check_rules(rules)
     assert (finding.kind, finding.rules) == (Kind.BYTE, ("slip",))
     assert finding.message == "rule 'slip' returns 0x06: UC, stray bits 0x06"
+
+
+def test_a_rule_that_matches_only_where_the_kernel_cannot_get() -> None:
+    latest = built_in("v6.16")
+    assert latest is not None
+    never = Rule("never", parse_condition("not self_snoop and not quirk IGNORE_GUEST_PAT"), ept(MemType.UC, 1), "")
+    rules = latest.rules._replace(rules=insert_after(latest.rules.rules, "mmio", never))
+    (finding,) = check_rules(rules, latest)
+    assert (finding.kind, finding.rules) == (Kind.NEVER, ("never",))
+    assert finding.message == "rule 'never' matches only where this kernel cannot get"
+    assert check_rules(rules) == ()

@@ -477,3 +477,35 @@ def test_bad_patches(path: Path) -> None:
     with pytest.raises(InputError) as caught:
         rules_from_patch(read_patches(text, "m.patch"), "m.patch")
     assert str(caught.value) == wanted.rstrip("\n")
+
+
+def test_diffs_with_and_without_a_git_line_in_one_file() -> None:
+    """Both are read, in either order, where no mail's text stands before them."""
+    plain = "--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-int a;\n+int b;\n"
+    git = "diff --git a/y.c b/y.c\n--- a/y.c\n+++ b/y.c\n@@ -1 +1 @@\n-int c;\n+int d;\n"
+    for text, paths in ((plain + git, ["x.c", "y.c"]), (git + plain, ["y.c", "x.c"])):
+        (mail,) = read_patches(text, "two.patch")
+        assert [item.path for item in mail.files] == paths
+
+
+def test_a_set_without_a_helper_that_the_patch_changes_is_no_base() -> None:
+    """v6.11 fits the hunk of the function, v6.16 both."""
+    text = """diff --git a/arch/x86/kvm/vmx/vmx.c b/arch/x86/kvm/vmx/vmx.c
+--- a/arch/x86/kvm/vmx/vmx.c
++++ b/arch/x86/kvm/vmx/vmx.c
+@@ -1,5 +1,4 @@
+ static bool vmx_ignore_guest_pat(struct kvm *kvm)
+ {
+-\treturn !kvm_arch_has_noncoherent_dma(kvm) &&
+-\t       kvm_check_has_quirk(kvm, KVM_X86_QUIRK_IGNORE_GUEST_PAT);
++\treturn kvm_check_has_quirk(kvm, KVM_X86_QUIRK_IGNORE_GUEST_PAT);
+ }
+@@ -10,2 +9,2 @@ u8 vmx_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
+-\tif (is_mmio)
++\tif (is_mmio && !own(vcpu))
+ \t\treturn MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT;
+"""
+    mails = read_patches(text, "x.patch")
+    assert fitting(mails) == ["v6.16"]
+    found = rules_from_patch(mails, "x.patch")
+    assert (found.before.rules.name, found.left_aside) == ("v6.16", ())

@@ -7,8 +7,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from mtcalc.analysis.cubes import Cube, candidates, fewest
+from mtcalc.analysis.diff import unreachable_set
 from mtcalc.analysis.diff_words import when_text
 from mtcalc.rules.condition import Input, Value
+from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import RuleSet
 from mtcalc.rules.truth import Space, condition_set, rule_space, values_at, verdicts
 from mtcalc.x86.ept import odd_byte
@@ -32,12 +34,13 @@ class Finding(NamedTuple):
     example: tuple[tuple[Input, Value], ...] = ()
 
 
-def check_rules(rule_set: RuleSet) -> tuple[Finding, ...]:
+def check_rules(rule_set: RuleSet, kernel: Kernel | None = None) -> tuple[Finding, ...]:
     """The findings over every combination of the inputs that the rules read, in the order of the rules.
 
-    Raises ValueError where those are too many.
+    `kernel`: what it cannot reach does not count as a match. Raises ValueError where the combinations are too many.
     """
     space = rule_space(rule_set)
+    beyond = unreachable_set(kernel, space) if kernel is not None else 0
     found = verdicts(rule_set, space)
     findings = []
     for at, rule in enumerate(rule_set.rules):
@@ -50,6 +53,9 @@ def check_rules(rule_set: RuleSet) -> tuple[Finding, ...]:
             what = f"rule '{rule.id}' never matches: {_names(before)} {_verb(before, 'catch')} all of it before"
             example = _example(space, own)
             findings.append(Finding(Kind.NEVER, (rule.id, *before), what, example))
+        elif not found.by_rule[at] & ~beyond:
+            what = f"rule '{rule.id}' matches only where this kernel cannot get"
+            findings.append(Finding(Kind.NEVER, (rule.id,), what, _example(space, found.by_rule[at])))
         else:
             without = rule_set._replace(rules=(*rule_set.rules[:at], *rule_set.rules[at + 1 :]))
             rest = verdicts(without, space)

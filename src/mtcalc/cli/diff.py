@@ -35,8 +35,13 @@ def diff(ctx: click.Context, before: str, after: str, expand: bool, assume: Assu
     sides = (named_kernel(before, base=base), named_kernel(after, base=base))
     for text, value in assume:
         item = Input("assume_type" if isinstance(value, MemType) else "assume", text)
-        if not any(item in inputs_read(kernel.rules) for kernel in sides):
-            raise click.UsageError(f"--assume: neither rule set asks for `{text}`")
+        read = {other for kernel in sides for other in inputs_read(kernel.rules)}
+        if item not in read:
+            other = Input("assume" if item.name == "assume_type" else "assume_type", text)
+            if other not in read:
+                raise click.UsageError(f"--assume: neither rule set asks for `{text}`")
+            right = "=yes or =no" if other.name == "assume" else "=UC, WC, WT, WP or WB"
+            raise click.UsageError(f"--assume: `{text}` is asked for as another kind of thing ({right})")
         sides = (assuming(sides[0], item, value), assuming(sides[1], item, value))
     found = compare(*sides)
     output.write(

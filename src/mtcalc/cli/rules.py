@@ -75,7 +75,7 @@ def check(ref: str, output: Output) -> None:
         kernel = unchecked_rule_file(ref, resolve)
     else:
         kernel = named_kernel(ref, base=base)
-    findings = check_rules(kernel.rules)
+    findings = check_rules(kernel.rules, kernel)
     output.write(
         Result(
             document=lambda: findings_document(kernel, findings),

@@ -105,7 +105,7 @@ def _mail(envelope: Envelope) -> Mail:
     version = _VERSION.search(subject)
     files: list[FilePatch] = []
     for depth, lines in _depths(envelope.body):
-        files += (item._replace(depth=depth) for item in _files(lines))
+        files += (item._replace(depth=depth) for item in _files(lines, prose=bool(subject)))
     files.sort(key=lambda item: item.place.line)
     depth = min((item.depth for item in files), default=0)
     return Mail(
@@ -136,12 +136,17 @@ def _depths(body: Sequence[TextLine]) -> Iterator[tuple[int, list[TextLine]]]:
             yield depth, [line for _, line in lines]
 
 
-def _files(lines: Sequence[TextLine]) -> Iterator[FilePatch]:
-    git = any(_git_header(lines, at) for at in range(len(lines)))
+def _files(lines: Sequence[TextLine], prose: bool) -> Iterator[FilePatch]:
+    """The files of a diff. `prose`: a mail's text may stand before it, and hold what looks like a header.
+
+    Where a diff has `diff --git` lines, that text ends at the first of them.
+    """
+    text = prose and any(_git_header(lines, at) for at in range(len(lines)))
     at = 0
     while at < len(lines):
-        header = _git_header(lines, at) if git else None
-        if header or (not git and _plain_header(lines, at)):
+        header = _git_header(lines, at)
+        if header or (not text and _plain_header(lines, at)):
+            text = False
             found, at = _file(lines, at, header or "")
             yield found
         else:

@@ -149,7 +149,9 @@ def _fitting(mails: Sequence[Mail], quoted: Sequence[str]) -> tuple[dict[str, Fi
             furthest = fitted
     if not found and furthest is None and untouched is not None:
         raise nothing_touched((*untouched.aside, *quoted), mails)
-    return found, furthest
+    # A rule set without a helper that the patches change fits the rest of them only.
+    least = min((len(fitted.left_aside) for fitted in found.values()), default=0)
+    return {name: fitted for name, fitted in found.items() if len(fitted.left_aside) == least}, furthest
 
 
 def _fit(mails: Sequence[Mail], written: Sequence[str]) -> Fitted | Misfit | Untouched:

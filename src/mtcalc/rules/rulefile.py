@@ -110,8 +110,8 @@ def load_rule_file(text: str, file: str, resolve_base: Callable[[str], Kernel], 
         mainline=_mainline(top),
     )
     kernel = _around(top, _surrounding(top, rule_set, base, file))
+    _check_walk(top, kernel)
     if strict:
-        _check_walk(top, kernel)
         _check_end(rule_set, located[-1][1])
     return kernel
 
