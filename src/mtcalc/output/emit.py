@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from mtcalc.output.document import Document
 
 PEOPLE = ("table", "plain")
-DATA = ("json", "jsonl", "csv", "tsv")
 PAGES = ("markdown", "html", "svg")
 
 

@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 from mtcalc.x86.memtype import MemType
 
-MSR_PAT = 0x277
-
 
 class Pat(NamedTuple):
     """The eight entries of a PAT."""
