@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
+from mtcalc.rules.named_file import UnreadFile, check_named_file, unquoted
 from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
 from mtcalc.rules.patch_apply import CFile, PatchedRules, rules_from_patch
 from mtcalc.text.errors import InputError
@@ -75,11 +76,18 @@ class _Resolver:
         self._seen = seen | {os.path.realpath(path)}
 
     def __call__(self, ref: str) -> Kernel:
-        if not is_file_ref(ref) or not ref.lower().endswith(RULE_FILE_SUFFIXES):
+        if not is_file_ref(ref):
+            return self._resolve(ref, None, self._directory)
+        check_named_file(ref, self._directory)
+        with unquoted():
+            return self._file(ref)
+
+    def _file(self, ref: str) -> Kernel:
+        if not ref.lower().endswith(RULE_FILE_SUFFIXES):
             return self._resolve(ref, None, self._directory)
         path = os.path.join(self._directory, ref)
         if os.path.realpath(path) in self._seen:
-            raise ValueError(f"{ref} is its own base (a rule set that stands by itself at the end)")
+            raise UnreadFile(f"{ref} is its own base (a rule set that stands by itself at the end)")
         from mtcalc.rules.rulefile import load_rule_file
 
         return load_rule_file(read_source(path), path, _Resolver(path, self._resolve, self._seen))
