@@ -180,6 +180,15 @@ def test_number_of_parts_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error.place.line == 98
 
 
+def test_number_of_lines_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mtcalc.text.yaml.MAX_LINES", 100)
+    assert plain(parse_yaml("- 1\n" * 99, "x")) == ["1"] * 99
+    error = refusal("# a\n" * 100 + "- b\n- c\n")
+    assert error.message == "too many lines in one document (at most 100)"
+    assert error.place is not None
+    assert (error.place.line, error.place.source) == (101, "- b")
+
+
 def test_works_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [
         "a: {b: [1, 'x']}\nc:",

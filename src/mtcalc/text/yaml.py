@@ -2,8 +2,8 @@
 """YAML 1.2 and JSON with the place of every key and value, read from the parser's events.
 
 What is left out is refused with its place: tags, anchors, aliases, a second document, keys that are no
-scalars, duplicate keys, more than MAX_DEPTH levels or MAX_EVENTS parts. Scalars stay text: `6.10` is not 6.1; see
-scalar_value() and mtcalc.text.numbers.
+scalars, duplicate keys, more than MAX_DEPTH levels, MAX_LINES lines or MAX_EVENTS parts. Scalars stay text: `6.10`
+is not 6.1; see scalar_value() and mtcalc.text.numbers.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ import yaml
 from mtcalc.text.errors import InputError, Place
 
 MAX_DEPTH = 64
-MAX_EVENTS = 2_000_000
-"""Scalars, starts and ends of collections; 32,764 slots with every key take about 1.2 million."""
+MAX_LINES = 1_000_000
+MAX_EVENTS = 1_300_000
+"""Scalars, starts and ends of collections; 32,764 slots with every key take about 1.2 million.
+
+With these two, 16 MiB of anything takes less than 500 MB.
+"""
 
 _TOO_DEEP = f"nested too deeply (at most {MAX_DEPTH} levels)"
 
@@ -82,7 +86,10 @@ def parse_yaml(text: str, file: str) -> Node:
     Raises InputError, with the place, for text that is not YAML 1.2 or uses what is left out here.
     """
     text = text.removeprefix("\ufeff")
-    lines = _BREAK.split(text)
+    lines = _BREAK.split(text, MAX_LINES)
+    if len(lines) > MAX_LINES:
+        what = f"too many lines in one document (at most {MAX_LINES:,})"
+        raise InputError(what, Place(file, MAX_LINES + 1, 1, lines.pop()[:200].split("\n", 1)[0]))
     odd = _FORBIDDEN.search(text)
     if odd:
         raise InputError(*_odd_character(text, odd.start(), file, lines))
