@@ -40,7 +40,7 @@ class Spte(NamedTuple):
     value: int
     level: int
     entry: EptEntry  # as the manual reads it, whatever wrote it
-    readings: tuple[EraReading, ...]  # one at least, oldest era first
+    readings: tuple[EraReading, ...]  # one at least, oldest era first, then NPT and shadow paging
     era: str  # '' where no release writes such an entry, and it is read as the CPU does
     release: Release | None = None  # whose layout was asked for
     pte_era: str = ""  # the releases that can have written it for NPT or shadow paging, where EPT's can as well
@@ -76,7 +76,10 @@ class Spte(NamedTuple):
 
     @property
     def undecided(self) -> bool:
-        """Whether it may as well be an entry of NPT or shadow paging: nothing in it tells."""
+        """Whether it may as well be an entry of NPT or shadow paging: nothing in it tells.
+
+        With a release, `kind` is then what it is in a VM that uses EPT; without one it is None.
+        """
         return bool(self.pte_era)
 
 
@@ -90,7 +93,9 @@ def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52, release: Relea
         return _of_release(entry, release)
     ept, pte = _fitting(entry)
     if ept:
-        return Spte(value, level, entry, _grouped(ept), _spans(ept), pte_era=_spans(pte), notes=_mmio_notes(value, ept))
+        readings = (*_grouped(ept), *_grouped(pte))
+        notes = _mmio_notes(value, ept)
+        return Spte(value, level, entry, readings, _spans([*ept, *pte]), pte_era=_spans(pte), notes=notes)
     if pte:
         told = _with_sign(entry, pte)
         return Spte(value, level, entry, _grouped(told), _spans(pte))

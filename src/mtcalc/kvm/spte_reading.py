@@ -162,7 +162,7 @@ def _mmio(value: int, level: int, layout: Layout) -> Reading:
         odd.append(f"bits {value & ~own:#x} in an MMIO entry")
     return Reading(
         SpteKind.MMIO,
-        gfns=_gfns(value & _ADDRESS, layout),
+        gfns=_gfns(value & ~layout.mmio_value & _ADDRESS, layout),
         generation=_generation(value & ~layout.mmio_value, layout),
         odd=tuple(odd),
         other=value & ~own,

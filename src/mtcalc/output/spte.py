@@ -91,8 +91,9 @@ def _fields(spte: Spte) -> list[tuple[str, Content]]:
             fields.append((name, Cell(text, tone) if tone else text))
 
     if spte.undecided:
-        add("but", f"NPT or shadow paging of {spte.pte_era} may look the same, and has no memory type in it")
-    add("told by", _differing(spte, lambda reading: reading.sign))
+        add("but", f"nothing in it tells EPT from NPT or shadow paging of {spte.pte_era}; only EPT has a memory type")
+    else:
+        add("told by", _differing(spte, lambda reading: reading.sign))
     add("EPT byte", _differing(spte, _byte), memtype_tone(spte.readings[0].reading.memtype))
     add("maps", _maps(spte))
     add("next table", _differing(spte, _next_table))
