@@ -114,7 +114,8 @@ def decode_spte_at_any_level(value: int, maxphyaddr: int = 52, release: Release 
     found = [decode_spte(value, level, maxphyaddr, release) for level in LEVELS]
     sound = [spte for spte in found if _sound(spte)]
     no_ept = [spte for spte in found if spte.kind is SpteKind.NOT_EPT]
-    choice = [spte for spte in sound if spte not in no_ept] or sound or no_ept or found[:1]
+    ept = [spte for spte in sound if spte not in no_ept]
+    choice = ept or sound or [spte for spte in found if spte.fits] or no_ept or found[:1]
     groups: dict[tuple[EraReading, ...], list[Spte]] = {}
     for spte in choice:
         groups.setdefault(spte.readings, []).append(spte)
@@ -160,8 +161,9 @@ def _pte(entry: EptEntry, layout: Layout, ept: Reading) -> Reading | None:
     if ept.kind in (SpteKind.EMPTY, SpteKind.REMOVED):  # the same in every paging mode
         return None
     found = read_pte(entry.value, entry.level, layout)
-    # Where EPT has an entry, far up in a host of 52 bits, bits 51 and 50 tell nothing.
-    return None if found is not None and found.gfns and not ept.odd else found
+    if found is not None and found.gfns and layout.mmu_present and not ept.odd:
+        return None  # a present entry of EPT, far up in a host of 52 bits
+    return found
 
 
 def _spans(fits: Iterable[Fit]) -> str:

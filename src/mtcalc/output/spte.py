@@ -24,7 +24,11 @@ def _byte(reading: Reading) -> str:
 
 def _gfn_words(gfns: Sequence[Gfn]) -> str:
     plain = [hex(found.gfn) for found in gfns if not found.width]
-    moved = [f"{found.gfn:#x} if the host's {found.width} bits have the L1TF mask" for found in gfns if found.width]
+    widths: dict[int, list[str]] = {}
+    for found in gfns:
+        if found.width:
+            widths.setdefault(found.gfn, []).append(str(found.width))
+    moved = [f"{gfn:#x} if the host's {' or '.join(bits)} bits have the L1TF mask" for gfn, bits in widths.items()]
     return ", or ".join([*plain, *moved])
 
 
@@ -49,17 +53,20 @@ def _differing(spte: Spte, words: Callable[[Reading], str]) -> str:
         text = words(reading)
         if text:
             texts.setdefault(text, []).append(era)
-    if len(texts) == 1 and len(spte.readings) == sum(map(len, texts.values())):
+    sharing = [found for found in spte.readings if not (spte.undecided and found.reading.kind is SpteKind.NOT_EPT)]
+    if len(texts) == 1 and len(sharing) <= sum(map(len, texts.values())):
         return next(iter(texts))
     return "; ".join(f"{text} ({', '.join(eras)})" for text, eras in texts.items())
 
 
 def _kind_words(spte: Spte) -> str:
+    if spte.kind is SpteKind.NOT_EPT and spte.fits:
+        return f"not an EPT entry of {spte.era}: no memory type in it"
     return spte.kind.value if spte.kind is not None else _differing(spte, lambda reading: reading.kind.value)
 
 
 def _level_words(levels: Sequence[int]) -> str:
-    if len(levels) > 1 and levels[-1] - levels[0] == len(levels) - 1:
+    if len(levels) > 2 and levels[-1] - levels[0] == len(levels) - 1:
         return f"{levels[0]} to {levels[-1]}"
     return " or ".join(map(str, levels))
 
