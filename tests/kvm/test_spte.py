@@ -181,7 +181,7 @@ def test_a_read_only_page_of_either_kind_is_undecided() -> None:
     """From shadow paging; a leaf of EPT up to 6.9 may be the same. A release where EPT has a sign decides."""
     spte = decode_spte(0x32B_1825)
     assert spte.undecided
-    assert spte.kind is spte.memtype is None
+    assert (spte.kind, spte.memtype) == (None, None)
     assert [(era, found.kind) for era, found in spte.readings] == [("5.13 to 6.9", LEAF), ("5.13 on", NOT_EPT)]
     known = decode_spte(0x32B_1825, 1, 52, (6, 1))
     assert known.undecided
@@ -262,6 +262,10 @@ def test_what_another_release_writes_is_said() -> None:
         "bits 0x600000000000000, which no leaf has",
     )
     assert decode_spte(0x5A0, 1, 52, (7, 3)).fits == "5.13 to 6.9"
+    newer = decode_spte_at_any_level(0x1_344A_0827, release=(5, 10))
+    assert (newer.kind, newer.level, newer.fits, newer.pte_fits) == (NOT_EPT, 2, "", "5.13 on")
+    older = decode_spte_at_any_level(0x0600_0004_5529_9B77, release=(6, 12))
+    assert (older.kind, older.levels, older.fits) == (NOT_EPT, (1,), "5.13 to 6.9")
 
 
 def test_what_no_release_writes_is_read_as_the_cpu_does() -> None:

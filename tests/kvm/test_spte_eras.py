@@ -78,20 +78,20 @@ def _rows() -> list[Row]:
         cells = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
         era, releases, host, mmu, present, mode, saved, mmio, mask, generation = cells
         low, _, high = generation.partition(":")
-        for text in releases.split(","):
-            found.append(
-                Row(
-                    era,
-                    tuple(map(int, text.split("."))),
-                    None if host == "-" else int(host),
-                    None if mmu == "-" else int(mmu),
-                    present,
-                    mode,
-                    () if saved == "-" else tuple(map(int, saved.split(","))),
-                    None if mmio == "-" else (int(mmio, 16), int(mask, 16)),
-                    None if generation == "-" else (int(low), int(high)),
-                )
+        found += [
+            Row(
+                era,
+                tuple(map(int, text.split("."))),
+                None if host == "-" else int(host),
+                None if mmu == "-" else int(mmu),
+                present,
+                mode,
+                () if saved == "-" else tuple(map(int, saved.split(","))),
+                None if mmio == "-" else (int(mmio, 16), int(mask, 16)),
+                None if generation == "-" else (int(low), int(high)),
             )
+            for text in releases.split(",")
+        ]
     return found
 
 

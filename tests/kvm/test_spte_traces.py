@@ -118,7 +118,7 @@ def test_npt_without_a_sign_is_undecided() -> None:
     ):
         spte = decode_spte(value, level)
         assert spte.undecided
-        assert spte.kind is spte.memtype is spte.ipat is None
+        assert (spte.kind, spte.memtype, spte.ipat) == (None, None, None)
         assert (spte.era, spte.pte_era) == (era, pte_era)
     for release in ((5, 15), (6, 1), (6, 12)):
         assert decode_spte(0x100_B4A0_0EA7, 2, 52, release).kind is SpteKind.NOT_EPT

@@ -45,6 +45,7 @@ class Spte(NamedTuple):
     release: Release | None = None  # whose layout was asked for
     pte_era: str = ""  # the releases that can have written it for NPT or shadow paging, where EPT's can as well
     fits: str = ""  # the releases that can have written it, where the one asked for can not
+    pte_fits: str = ""  # where none can into an EPT: those that can for NPT or shadow paging
     notes: tuple[str, ...] = ()
     levels: tuple[int, ...] = ()  # all that it reads the same at, where none was given
     others: tuple[Spte, ...] = ()  # the same value at levels where it says something else
@@ -194,7 +195,7 @@ def _of_release(entry: EptEntry, release: Release) -> Spte:
     era = era_text(layout)
     reading = read_ept(entry, layout)
     other = _pte(entry, layout, reading)
-    pte_era = fits = ""
+    pte_era = fits = pte_fits = ""
     if not reading.odd:
         pte_era = era if other is not None else ""
     elif other is not None:
@@ -202,12 +203,12 @@ def _of_release(entry: EptEntry, release: Release) -> Spte:
         reading = other._replace(sign=sign)
     else:
         ept, pte = _fitting(entry)
-        fits = _spans(ept) or (f"{_spans(pte)}, for NPT or shadow paging" if pte else "")
+        fits, pte_fits = _spans(ept), "" if ept else _spans(pte)
     notes = [unread(release)] if unread(release) else []
     if layout.tdx and level == 1 and not value & layout.mmio_mask:
         notes.append("in the shared EPT of a TDX guest this is an MMIO entry")
     notes += _mmio_notes(value, [(layout, reading)])
-    return Spte(value, level, entry, (EraReading(era, reading),), era, release, pte_era, fits, tuple(notes))
+    return Spte(value, level, entry, (EraReading(era, reading),), era, release, pte_era, fits, pte_fits, tuple(notes))
 
 
 def _mmio_notes(value: int, fits: list[Fit]) -> tuple[str, ...]:

@@ -115,6 +115,7 @@ def _fields(spte: Spte) -> list[tuple[str, Content]]:
     for odd in _odd(spte):
         add("odd", f"KVM of {spte.era} writes no such entry: {odd}", WARN)
     add("fits", f"KVM of {spte.fits}" if spte.fits else "")
+    add("fits", f"NPT or shadow paging of {spte.pte_fits}" if spte.pte_fits else "")
     for other in spte.others:
         words = [_kind_words(other), _differing(other, _byte), _maps(other), _differing(other, _next_table)]
         add(f"at level {_level_words(other.levels)}", ", ".join(filter(None, words)))
@@ -189,6 +190,7 @@ def _record(spte: Spte) -> dict[str, Any]:
         "ignored_bits": hex(spte.entry.ignored),
         "other_bits": hex(other),
         "fits": spte.fits or None,
+        "npt_fits": spte.pte_fits or None,
         "notes": list(spte.notes),
     }
 
