@@ -49,8 +49,11 @@ def _spoken(found: Diff) -> list[str]:
     """Notes of the comparison and of both kernels."""
     overlap = sum(row.states for row in found.rows) - found.changed_count
     said = [f"rows overlap: {overlap} inputs are counted twice or more"] if overlap else []
-    changed = {change.before for change in found.changes} | {change.after for change in found.changes}
-    said += [f"{byte:#04x}: {words}" for byte in sorted(changed) if (words := odd_byte(byte))]
+    said += [] if found.fewest else ["the rows say every change, but need not be the fewest that do"]
+    changed = [
+        byte for table in (found.bytes_before, found.bytes_after) for byte in table if table[byte] & found.changed
+    ]
+    said += [f"{byte:#04x}: {words}" for byte in sorted(set(changed)) if (words := odd_byte(byte))]
     both = dict.fromkeys((*kernel_notes(found.before), *kernel_notes(found.after)))
     return [*said, *notes(found), *both]
 

@@ -67,8 +67,12 @@ def _c_file(path: str) -> CFile:
     return CFile(read_source(path), path)
 
 
+MOST_BASES = 16
+"""How many rule files may stand one on another: a variation of a variation is plenty."""
+
+
 class _Resolver:
-    """Finds the base of a rule file, and refuses one that is its own base by way of others."""
+    """Finds the base of a rule file; refuses one that is its own base by way of others, or stands on too many."""
 
     def __init__(self, path: str, resolve: Resolve, seen: frozenset[str] = frozenset()) -> None:
         self._resolve = resolve
@@ -88,6 +92,8 @@ class _Resolver:
         path = os.path.join(self._directory, ref)
         if os.path.realpath(path) in self._seen:
             raise UnreadFile(f"{ref} is its own base (a rule set that stands by itself at the end)")
+        if len(self._seen) >= MOST_BASES:
+            raise UnreadFile(f"more than {MOST_BASES} rule files stand one on another (rules: the whole list)")
         from mtcalc.rules.rulefile import load_rule_file
 
         return load_rule_file(read_source(path), path, _Resolver(path, self._resolve, self._seen))
