@@ -38,8 +38,8 @@ def test_two_lists_that_have_nothing_in_common(tmp_path: Path, inputs: int, rule
     try:
         found = diff(resolve(str(a)), resolve(str(b)))
     except ValueError as error:
-        assert inputs == 18
-        assert "too many rows for" in str(error)
+        if inputs < 18 or "too many rows for" not in str(error):
+            raise
         assert quick("diff", str(a), str(b)).status == 2
         return
     covered = sum(row.states for row in found.rows)
