@@ -206,10 +206,10 @@ class Evaluator:
         if rule.then.memtype_of == GUEST_MTRR:
             notes += self._disagreement(gpa, gpa if end is None else end)
         elif facts.guest_mtrr not in CACHEABLE and encoding in CACHEABLE and not facts.mmio:
-            firm = ipat or not self.vm.paging
+            fixed = ipat or not self.vm.paging
             row = "" if encoding == MemType.WB else f", in row EPT {MemType(encoding)}"
             honoured = f"what the guest's PAT says{row}"
-            gets = f"{MemType(encoding)} all the same" if firm else honoured
+            gets = f"{MemType(encoding)} all the same" if fixed else honoured
             notes.append(f"the guest's MTRRs say {facts.guest_mtrr}; this rule does not look at them: memory is {gets}")
         return notes
 

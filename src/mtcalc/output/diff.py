@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mtcalc.analysis.diff import Change, Diff, Row, by_pat, change_record, outcome_bytes, outcome_record, row_record
 from mtcalc.analysis.answer import starred
+from mtcalc.analysis.diff import Change, Diff, Row, by_pat, change_record, outcome_bytes, outcome_record, row_record
 from mtcalc.analysis.diff_words import notes, sentence, when_text
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, memtype_tone, text_of
 from mtcalc.output.plain import WIDTH
