@@ -50,7 +50,8 @@ def diff_notes(found: Diff) -> list[str]:
 def _spoken(found: Diff) -> list[str]:
     """Notes of the comparison and of both kernels."""
     overlap = sum(row.states for row in found.rows) - found.changed_count
-    said = [f"rows overlap: {overlap} inputs are counted twice or more"] if overlap else []
+    counted = "1 input is" if overlap == 1 else f"{overlap} inputs are"
+    said = [f"rows overlap: {counted} counted twice or more"] if overlap else []
     said += [] if found.fewest else ["the rows say every change, but need not be the fewest that do"]
     changed = [
         byte for table in (found.bytes_before, found.bytes_after) for byte in table if table[byte] & found.changed
