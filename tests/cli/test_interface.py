@@ -21,6 +21,7 @@ from support.vectors import live_entries
 ANSWER = ["rules", "gpa", "slot", "level", "inputs", "pat", "rule", "ept", "effective", "notes"]
 INPUTS = ["is_mmio", "slot_flags", "noncoherent_dma", "cr0_cd", "quirks", "self_snoop", "guest_mtrr"]
 HEADER = "rules,gpa,end,slot,level,mmio,slot_flags,mtrr,rule,memtype,ipat,mask"
+TAIL = "ref,noncoherent_dma,cr0_cd,quirks,self_snoop"
 PATS = ["UC", "UC-", "WC", "WT", "WP", "WB"]
 
 
@@ -90,10 +91,10 @@ def test_several_rule_sets_are_one_flat_list() -> None:
 def test_the_header_of_csv_and_tsv(form: str, mark: str) -> None:
     """A header line; then pat and effective, or one column a PAT type."""
     lookup = quick("lookup", "-o", form).out.splitlines()
-    assert lookup[0] == f"{HEADER},pat,effective".replace(",", mark)
+    assert lookup[0] == f"{HEADER},pat,effective,{TAIL}".replace(",", mark)
     assert len(lookup) == 7
     ranges = quick("eval", "golden/vfio.yaml", "-o", form).out.splitlines()
-    assert ranges[0] == f"{HEADER},{','.join(PATS)}".replace(",", mark)
+    assert ranges[0] == f"{HEADER},{','.join(PATS)},{TAIL}".replace(",", mark)
     one = quick("eval", "golden/vfio.yaml", "--gpa", "0", "--pat", "wc", "-o", form).out.splitlines()
     assert one[0] == lookup[0]
 
@@ -112,6 +113,10 @@ def test_csv_says_what_json_says() -> None:
         assert row["rule"] == answer["rule"]["id"]
         assert [row["memtype"], row["ipat"], row["mask"]] == [str(value) for value in answer["ept"].values()]
         assert {pat: row[pat] for pat in PATS} == answer["effective"]
+        assert row["ref"] == answer["ref"]
+        for name in ("noncoherent_dma", "cr0_cd", "self_snoop"):
+            assert row[name] == ("yes" if answer["inputs"][name] else "no")
+        assert row["quirks"].split() == [name for name, on in answer["inputs"]["quirks"].items() if on]
     assert not any("manual" in value for row in rows for value in row.values())
 
 

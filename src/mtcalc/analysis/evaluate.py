@@ -70,6 +70,11 @@ class Evaluator:
         self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int]] = {}
 
     @property
+    def base_facts(self) -> Facts:
+        """The inputs that are the same for every page of the VM."""
+        return self._base
+
+    @property
     def mtrrs_split(self) -> bool:
         """Whether the guest's MTRRs limit the mapping level here."""
         return self._split_mtrrs is not None

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -13,9 +12,10 @@ from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.output.answers import grouped
 from mtcalc.output.document import Document
+from mtcalc.output.emit import write_rows
 from mtcalc.output.plain import escape
 from mtcalc.output.plain import render as plain
-from mtcalc.output.records import answer_header, answer_record, answer_row
+from mtcalc.output.records import answer_header, answer_record, answer_row, effective_column, rare_columns
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
@@ -46,6 +46,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
     starts = evaluator.segments()
     limit = 1 << evaluator.vm.maxphyaddr
     rule_width = max(4, *(len(escape(rule.id)) for rule in evaluator.kernel.rules.rules))
+    rare = rare_columns([evaluator.base_facts])
     six = True
     seen: list[Answer] = []
 
@@ -54,7 +55,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
         six = not one
         if form == "jsonl":
             return ""
-        return _plain_header(six, rule_width) if form == "plain" else _row(answer_header(six), form)
+        return _plain_header(six, rule_width) if form == "plain" else _row(answer_header(six, rare), form)
 
     def tail(gpa: int, pat: MemType | None) -> str:
         answer = evaluator.page(gpa, pat)
@@ -64,9 +65,9 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
             if len(seen) < MOST_NOTED:
                 seen.append(answer if answer.slot else answer._replace(gpa=None))
             return _plain_tail(answer, six, rule_width) + "\n"
-        row = answer_row(answer, six)
+        row = answer_row(answer, six, rare)
         if answer.pat is None and not six:
-            row[-1] = _all_six(answer)
+            row[effective_column()] = _all_six(answer)
         return _row(row[1:], form)[len(hex(gpa)) :]
 
     head = ""
@@ -84,7 +85,7 @@ MOST_NOTED = 1000
 
 def _row(row: Sequence[str], form: str) -> str:
     out = io.StringIO()
-    csv.writer(out, "excel-tab" if form == "tsv" else "excel", lineterminator="\n").writerow(row)
+    write_rows(out, [row], form)
     return out.getvalue()
 
 
