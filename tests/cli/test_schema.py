@@ -82,7 +82,7 @@ def test_the_schema_beside_the_examples_is_fresh() -> None:
     ("text", "where"),
     [
         ("memslots: [{gpa: 0}]", "$.memslots[0]"),
-        ("memslots: [{gpa: 0, size: 4KB}]", "$.memslots[0].size"),
+        ("memslots: [{gpa: 0, size: 4PB}]", "$.memslots[0].size"),
         ("memslots: [{gpa: -1, size: 4K}]", "$.memslots[0].gpa"),
         ("memslots: [{gpa: 0, size: 4K, backing: disk}]", "$.memslots[0].backing"),
         ("guest: {maxphyaddr: 64}", "$.guest.maxphyaddr"),

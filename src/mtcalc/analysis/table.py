@@ -31,7 +31,7 @@ from mtcalc.rules.condition import holds as condition_holds
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.truth import Space, members, space_of, values_at
-from mtcalc.text.numbers import parse_number
+from mtcalc.text.numbers import parse_register_value
 from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
 
@@ -201,7 +201,7 @@ def _effective(answer: Answer) -> MemType | None:
 # What an answer says, by key: how its value is read, and where it stands.
 _ANSWERS: dict[str, tuple[Callable[[str], Any], Callable[[Answer], Any]]] = {
     "effective": (_mtrr_type, _effective),
-    "ept": (parse_number, lambda answer: answer.byte),
+    "ept": (parse_register_value, lambda answer: answer.byte),
     "memtype": (_encoding, lambda answer: answer.memtype),
     "ipat": (_yes_no, lambda answer: answer.ipat),
     "rule": (str.strip, lambda answer: answer.rule.id if answer.rule else None),

@@ -10,9 +10,9 @@ from mtcalc.cli.options import STREAMED, Output, named_kernel, output_options
 from mtcalc.cli.params import REF, Word
 from mtcalc.output.emit import Result
 from mtcalc.text.errors import InputError
-from mtcalc.text.numbers import parse_entry, parse_number
+from mtcalc.text.numbers import parse_entry, parse_number, parse_register_value
 from mtcalc.x86.mtrr import check_register, parse_register, register_name
-from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, Pat, decode_pat
+from mtcalc.x86.pat import parse_pat
 
 
 @click.group(no_args_is_help=True)
@@ -20,47 +20,40 @@ def decode() -> None:
     """PAT, MTRR and EPT entry values in words."""
 
 
-def _read_pat(text: str) -> Pat:
-    named = {"linux": LINUX_PAT, "reset": RESET_PAT}.get(text.lower())
-    return named or decode_pat(_read_value(text))
-
-
 def _read_register(text: str) -> tuple[int, int]:
     register, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"'{text}' has no = (REG=VALUE, such as 0x2ff=0xc06)")
-    return parse_register(register), _read_value(value)
+    return parse_register(register), parse_register_value(value)
 
 
 def _read_entry(text: str) -> int | None:
     return None if text == "-" else parse_entry(text)
 
 
-def _read_value(text: str) -> int:
-    """A register value. Raises ValueError for digits that may be hex as well as decimal."""
-    word = text.strip()
-    if word.isascii() and word.isdigit() and len(word) > 1 and word[0] != "0":
-        raise ValueError(f"'{text}': hex or decimal? (write 0x{word} or {int(word):#x})")
-    return parse_number(word)
-
-
-PAT_VALUE: Word[Pat] = Word("value", _read_pat, lambda: ("linux", "reset"))
+PAT_WORD: Word[str] = Word("value", str, lambda: ("linux", "reset"))
 REGISTER: Word[tuple[int, int]] = Word("reg=value", _read_register, list)
 ENTRY: Word[int | None] = Word("value", _read_entry, list)
 LEVEL = click.IntRange(1, 5)
 MAXPHYADDR = click.IntRange(32, 52)
 
 
-@decode.command("pat")
-@click.argument("value", type=PAT_VALUE)
+@decode.command("pat", short_help="IA32_PAT: a value, or the types as dmesg prints them.")
+@click.argument("words", metavar="VALUE", type=PAT_WORD, nargs=-1, required=True)
 @output_options()
-def pat(value: Pat, output: Output) -> None:
-    """IA32_PAT (MSR 0x277): a register value, or linux or reset.
+def pat(words: tuple[str, ...], output: Output) -> None:
+    """IA32_PAT (MSR 0x277): a register value, linux, reset, or the eight types as dmesg prints them.
 
     \b
     mtcalc decode pat 0x0407050600070106
+    mtcalc decode pat "WB  WC  UC- UC  WB  WP  UC- WT"
     """
     from mtcalc.output.decode import pat_document, pat_record, pat_rows
+
+    try:
+        value = parse_pat(" ".join(words))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="VALUE") from None
 
     output.write(
         Result(

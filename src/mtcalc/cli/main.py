@@ -86,7 +86,19 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Mtcalc, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+_SPELLINGS = {"non-coherent-dma": "noncoherent-dma", "no-non-coherent-dma": "no-noncoherent-dma"}
+"""Options as people also write them, without the dashes in front."""
+
+
+def _spelling(token: str) -> str:
+    return _SPELLINGS.get(token, token)
+
+
+@click.group(
+    cls=Mtcalc,
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _spelling},
+    no_args_is_help=True,
+)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="The version, and no more."
 )
