@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias, Union
@@ -32,6 +33,8 @@ _TOO_DEEP = f"nested too deeply (at most {MAX_DEPTH} levels)"
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _BRACKET = re.compile(r"[\[\]{}]")
+# JSON writes a character beyond 16 bits as two escapes, YAML as one.
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _LEADING_TABS = re.compile("^[ \t]*\t", re.MULTILINE)
 
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
@@ -96,11 +99,40 @@ def parse_yaml(text: str, file: str) -> Node:
     if text.lstrip()[:1] in ("{", "["):
         # JSON may be indented with tabs, which YAML forbids; one blank each keeps the columns.
         text = _LEADING_TABS.sub(lambda tabs: " " * len(tabs[0]), text)
+    shifts: _Shifts = {}
+    if "\\ud" in text or "\\uD" in text:
+        text = _PAIR.sub(_one_escape, text)
+        shifts = _shifts(lines)
     try:
         with gc_paused():
-            return _build(_events(text), file, lines)
+            return _build(_events(text), file, lines, shifts)
     except yaml.YAMLError as error:
-        raise _reworded(error, text, file, lines) from None
+        raise _reworded(error, text, file, lines, shifts) from None
+
+
+_Shifts: TypeAlias = dict[int, list[int]]
+"""By line, from 0: the columns behind each pair of escapes that became one, two characters shorter."""
+
+
+def _one_escape(pair: re.Match[str]) -> str:
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return f"{pair[1]}\\U{0x10000 + (high - 0xD800 << 10 | low - 0xDC00):08X}"
+
+
+def _shifts(lines: list[str]) -> _Shifts:
+    found: _Shifts = {}
+    for number, line in enumerate(lines):
+        if "\\u" in line:
+            ends = [pair.end() - 2 * (at + 1) for at, pair in enumerate(_PAIR.finditer(line))]
+            if ends:
+                found[number] = ends
+    return found
+
+
+def _column(mark: Any, shifts: _Shifts) -> int:
+    """The column, from 0, at which the text as it was given has what `mark` points at."""
+    column: int = mark.column
+    return column + 2 * bisect_right(shifts[mark.line], column) if mark.line in shifts else column
 
 
 @contextmanager
@@ -129,7 +161,7 @@ class _Open(NamedTuple):
     place: Place
 
 
-def _build(events: Iterator[Any], file: str, lines: list[str]) -> Node:
+def _build(events: Iterator[Any], file: str, lines: list[str], shifts: _Shifts) -> Node:
     """The tree. One loop without recursion; it runs for every event, hence the local names."""
     count = len(lines)
     scalar_event, map_event, list_event = yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent
@@ -140,7 +172,8 @@ def _build(events: Iterator[Any], file: str, lines: list[str]) -> Node:
         kind = type(event)
         mark = event.start_mark
         line = mark.line
-        place = Place(file, line + 1, mark.column + 1, lines[line] if line < count else "")
+        column = _column(mark, shifts) if shifts else mark.column
+        place = Place(file, line + 1, column + 1, lines[line] if line < count else "")
         if number == MAX_EVENTS:
             raise InputError(f"too much in one document (at most {MAX_EVENTS:,} keys, values and brackets)", place)
         node: Node
@@ -255,7 +288,9 @@ _NOT_UNDERSTOOD = "not understood (YAML 1.2 or JSON)"
 """For a problem that _PROBLEMS lacks: the parser's own words change from one of its versions to the next."""
 
 
-def _reworded(error: yaml.YAMLError, text: str, file: str, lines: list[str]) -> InputError:
+def _reworded(
+    error: yaml.YAMLError, text: str, file: str, lines: list[str], shifts: _Shifts
+) -> InputError:
     context: Any = getattr(error, "context_mark", None)
     mark: Any = getattr(error, "problem_mark", None) or context
     if mark is None:
@@ -266,7 +301,7 @@ def _reworded(error: yaml.YAMLError, text: str, file: str, lines: list[str]) -> 
         mark = context
     else:
         source = lines[mark.line] if mark.line < len(lines) else ""
-        char = source[mark.column : mark.column + 1]
+        char = source[_column(mark, shifts) :][:1]
         opened = context.line + 1 if context is not None else mark.line + 1
         if char == "\t":
             problem = "tab character"
@@ -281,7 +316,7 @@ def _reworded(error: yaml.YAMLError, text: str, file: str, lines: list[str]) -> 
             message = _NOT_UNDERSTOOD
     # The end of the text lies behind its last line: show that one.
     line = min(mark.line, len(lines) - 1)
-    column = mark.column + 1 if line == mark.line else len(lines[line]) + 1
+    column = _column(mark, shifts) + 1 if line == mark.line else len(lines[line]) + 1
     return InputError(message, Place(file, line + 1, column, lines[line]))
 
 
