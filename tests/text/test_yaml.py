@@ -259,7 +259,7 @@ def test_json_is_read_as_json(texts: list[str], ascii_only: bool) -> None:
 
 def test_places_behind_surrogate_pairs_are_those_of_the_text() -> None:
     line = r'{"a": "\ud83d\ude00\\\uD83D\uDE00", "b": ["\ud83d\ude00", 3], "c": "\\ud83d\\ude00"}'
-    root = parse_yaml(f'[\n{line}]', "vm.json")
+    root = parse_yaml(f"[\n{line}]", "vm.json")
     assert isinstance(root, ListNode)
     (found,) = root.items
     assert isinstance(found, MapNode)
