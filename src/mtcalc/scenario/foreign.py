@@ -62,7 +62,8 @@ _WHOLE = (
 # Then the first line that is one of these.
 _DUMPS = (
     _form(
-        r"\breg\d+: base=(0x[0-9a-fA-F]+) \(\s*\d+[KMG]?B\), size=\s*(\d+[kKMG]?B)(?:, count=\d+)?: ([a-z]+(?:-[a-z]+)*)",
+        r"\breg\d+: base=(0x[0-9a-fA-F]+) \(\s*\d+[KMG]?B\), size=\s*(\d+[kKMG]?B)(?:, count=\d+)?:"
+        r" ([a-z]+(?:-[a-z]+)*)",
         "/proc/mtrr",
         "write each line into guest.mtrr.variable, this one as {{base: {1}, size: {2}, type: {3}}}; the default type "
         "is not in it: guest.mtrr.default",
@@ -137,7 +138,8 @@ _DUMPS = (
         _REGISTERS,
     ),
     _form(
-        r"\bMTRR Default Type: 0x|\b(?:Variable|Fixed) MTRR ?\[\d+\]|\bMTRR: \d+ base 0x|\bMTRR: Fixed MSR 0x|^Reg Valid Write-type",
+        r"\bMTRR Default Type: 0x|\b(?:Variable|Fixed) MTRR ?\[\d+\]|\bMTRR: \d+ base 0x"
+        r"|\bMTRR: Fixed MSR 0x|^Reg Valid Write-type",
         "a firmware's log of the MTRRs",
         f"{_VARIABLE}, as physbase and physmask or as base, size and type",
     ),
