@@ -47,7 +47,7 @@ def parse_number(text: str) -> int:
         hexadecimal = f"0x{word.lstrip('0') or '0'}{text.strip()[len(word) :]}"
         also = "; decimal has no leading zero" if word.isdigit() else ""
         raise ValueError(f"'{text}' has a leading zero (hex is written {hexadecimal}{also})")
-    elif word[:1].isdigit() and not shift and _is_bare_hex(word) and not _may_be_decimal(word):
+    elif not shift and _is_bare_hex(word) and not word.isalpha() and not _may_be_decimal(word):
         raise ValueError(f"'{text}' is not a number (hex is written 0x{word})")
     else:
         raise ValueError(f"'{text}' is not a number (decimal, 0x hex, or a size such as 64K, 2M, 4G, 1T)")
@@ -68,7 +68,7 @@ def parse_entry(text: str) -> int:
 
 def _is_bare_hex(word: str) -> bool:
     """Whether a word is hex digits alone, and not binary as C writes it."""
-    if not _HEX.issuperset(word):
+    if not word or not _HEX.issuperset(word):
         return False
     return len(word) >= _PADDED or word[:2].lower() != "0b" or not frozenset("01").issuperset(word[2:])
 
