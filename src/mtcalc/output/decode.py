@@ -10,12 +10,13 @@ from mtcalc.output.document import Content, Document, Table, memtype_cell
 from mtcalc.text.numbers import format_size
 from mtcalc.x86.memtype import memtype_name
 from mtcalc.x86.mtrr import FIXED_REGISTERS, MSR_CAP, MSR_DEF_TYPE, VariableRange, is_regular, register_name
-from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_PAT, RESET_PAT, Pat
+from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_4_2_PAT, LINUX_PAT, RESET_PAT, Pat
 
 PAT_NAMES = {
     RESET_PAT: "the value at reset",
-    LINUX_PAT: "Linux",
-    LINUX_4_1_PAT: "Linux up to 4.1",
+    LINUX_PAT: "Linux from 4.14 on",
+    LINUX_4_2_PAT: "Linux 4.2 to 4.13",
+    LINUX_4_1_PAT: "Linux up to 4.1 (on old Intel CPUs: every release)",
 }
 
 

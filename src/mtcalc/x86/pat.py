@@ -79,7 +79,11 @@ def decode_pte(entry: int, level: int = 1) -> Pte:
 
 RESET_PAT = decode_pat(0x0007_0406_0007_0406)
 LINUX_PAT = decode_pat(0x0407_0506_0007_0106)
-LINUX_4_1_PAT = decode_pat(0x0007_0106_0007_0106)  # up to 4.1
+"""Linux from 4.14 on; read: 4.13.9 -> 4.14.0."""
+LINUX_4_2_PAT = decode_pat(0x0407_0106_0007_0106)
+"""Linux 4.2 to 4.13; read: 4.1.3 -> 4.2.8."""
+LINUX_4_1_PAT = decode_pat(0x0007_0106_0007_0106)
+"""Linux up to 4.1; every release on Intel CPUs of family 6 up to model 0xd and of family 15 up to model 6."""
 
 _NAMED = {"linux": LINUX_PAT, "reset": RESET_PAT}
 _PAT_WORDS = "linux, reset, eight types as dmesg prints them, or the register in hex"
