@@ -218,13 +218,18 @@ none of 80 reachable inputs changes: the rules of v4.3 and v4.4 return the same
 bytes.
 
 around the rules
-guest MTRR walk  before: 4.2 and 4.3: descending bases, E=0 always UC
-                 after: 4.4 to 6.10: descending bases, E=0 is UC only if CPUID
-                 has MTRRs
-host MMIO test   before: before 4.16 (unconfirmed): no struct page, or a
-                 reserved page that is not the zero page
-                 after: 5.2 on: no struct page and no e820 RAM, or a reserved
-                 page that the host maps UC, UC- or WC
+guest MTRR walk                      before: 4.2 and 4.3: descending bases, E=0
+                                     always UC, fixed ranges misread, masks of
+                                     the host's width
+                                     after: 4.4 to 6.10: descending bases, E=0
+                                     is UC only if CPUID has MTRRs
+host MMIO test                       before: 4.2 to 4.15: no struct page, or a
+                                     reserved page that is not the zero page
+                                     after: 5.2 on: no struct page and no e820
+                                     RAM, or a reserved page that the host maps
+                                     UC, UC- or WC
+guest MTRRs limit the mapping level  before: always
+                                     after: when noncoherent_dma
 note: the rules agree, but the guest MTRR type itself is found another way: see
       guest MTRR walk
 """

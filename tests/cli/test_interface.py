@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 import mtcalc
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
+from mtcalc.kvm.host_mmio import Backing
+from mtcalc.x86.ept import LEVEL_NAMES
 from support.program import DATA, quick
 from support.random_vms import RandomVm, random_vms
 from support.vectors import live_entries
@@ -177,10 +179,12 @@ def test_eval_is_the_librarys(case: RandomVm) -> None:
     assert places == [(answer.slot and answer.slot.name, answer.gpa, answer.end) for answer in wanted]
     for got, answer in zip(answers, wanted, strict=True):
         assert answer.facts
-        mtrr = answer.facts.guest_mtrr
-        assert got["inputs"]["guest_mtrr"] == (None if mtrr is None else str(mtrr))
-        assert int(got["ept"]["mask"], 16) == answer.byte
-        assert got["effective"] == {str(pat): str(kind) for pat, kind in answer.effective}
+        assert got["inputs"]["guest_mtrr"] == answer.guest_mtrr
+        if answer.byte is None:
+            assert (got["inputs"]["guest_mtrr"], got["ept"], got["effective"]) == ("unknown", None, None)
+        else:
+            assert int(got["ept"]["mask"], 16) == answer.byte
+            assert got["effective"] == {str(pat): str(kind) for pat, kind in answer.effective}
         assert got["level"] == {1: "4K", 2: "2M", 3: "1G"}[answer.level or 0]
         assert set(answer.notes) <= set(got["notes"])
 
@@ -197,13 +201,14 @@ def as_scenario(case: RandomVm) -> str:
             "size": hex(slot.size),
             "flags": list(flag_names(slot.flags, SLOT_FLAGS)),
             "address_space": slot.address_space,
-            "backing": {**slot.backing._asdict(), "host_type": str(slot.backing.host_type)},
+            "backing": _backing(slot.backing),
+            "device": slot.device,
             **({} if slot.hva is None else {"hva": slot.hva}),
         }
         for slot in case.slots
     ]
     document = {
-        "host": {"self_snoop": vm.self_snoop},
+        "host": {"self_snoop": vm.self_snoop, "maxphyaddr": max(32, vm.host_maxphyaddr)},
         "vm": {"noncoherent_dma": vm.noncoherent_dma, "mem_dma": vm.mem_dma, "disabled_quirks": quirks},
         "guest": {
             "maxphyaddr": 32,
@@ -214,6 +219,12 @@ def as_scenario(case: RandomVm) -> str:
         "memslots": slots,
     }
     return json.dumps(document)
+
+
+def _backing(backing: Backing) -> dict[str, object]:
+    keys = {**backing._asdict(), "host_type": str(backing.host_type)}
+    level = keys.pop("page_level")
+    return keys if level is None else {**keys, "page_size": LEVEL_NAMES[level]}
 
 
 def _for_32_bits(case: RandomVm) -> dict[int, int]:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.kvm.flags import QUIRKS
-from mtcalc.kvm.versions import MmioTest, MtrrWalk
-from mtcalc.rules.condition import NONCOHERENT_DMA, Atom, Facts, condition_text, holds
+from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
+from mtcalc.rules.condition import ALWAYS, NONCOHERENT_DMA, Atom, Facts, holds
 from mtcalc.rules.kernel import Kernel, kernel_for_rules, unknown_inputs, version_text
 from mtcalc.rules.names import built_in_names, is_file_ref, parse_release
 from mtcalc.rules.resolve import resolve
@@ -161,37 +161,39 @@ def test_what_rests_on_memory_alone_is_said_to_be_unconfirmed(ref: str, confirme
 
 
 AROUND = [
-    # release, walk, MMIO test, non-coherent DMA splits, quirks, slot flags
-    ("2.6.28", MtrrWalk.V4_1, MmioTest.RESERVED, False, (), 0x1),
-    ("3.6", MtrrWalk.V4_1, MmioTest.RESERVED, False, (), 0x1),
-    ("3.7", MtrrWalk.V4_1, MmioTest.RESERVED, False, (), 0x3),
-    ("4.1", MtrrWalk.V4_1, MmioTest.RESERVED, False, (), 0x3),
-    ("4.2", MtrrWalk.V4_2, MmioTest.RESERVED, True, ("CD_NW_CLEARED",), 0x3),
-    ("4.3", MtrrWalk.V4_2, MmioTest.RESERVED, True, ("CD_NW_CLEARED",), 0x3),
-    ("4.4", MtrrWalk.V4_4, MmioTest.RESERVED, True, ("CD_NW_CLEARED",), 0x3),
-    ("4.15", MtrrWalk.V4_4, MmioTest.RESERVED, True, ("CD_NW_CLEARED",), 0x3),
-    ("4.16", MtrrWalk.V4_4, MmioTest.HOST_TYPE, True, ("CD_NW_CLEARED",), 0x3),
-    ("5.1", MtrrWalk.V4_4, MmioTest.HOST_TYPE, True, ("CD_NW_CLEARED",), 0x3),
-    ("5.2", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0x3),
-    ("6.7", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0x3),
-    ("6.8", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0x7),
-    ("6.10", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0x7),
-    ("6.11-rc1", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED",), 0x7),
-    ("6.12.77", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED",), 0x7),
-    ("6.12.78", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
-    ("6.15", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED",), 0x7),
-    ("6.16", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
-    ("latest", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
-    ("slot-flag", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0xF),
-    ("slot-honor-mtrr", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0xF),
-    ("kvm-mem-dma", MtrrWalk.V4_4, MmioTest.E820, True, ("CD_NW_CLEARED",), 0x3),
-    ("quirk-v1", MtrrWalk.NONE, MmioTest.E820, False, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
+    # release, walk, MMIO test, MTRRs limit the level, quirks, slot flags
+    ("2.6.28", MtrrWalk.V4_1, MmioTest.HEAD, MtrrLimit.NEVER, (), 0x1),
+    ("3.6", MtrrWalk.V4_1, MmioTest.HEAD, MtrrLimit.NEVER, (), 0x1),
+    ("3.7", MtrrWalk.V4_1, MmioTest.HEAD, MtrrLimit.NEVER, (), 0x3),
+    ("4.1", MtrrWalk.V4_1, MmioTest.PAGE, MtrrLimit.NEVER, (), 0x3),
+    ("4.2", MtrrWalk.V4_2, MmioTest.RESERVED, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("4.3", MtrrWalk.V4_2, MmioTest.RESERVED, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("4.4", MtrrWalk.V4_4, MmioTest.RESERVED, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("4.15", MtrrWalk.V4_4, MmioTest.RESERVED, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("4.16", MtrrWalk.V4_4, MmioTest.HOST_TYPE, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("5.1", MtrrWalk.V4_4, MmioTest.HOST_TYPE, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("5.2", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("5.19", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("6.0", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.NONCOHERENT_DMA, ("CD_NW_CLEARED",), 0x3),
+    ("6.7", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.NONCOHERENT_DMA, ("CD_NW_CLEARED",), 0x3),
+    ("6.8", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.NONCOHERENT_DMA, ("CD_NW_CLEARED",), 0x7),
+    ("6.10", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.NONCOHERENT_DMA, ("CD_NW_CLEARED",), 0x7),
+    ("6.11-rc1", MtrrWalk.NONE, MmioTest.E820, MtrrLimit.NEVER, ("CD_NW_CLEARED",), 0x7),
+    ("6.12.77", MtrrWalk.NONE, MmioTest.E820, MtrrLimit.NEVER, ("CD_NW_CLEARED",), 0x7),
+    ("6.12.78", MtrrWalk.NONE, MmioTest.E820, MtrrLimit.NEVER, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
+    ("6.15", MtrrWalk.NONE, MmioTest.E820, MtrrLimit.NEVER, ("CD_NW_CLEARED",), 0x7),
+    ("6.16", MtrrWalk.NONE, MmioTest.E820, MtrrLimit.NEVER, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
+    ("latest", MtrrWalk.NONE, MmioTest.E820, MtrrLimit.NEVER, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
+    ("slot-flag", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.NONCOHERENT_DMA, ("CD_NW_CLEARED",), 0xF),
+    ("slot-honor-mtrr", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.NONCOHERENT_DMA, ("CD_NW_CLEARED",), 0xF),
+    ("kvm-mem-dma", MtrrWalk.V4_4, MmioTest.E820, MtrrLimit.ALWAYS, ("CD_NW_CLEARED",), 0x3),
+    ("quirk-v1", MtrrWalk.NONE, MmioTest.E820, MtrrLimit.NEVER, ("CD_NW_CLEARED", "IGNORE_GUEST_PAT"), 0x7),
 ]
 
 
 @pytest.mark.parametrize(("ref", "walk", "test", "split", "quirks", "flags"), AROUND)
 def test_the_behaviour_around_the_rules(
-    ref: str, walk: MtrrWalk, test: MmioTest, split: bool, quirks: tuple[str, ...], flags: int
+    ref: str, walk: MtrrWalk, test: MmioTest, split: MtrrLimit, quirks: tuple[str, ...], flags: int
 ) -> None:
     """Which walk, which MMIO test, whether MTRRs limit the mapping level, quirks and slot flags known."""
     kernel = resolve(ref)
@@ -199,19 +201,20 @@ def test_the_behaviour_around_the_rules(
     assert kernel.mmio_test is test
     assert kernel.quirks == quirks
     assert kernel.slot_flags == flags
-    if not split:
+    if split is MtrrLimit.NEVER:
         assert kernel.split_when is None
     else:
         assert kernel.split_when is not None
         assert holds(kernel.split_when, Facts(noncoherent_dma=True))
-        assert not holds(kernel.split_when, Facts(slot_flags=8))  # flagged slots are split by N too, not by the flag
+        # From 6.0 on flagged slots are split by non-coherent DMA too, not by the flag; before, all are.
+        assert holds(kernel.split_when, Facts(slot_flags=8)) is (split is MtrrLimit.ALWAYS)
 
 
-def test_kvm_mem_dma_splits_where_n_or_mem_dma_does() -> None:
-    """N is also true for the whole VM once any slot has KVM_MEM_DMA."""
-    split = resolve("kvm-mem-dma").split_when
-    assert split is not None
-    assert condition_text(split) == "noncoherent_dma or mem_dma"
+def test_what_limits_the_level_follows_the_release_around_a_proposal() -> None:
+    """kvm-mem-dma was written for 5.6, where MTRRs limit the level on every fault; slot-flag for 6.8."""
+    assert resolve("kvm-mem-dma").split_when == ALWAYS
+    assert resolve("quirk-v1").split_when is None
+    assert resolve("slot-honor-mtrr").split_when == Atom(NONCOHERENT_DMA)
     assert resolve("slot-flag").split_when == Atom(NONCOHERENT_DMA)
 
 

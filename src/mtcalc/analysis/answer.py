@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mtcalc.rules.condition import Facts
-from mtcalc.rules.kernel import Kernel, kernel_notes, unknown_inputs
+from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes, unknown_inputs
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.effective import effective_type, implementation_defined
 from mtcalc.x86.ept import split_mask
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from mtcalc.kvm.vm import Slot
 
 
+UNKNOWN = "unknown"
+"""The name of a guest MTRR type that 4.2 and 4.3 take from bytes of their own."""
+
+
 class Answer(NamedTuple):
     """One answer. Addresses in bytes; what does not apply is None.
 
     `effective` pairs each PAT type asked for with the effective type, None where the EPT byte holds a reserved
-    memory type. `pat` None: asked for all six.
+    memory type or is not to be known. `pat` None: asked for all six.
     """
 
     kernel: Kernel
@@ -29,7 +33,7 @@ class Answer(NamedTuple):
     level: int | None  # 1 to 3: the highest level at which it can be mapped
     facts: Facts | None  # None: no slot, so no EPT entry
     rule: Rule | None
-    byte: int | None
+    byte: int | None  # None with a slot: it hangs on a guest MTRR type that is unknown
     pat: MemType | None
     effective: tuple[tuple[MemType, MemType | None], ...]
     notes: tuple[str, ...]
@@ -44,6 +48,15 @@ class Answer(NamedTuple):
     def ipat(self) -> bool | None:
         """The EPT ignore-PAT bit."""
         return None if self.byte is None else split_mask(self.byte)[1]
+
+    @property
+    def guest_mtrr(self) -> str | None:
+        """The guest MTRR type's name, UNKNOWN where the kernel reads garbage; None where it does not ask."""
+        if self.facts is None:
+            return None
+        if self.facts.guest_mtrr is None:
+            return UNKNOWN if asks_guest_mtrr(self.kernel) else None
+        return str(self.facts.guest_mtrr)
 
     def starred(self, pat: MemType) -> bool:
         """Whether earlier editions of the manual left the cell of the table undefined that the page gets."""

@@ -17,7 +17,7 @@ from mtcalc.analysis.answer import effective_types
 from mtcalc.analysis.cubes import Budget, Candidate, cover
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
 from mtcalc.rules.condition import Input, Or, Value, condition_text, inputs
-from mtcalc.rules.kernel import Kernel, out_of_reach
+from mtcalc.rules.kernel import Kernel, out_of_reach, split_text
 from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
 from mtcalc.rules.truth import (
     Space,
@@ -237,16 +237,13 @@ def _around(before: Kernel, after: Kernel) -> tuple[Around, ...]:
     def quirks(kernel: Kernel) -> str:
         return ", ".join(kernel.quirks) or "none"
 
-    def split(kernel: Kernel) -> str:
-        return "never" if kernel.split_when is None else f"when {condition_text(kernel.split_when)}"
-
     def impossible(kernel: Kernel) -> str:
         return "; ".join(condition_text(state.when) for state in kernel.unreachable) or "none"
 
     named = (
         ("guest MTRR walk", before.mtrr_walk.value, after.mtrr_walk.value),
         ("host MMIO test", before.mmio_test.value, after.mmio_test.value),
-        ("guest MTRRs limit the mapping level", split(before), split(after)),
+        ("guest MTRRs limit the mapping level", split_text(before), split_text(after)),
         ("slot flags accepted", bits(before), bits(after)),
         ("quirks known", quirks(before), quirks(after)),
         ("states that can't be reached", impossible(before), impossible(after)),

@@ -41,8 +41,10 @@ def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Itera
         yield Verdict(expect, answer, tuple(_failures(expect, answer)), notes)
 
 
-def _byte(value: int | None) -> str:
-    return "no EPT entry" if value is None else f"{value:#04x} ({mask_text(value)})"
+def _byte(value: int | None, slot: bool = True) -> str:
+    if value is None:
+        return "unknown" if slot else "no EPT entry"
+    return f"{value:#04x} ({mask_text(value)})"
 
 
 def _type(value: MemType | None) -> str:
@@ -56,7 +58,7 @@ def _failures(expect: Expect, answer: Answer) -> Iterator[Failure]:
         if got != expect.effective:
             yield Failure("effective", str(expect.effective), _type(got))
     if expect.ept is not None and expect.ept != answer.byte:
-        yield Failure("ept", _byte(expect.ept), _byte(answer.byte))
+        yield Failure("ept", _byte(expect.ept), _byte(answer.byte, answer.slot is not None))
     if expect.memtype is not None and expect.memtype != answer.memtype:
         got_name = "none" if answer.memtype is None else memtype_name(answer.memtype)
         yield Failure("memtype", str(expect.memtype), got_name)
@@ -67,6 +69,6 @@ def _failures(expect: Expect, answer: Answer) -> Iterator[Failure]:
     if expect.guest_mtrr is not None:
         mtrr = answer.facts.guest_mtrr if answer.facts else None
         if mtrr != expect.guest_mtrr:
-            yield Failure("guest_mtrr", str(expect.guest_mtrr), _type(mtrr))
+            yield Failure("guest_mtrr", str(expect.guest_mtrr), answer.guest_mtrr or "none")
     if expect.rule is not None and expect.rule != (answer.rule.id if answer.rule else None):
         yield Failure("rule", expect.rule, answer.rule.id if answer.rule else "none")

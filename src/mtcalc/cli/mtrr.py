@@ -57,9 +57,9 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
         output.write(
             Result(
                 document=lambda: show.seen_document(view, answers),
-                data=lambda: [show.seen_record(*answer) for answer in answers],
-                lines=lambda: (show.seen_record(*answer) for answer in answers),
-                rows=lambda: show.seen_rows(answers),
+                data=lambda: [show.seen_record(view, *answer) for answer in answers],
+                lines=lambda: (show.seen_record(view, *answer) for answer in answers),
+                rows=lambda: show.seen_rows(view, answers),
             )
         )
         return
@@ -68,8 +68,8 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
         Result(
             document=lambda: show.mtrr_document(view, found),
             data=lambda: show.map_record(view, found),
-            lines=lambda: map(show.segment_record, found.segments),
-            rows=lambda: show.segment_rows(found.segments),
+            lines=lambda: (show.segment_record(view, s) for s in found.segments),
+            rows=lambda: show.segment_rows(view, found.segments),
         )
     )
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.output.answers import grouped
 from mtcalc.output.document import Document
@@ -90,7 +90,7 @@ def _row(row: Sequence[str], form: str) -> str:
 
 
 def _all_six(answer: Answer) -> str:
-    return " ".join(f"{pat}={kind}" for pat, kind in answer.effective)
+    return " ".join(f"{pat}={'?' if kind is None else kind}" for pat, kind in answer.effective)
 
 
 def _plain_header(six: bool, rule_width: int) -> str:
@@ -103,10 +103,13 @@ def _plain_tail(answer: Answer, six: bool, rule_width: int) -> str:
     if facts is None or answer.rule is None or answer.slot is None or answer.level is None:
         lead, rest = "-   -    -   ", f"{'-'.ljust(rule_width)} -"
     else:
-        mtrr = "-" if facts.guest_mtrr is None else str(facts.guest_mtrr)
-        lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {answer.byte:#04x}"
+        mtrr = {None: "-", UNKNOWN: "?"}.get(answer.guest_mtrr, answer.guest_mtrr)
+        byte = "?" if answer.byte is None else f"{answer.byte:#04x}"
+        lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {byte}"
         rest = f"{escape(answer.rule.id).ljust(rule_width)} {escape(answer.slot.name)}"
-    types = {pat: f"{kind}{'*' if answer.starred(pat) else ''}" for pat, kind in answer.effective}
+    types = {
+        pat: "?" if kind is None else f"{kind}{'*' if answer.starred(pat) else ''}" for pat, kind in answer.effective
+    }
     if six:
         middle = " ".join(types.get(pat, "-").ljust(3) for pat in PAT_TYPES)
     elif answer.pat is None:

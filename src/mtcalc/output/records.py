@@ -58,7 +58,7 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         **({} if answer.end is None else {"end": hex(answer.end)}),
         "slot": answer.slot.name if answer.slot else None,
         "level": None if answer.level is None else LEVEL_NAMES[answer.level],
-        "inputs": None if answer.facts is None else inputs_record(answer.facts),
+        "inputs": None if answer.facts is None else inputs_record(answer.facts) | {"guest_mtrr": answer.guest_mtrr},
         "pat": _type(answer.pat),
         "rule": None if answer.rule is None else {"id": answer.rule.id, "text": answer.rule.text},
         "ept": None
@@ -117,7 +117,7 @@ def answer_row(answer: Answer, six: bool, rare: Sequence[str] = ()) -> list[str]
         "" if answer.level is None else LEVEL_NAMES[answer.level],
         "" if facts is None else _yes_no(facts.mmio),
         "" if facts is None else "|".join(flag_names(facts.slot_flags, SLOT_FLAGS)),
-        "" if facts is None or facts.guest_mtrr is None else str(facts.guest_mtrr),
+        answer.guest_mtrr or "",
         answer.rule.id if answer.rule else "",
         "" if answer.memtype is None else memtype_name(answer.memtype),
         "" if answer.ipat is None else str(int(answer.ipat)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.analysis.side_by_side import Difference, Piece, difference, whole
 from mtcalc.output.document import (
     STRONG,
@@ -72,7 +72,8 @@ def marked(cell: Cell, differs: bool) -> Cell:
 
 def ept_cell(answer: Answer, differs: bool = False) -> Cell:
     """The EPT byte in its memory type's colour."""
-    text = "-" if answer.byte is None else f"{answer.byte:#04x}"
+    none = "-" if answer.slot is None else "?"
+    text = none if answer.byte is None else f"{answer.byte:#04x}"
     return marked(Cell(text, memtype_tone(answer.memtype)), differs)
 
 
@@ -117,7 +118,9 @@ def _level(answer: Answer) -> Cell:
 
 def _mtrr(answer: Answer) -> Cell:
     kind = answer.facts.guest_mtrr if answer.facts else None
-    return Cell("-") if kind is None else Cell(str(kind), memtype_tone(kind))
+    if kind is None:
+        return Cell("?" if answer.guest_mtrr == UNKNOWN else "-")
+    return Cell(str(kind), memtype_tone(kind))
 
 
 def lookup_sides(sides: Sequence[Sequence[Answer]]) -> Document:

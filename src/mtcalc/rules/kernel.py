@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A rule set together with the kernel behaviour around it, and that behaviour by release."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
-from mtcalc.kvm.versions import MmioTest, MtrrWalk
+from mtcalc.kvm.history import MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
+from mtcalc.kvm.release import Version as Version
+from mtcalc.kvm.release import since as since
+from mtcalc.kvm.release import sort_key as sort_key
+from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
 from mtcalc.rules.condition import (
+    ALWAYS,
     GUEST_MTRR,
     NONCOHERENT_DMA,
     QUIRK_IGNORE_GUEST_PAT,
@@ -19,16 +23,12 @@ from mtcalc.rules.condition import (
     Input,
     Not,
     Value,
+    condition_text,
     holds,
     reason_text,
     same_input,
 )
 from mtcalc.rules.rule import RuleSet, inputs_read
-
-Version: TypeAlias = tuple[int, ...]
-"""(6, 12, 78); a release candidate as (6, 11, -1). Compare by sort_key()."""
-
-T = TypeVar("T")
 
 NEWEST: Version = (7, 3)
 """The newest release whose code was read."""
@@ -64,23 +64,13 @@ class Kernel(NamedTuple):
     default: bool = False  # nobody asked for it
 
 
+_SPLITS: dict[MtrrLimit, Condition | None] = {
+    MtrrLimit.NEVER: None,
+    MtrrLimit.ALWAYS: ALWAYS,
+    MtrrLimit.NONCOHERENT_DMA: Atom(NONCOHERENT_DMA),
+}
+
 # Each table: since which release, and what then. Looked up by bisection, as releases sort.
-_WALKS: tuple[tuple[Version, MtrrWalk], ...] = (
-    ((0,), MtrrWalk.V4_1),
-    ((4, 2), MtrrWalk.V4_2),
-    ((4, 4), MtrrWalk.V4_4),
-    ((6, 11, -1), MtrrWalk.NONE),
-)
-_MMIO_TESTS: tuple[tuple[Version, MmioTest], ...] = (
-    ((0,), MmioTest.RESERVED),
-    ((4, 16), MmioTest.HOST_TYPE),
-    ((5, 2), MmioTest.E820),
-)
-_SPLITS: tuple[tuple[Version, Condition | None], ...] = (
-    ((0,), None),
-    ((4, 2), Atom(NONCOHERENT_DMA)),
-    ((6, 11, -1), None),
-)
 _QUIRKS: tuple[tuple[Version, tuple[str, ...]], ...] = (
     ((0,), ()),
     ((4, 2), ("CD_NW_CLEARED",)),
@@ -100,16 +90,6 @@ _QUIRK_NEEDS_SELF_SNOOP = Unreachable(
 )
 
 
-def sort_key(release: Version) -> Version:
-    """Three numbers at least, so that 6.11-rc sorts before 6.11 and 6.11 equals 6.11.0."""
-    return release + (0,) * (3 - len(release))
-
-
-def since(table: Sequence[tuple[Version, T]], release: Version) -> T:
-    """The row of a table in force at a release."""
-    return table[bisect_right([sort_key(key) for key, _ in table], sort_key(release)) - 1][1]
-
-
 def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "", extra_slot_flags: int = 0) -> Kernel:
     """The rules with the behaviour of a release around them."""
     quirks = since(_QUIRKS, release)
@@ -117,9 +97,9 @@ def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "",
         ref=ref,
         rules=rules,
         release=release,
-        mtrr_walk=since(_WALKS, release),
-        mmio_test=since(_MMIO_TESTS, release),
-        split_when=since(_SPLITS, release),
+        mtrr_walk=row_at(WALKS, release).what,
+        mmio_test=row_at(MMIO_TESTS, release).what,
+        split_when=_SPLITS[row_at(MTRR_LIMITS, release).what],
         quirks=quirks,
         slot_flags=since(_SLOT_FLAGS, release) | extra_slot_flags,
         unreachable=(_QUIRK_NEEDS_SELF_SNOOP,) if "IGNORE_GUEST_PAT" in quirks else (),
@@ -154,6 +134,13 @@ def kernel_label(kernel: Kernel) -> str:
 def asks_guest_mtrr(kernel: Kernel) -> bool:
     """Whether the kernel looks at the guest's MTRRs at all."""
     return kernel.mtrr_walk is not MtrrWalk.NONE
+
+
+def split_text(kernel: Kernel) -> str:
+    """When the guest's MTRRs limit the mapping level: 'never', 'always', 'when noncoherent_dma'."""
+    if kernel.split_when is None:
+        return "never"
+    return "always" if kernel.split_when == ALWAYS else f"when {condition_text(kernel.split_when)}"
 
 
 def out_of_reach(kernel: Kernel) -> tuple[Unreachable, ...]:

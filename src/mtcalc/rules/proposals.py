@@ -13,7 +13,6 @@ from mtcalc.rules.condition import (
     SELF_SNOOP,
     And,
     Atom,
-    Condition,
     Not,
     Or,
 )
@@ -32,7 +31,6 @@ class Proposal(NamedTuple):
     release: Version
     what: str
     slot_flags: int = 0  # accepted besides the release's own
-    split_when: Condition | None = None  # other than the release's own
 
 
 SLOT_FLAG = Proposal(
@@ -73,7 +71,6 @@ KVM_MEM_DMA = Proposal(
     ),
     (5, 6),
     "RFC of February 2020, not in mainline",
-    split_when=_DMA,
 )
 
 SLOT_HONOR_MTRR = Proposal(

@@ -11,7 +11,7 @@ from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
 from mtcalc.scenario.record import Scenario
 from mtcalc.scenario.registers import read_mtrrs
-from mtcalc.scenario.schema import ExpectKeys, PageKeys, ScenarioKeys, SlotKeys
+from mtcalc.scenario.schema import BackingKeys, ExpectKeys, PageKeys, ScenarioKeys, SlotKeys
 from mtcalc.text.errors import Place
 from mtcalc.text.yaml import Node
 from mtcalc.x86.memtype import MemType
@@ -97,8 +97,9 @@ def _slots(
         flags = 0
         for bits in slot.flags:
             flags |= bits
-        backing = RAM if slot.backing is None else Backing(**dict(slot.backing))
-        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space))
+        backing = RAM if slot.backing is None else _backing(slot.backing)
+        device = backing.is_device if slot.device is None else slot.device
+        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space, device))
     if len(problems.found) == before:
         refusal = check_slots(slots, host_maxphyaddr)
         if refusal:
@@ -107,6 +108,11 @@ def _slots(
                 field = "id"  # whose upper bits said it
             problems.add(f"{refusal.errno}: {refusal.reason}", value_place(root, ("memslots", refusal.at, field)))
     return slots
+
+
+def _backing(keys: BackingKeys) -> Backing:
+    given = dict(keys)
+    return Backing(page_level=given.pop("page_size"), **given)
 
 
 def _id_and_space(slot: SlotKeys, path: Path, root: Node, problems: Problems) -> tuple[int | None, int]:
@@ -176,8 +182,6 @@ def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs, vcnt: int) -> tuple[str, ..
         notes.append("IA32_MTRR_DEF_TYPE (0x2ff) is not given: 0 as at reset, so the MTRRs are off")
     elif "msrs" not in given and mtrrs.fixed_enabled and not keys.guest.mtrr.fixed:
         notes.append("fixed ranges are on and none is given: UC under 1M, as at reset")
-    if vcnt > KVM_PAIRS:
-        notes.append(f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}, so only the manual's view exists")
-    elif vcnt < KVM_PAIRS:
+    if vcnt < KVM_PAIRS:
         notes.append(f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}; the others are taken as off")
     return tuple(notes)

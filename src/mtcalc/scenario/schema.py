@@ -202,7 +202,7 @@ class GuestKeys(_Model):
 
 
 class BackingKeys(_Model):
-    """The host page behind a slot, as far as the host-MMIO test looks."""
+    """The host page behind a slot, as far as the host-MMIO test and the mapping level look."""
 
     struct_page: Bool = Field(True, description="the page has a struct page", examples=[True])
     reserved: Bool = Field(False, description="it is PageReserved", examples=[True])
@@ -211,6 +211,9 @@ class BackingKeys(_Model):
         MemType.WB, description="what the host's memory-type tracking calls it", examples=["WB", "UC-"]
     )
     e820_ram: Bool = Field(True, description="e820 calls it RAM", examples=[True])
+    page_size: LevelOrNone = Field(
+        None, description="the size in which the host maps it; it limits the mapping level", examples=["4K", "2M", "1G"]
+    )
 
 
 class _OrWord:
@@ -224,7 +227,8 @@ class _OrWord:
 def _backing(value: object) -> object:
     if isinstance(value, dict):
         return value
-    return BackingKeys.model_construct(**values.backing_word(value)._asdict())
+    backing = values.backing_word(value)._asdict()
+    return BackingKeys.model_construct(page_size=backing.pop("page_level"), **backing)
 
 
 class SlotKeys(_Model):
@@ -248,6 +252,9 @@ class SlotKeys(_Model):
         None, description="host address; it limits the mapping level", examples=["0x7f0000000000"]
     )
     address_space: NumberOrNone = Field(None, description="0, or 1 for SMM", examples=[0])
+    device: BoolOrNone = Field(
+        None, description="the guest sees a device's BAR there; the default with backing mmio", examples=[True]
+    )
 
 
 class PageKeys(_Model):

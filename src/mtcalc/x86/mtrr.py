@@ -71,12 +71,13 @@ class Mtrrs(NamedTuple):
 class MtrrLookup(NamedTuple):
     """The answer of a lookup and where it came from.
 
-    `memtype` None: undefined by the manual. `pairs` are the variable pairs that had a say, in the
-    order in which they were looked at.
+    `memtype` None: undefined by the manual; for KVM's of 4.2 and 4.3 ("garbage") not to be known. "misread": a
+    fixed range's type, but not that of the one which holds the address. `pairs` are the variable pairs that had
+    a say, in the order in which they were looked at.
     """
 
     memtype: MemType | None
-    via: Literal["disabled", "fixed", "variable", "default"]
+    via: Literal["disabled", "fixed", "variable", "default", "misread", "garbage"]
     pairs: tuple[int, ...] = ()
 
 
