@@ -10,7 +10,7 @@ from mtcalc.cli.options import STREAMED, Output, named_kernel, output_options
 from mtcalc.cli.params import REF, Word
 from mtcalc.output.emit import Result
 from mtcalc.text.errors import InputError
-from mtcalc.text.numbers import parse_entry, parse_number, parse_register_value
+from mtcalc.text.numbers import parse_entry, parse_register_value
 from mtcalc.x86.mtrr import check_register, parse_register, register_name
 from mtcalc.x86.pat import parse_pat
 

@@ -288,9 +288,7 @@ _NOT_UNDERSTOOD = "not understood (YAML 1.2 or JSON)"
 """For a problem that _PROBLEMS lacks: the parser's own words change from one of its versions to the next."""
 
 
-def _reworded(
-    error: yaml.YAMLError, text: str, file: str, lines: list[str], shifts: _Shifts
-) -> InputError:
+def _reworded(error: yaml.YAMLError, text: str, file: str, lines: list[str], shifts: _Shifts) -> InputError:
     context: Any = getattr(error, "context_mark", None)
     mark: Any = getattr(error, "problem_mark", None) or context
     if mark is None:
