@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.analysis.answer import Answer, byte_notes, effective_types
+from mtcalc.analysis.answer import Answer, byte_notes, effective_types, latest_note
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS, GuestMtrrMap
 from mtcalc.kvm.host_mmio import is_host_mmio
 from mtcalc.kvm.mapping_level import largest_level, level_obstacle, mapping_level
-from mtcalc.kvm.slots import SlotMap
+from mtcalc.kvm.slot_history import slot_limits
+from mtcalc.kvm.slots import SlotMap, slot_notes
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
-from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes, unknown_inputs
+from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_notes, unknown_inputs
+from mtcalc.rules.names import resolve_name
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import CACHEABLE, PAT_TYPES, MemType
@@ -44,7 +46,7 @@ class Evaluator:
         )
         self._by_address = SlotMap(slots)
         self._smm = SlotMap(slots, 1)
-        self._base = Facts(
+        facts = Facts(
             noncoherent_dma=vm.noncoherent_dma,
             mem_dma=vm.mem_dma,
             cr0_cd=vm.cr0_cd,
@@ -53,10 +55,14 @@ class Evaluator:
             guest_mtrr=None,
             assume=vm.assume,
         )
+        self._base = from_the_start(kernel, facts)
         split = kernel.split_when is not None and holds(kernel.split_when, self._base)
         self._split_mtrrs = vm.mtrrs if split else None
         bugs = (WALK_4_2_NOTE,) if kernel.mtrr_walk is MtrrWalk.V4_2 else ()
         self._common_notes = (*kernel_notes(kernel), *bugs, *notes)
+        limits = slot_limits(kernel.release)
+        self._slot_notes = {slot: slot_notes(slot, limits, vm.host_maxphyaddr) for slot in slots}
+        self._latest_test = resolve_name("latest").mmio_test if kernel.default else None
         self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int]] = {}
 
     @property
@@ -170,7 +176,10 @@ class Evaluator:
     ) -> Answer:
         rule, byte = self._decide(facts)
         pats = PAT_TYPES if pat is None else (pat,)
-        notes = [*self._common_notes, *unknown_inputs(self.kernel, facts), *notes]
+        notes = [*self._common_notes, *unknown_inputs(self.kernel, facts), *self._slot_notes[slot], *notes]
+        if self._latest_test is not None:
+            mmio = is_host_mmio(slot.backing, self._latest_test, self.vm.host_pat)
+            notes.append(latest_note(byte, facts._replace(mmio=mmio), pat, self.vm.paging))
         notes += self._page_notes(slot, facts, rule, byte, gpa, end)
         notes += byte_notes(byte, pats, self.vm.paging, alone=pat is not None)
         effective = effective_types(byte, pats, self.vm.paging)

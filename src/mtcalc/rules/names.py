@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from mtcalc.kvm.release import sort_key
 from mtcalc.rules.kernel import (
     LAST_OF_SERIES,
     NEWEST,
@@ -11,7 +12,6 @@ from mtcalc.rules.kernel import (
     Version,
     kernel_at,
     since,
-    sort_key,
     version_text,
 )
 from mtcalc.rules.proposals import PROPOSALS
