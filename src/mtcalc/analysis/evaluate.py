@@ -10,7 +10,7 @@ from mtcalc.kvm.guest_mtrr import KVM_PAIRS, GuestMtrrMap
 from mtcalc.kvm.host_mmio import is_host_mmio
 from mtcalc.kvm.mapping_level import largest_level, level_obstacle, mapping_level
 from mtcalc.kvm.slot_history import slot_limits
-from mtcalc.kvm.slots import SlotMap, slot_notes
+from mtcalc.kvm.slots import SlotMap, own_slot_notes, slot_notes
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
@@ -60,8 +60,8 @@ class Evaluator:
         self._split_mtrrs = vm.mtrrs if split else None
         bugs = (WALK_4_2_NOTE,) if kernel.mtrr_walk is MtrrWalk.V4_2 else ()
         self._common_notes = (*kernel_notes(kernel), *bugs, *notes)
-        limits = slot_limits(kernel.release)
-        self._slot_notes = {slot: slot_notes(slot, limits, vm.host_maxphyaddr) for slot in slots}
+        self._limits = slot_limits(kernel.release)
+        self._slot_notes = {slot: slot_notes(slot, self._limits, vm.host_maxphyaddr) for slot in slots}
         self._latest_test = resolve_name("latest").mmio_test if kernel.default else None
         self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int]] = {}
 
@@ -181,6 +181,8 @@ class Evaluator:
             mmio = is_host_mmio(slot.backing, self._latest_test, self.vm.host_pat)
             notes.append(latest_note(byte, facts._replace(mmio=mmio), pat, self.vm.paging))
         notes += self._page_notes(slot, facts, rule, byte, gpa, end)
+        if not slot.address_space:
+            notes += own_slot_notes(self._limits, gpa, gpa if end is None else end)
         notes += byte_notes(byte, pats, self.vm.paging, alone=pat is not None)
         effective = effective_types(byte, pats, self.vm.paging)
         return Answer(self.kernel, gpa, end, slot, level, facts, rule, byte, pat, effective, tuple(notes))

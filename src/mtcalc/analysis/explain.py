@@ -13,7 +13,7 @@ from mtcalc.kvm.guest_mtrr import kvm_lookup
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import Facts, input_words, value_of, value_text
-from mtcalc.rules.kernel import Kernel, from_the_start
+from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.trace import trace
@@ -44,7 +44,6 @@ class Explanation(NamedTuple):
 
 def explain_lookup(kernel: Kernel, facts: Facts, pat: MemType | None = None, paging: bool = True) -> Explanation:
     """The derivation of a what-if. `pat` None: for all six types. Raises ValueError as lookup() does."""
-    facts = from_the_start(kernel, facts)
     pats = PAT_TYPES if pat is None else (pat,)
     answers = lookup(kernel, facts, pats, paging)
     notes = tuple(dict.fromkeys(note for answer in answers for note in answer.notes))

@@ -28,7 +28,7 @@ from mtcalc.rules.condition import (
     with_value,
 )
 from mtcalc.rules.condition import holds as condition_holds
-from mtcalc.rules.kernel import Kernel, kernel_label
+from mtcalc.rules.kernel import Kernel, from_the_start, kernel_label
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.truth import Space, members, space_of, values_at
 from mtcalc.text.numbers import parse_number
@@ -43,7 +43,10 @@ def matrix(
     kernel: Kernel, facts: Facts, mtrrs: Sequence[MemType], pats: Sequence[MemType], paging: bool = True
 ) -> tuple[Answer, ...]:
     """Guest MTRR type by guest MTRR type, an answer a PAT type. Raises UnknownInput as lookup() does."""
-    rows = [lookup(kernel, facts._replace(guest_mtrr=kind), pats, paging, beside_latest=False) for kind in mtrrs]
+    rows = [
+        lookup(kernel, from_the_start(kernel, facts)._replace(guest_mtrr=kind), pats, paging, beside_latest=False)
+        for kind in mtrrs
+    ]
     notes = _beside_latest(kernel, [row[0] for row in rows])
     return tuple(answer._replace(notes=(*answer.notes, *notes)) for row in rows for answer in row)
 
@@ -121,14 +124,16 @@ def search(
     if space.size > MOST_STATES:
         what = f"{len(space.inputs)} free inputs have {space.size} combinations (at most {MOST_STATES} can be searched"
         raise ValueError(f"{what}: fix some with flags)")
-    states = []
-    for number in range(space.size):
-        state = facts
-        for item, value in zip(space.inputs, values_at(space, number), strict=True):
-            state = with_value(state, item, value)
-        states.append(state)
-    found = tuple(_search(kernel, states, pats, wheres, paging) for kernel in kernels)
-    return Search(space, tuple(pats), found)
+    found = []
+    for kernel in kernels:
+        states = []
+        for number in range(space.size):
+            state = from_the_start(kernel, facts)
+            for item, value in zip(space.inputs, values_at(space, number), strict=True):
+                state = with_value(state, item, value)
+            states.append(state)
+        found.append(_search(kernel, states, pats, wheres, paging))
+    return Search(space, tuple(pats), tuple(found))
 
 
 def _free(kernels: Sequence[Kernel], facts: Facts, given: Sequence[Input], wheres: Sequence[Where]) -> Iterator[Input]:

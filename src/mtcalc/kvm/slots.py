@@ -91,9 +91,14 @@ def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[st
     beyond = slot.hva is not None and USER_END_4_LEVEL < slot.hva + slot.size <= USER_END_5_LEVEL
     if beyond and limits.host_address:
         notes.append(f"host address {slot.hva:#x}: user space with 5-level paging alone, else EINVAL")
-    if limits.internal_slots and not slot.address_space and slot.gpa <= APIC_PAGE < slot.end:
-        notes.append(f"{APIC_PAGE:#x} is KVM's own where the CPU virtualizes APIC accesses: then EEXIST")
     return tuple(notes)
+
+
+def own_slot_notes(limits: SlotLimits, start: int, last: int) -> tuple[str, ...]:
+    """A note where [start, last] of a user slot holds the page of KVM's own that can be known."""
+    if limits.internal_slots and start <= APIC_PAGE <= last:
+        return (f"{APIC_PAGE:#x} is KVM's own where the CPU virtualizes APIC accesses: then EEXIST",)
+    return ()
 
 
 def check_slots(slots: Sequence[Slot]) -> SlotRefusal | None:
