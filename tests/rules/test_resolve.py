@@ -91,7 +91,9 @@ def test_what_is_refused_and_what_would_be_right(ref: str, message: str) -> None
 def test_what_is_neither_name_nor_release(ref: str) -> None:
     """A word that is near to none gets the whole list."""
     assert parse_release(ref) is None
-    with pytest.raises(ValueError, match=r"^unknown rule set '.*' \((did you mean |one of v2\.6\.28, .*latest, or a)"):
+    with pytest.raises(
+        ValueError, match=r"^unknown rule set '.*' \((did you mean |one of v2\.6\.28, .*latest, host, or a)"
+    ):
         resolve(ref)
 
 

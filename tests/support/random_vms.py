@@ -122,7 +122,7 @@ def expected_page(case: RandomVm, gpa: int) -> Expected | None:
     vm = case.vm
     backing = slot.backing
     mmio = models.host_mmio(
-        "4.15" if case.rules in (*WALKS["4.1"], *WALKS["4.2"]) else "5.2",
+        "4.15" if case.rules in (*WALKS["4.1"], *WALKS["4.2"], "v4.4") else "5.2",
         backing.struct_page,
         backing.reserved,
         backing.zero_page,

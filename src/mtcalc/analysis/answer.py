@@ -115,6 +115,7 @@ def lookup(
     `beside_latest`: under the default rule set, a note says what the latest release answers.
     Raises UnknownInput for an assumption that the rules need and `facts` lack.
     """
+    facts = from_the_start(kernel, facts)
     rule, byte = decide(kernel.rules, facts)
     latest = []
     if kernel.default and beside_latest:

@@ -43,10 +43,7 @@ def matrix(
     kernel: Kernel, facts: Facts, mtrrs: Sequence[MemType], pats: Sequence[MemType], paging: bool = True
 ) -> tuple[Answer, ...]:
     """Guest MTRR type by guest MTRR type, an answer a PAT type. Raises UnknownInput as lookup() does."""
-    rows = [
-        lookup(kernel, from_the_start(kernel, facts)._replace(guest_mtrr=kind), pats, paging, beside_latest=False)
-        for kind in mtrrs
-    ]
+    rows = [lookup(kernel, facts._replace(guest_mtrr=kind), pats, paging, beside_latest=False) for kind in mtrrs]
     notes = _beside_latest(kernel, [row[0] for row in rows])
     return tuple(answer._replace(notes=(*answer.notes, *notes)) for row in rows for answer in row)
 

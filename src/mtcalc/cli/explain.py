@@ -10,7 +10,6 @@ from mtcalc.cli.options import Output, Question, input_options, one_kernel, outp
 from mtcalc.cli.params import NUMBER, SCENARIO_FILE
 from mtcalc.cli.read import evaluator_for, read_scenario
 from mtcalc.output.emit import Result, formats
-from mtcalc.rules.kernel import from_the_start
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 
@@ -35,7 +34,7 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
         if gpa is not None:
             raise click.UsageError("--gpa without FILE (an address of which scenario?)")
         kernel = one_kernel(refs)
-        found = explain_lookup(kernel, from_the_start(kernel, question.facts), pat, question.paging)
+        found = explain_lookup(kernel, question.facts, pat, question.paging)
         notes = (*found.answer.notes, *unread_note(kernel, question))
         found = found._replace(answer=found.answer._replace(notes=notes))
     else:

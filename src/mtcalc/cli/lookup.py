@@ -10,7 +10,6 @@ from mtcalc.analysis.answer import lookup as look_up
 from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
 from mtcalc.output.answers import answers_result, lookup_document
 from mtcalc.output.document import Document
-from mtcalc.rules.kernel import from_the_start
 
 
 @click.command()
@@ -27,7 +26,7 @@ def lookup(refs: tuple[str, ...], question: Question, output: Output) -> None:
     sides: list[list[Answer]] = []
     for kernel in kernels(refs):
         extra = unread_note(kernel, question)
-        found = look_up(kernel, from_the_start(kernel, question.facts), question.pats, question.paging)
+        found = look_up(kernel, question.facts, question.pats, question.paging)
         sides.append([answer._replace(notes=(*answer.notes, *extra)) for answer in found])
     answers = [answer for side in sides for answer in side]
 

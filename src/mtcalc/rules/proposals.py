@@ -153,7 +153,7 @@ def on_top(kernel: Kernel, proposal: Proposal) -> Kernel:
             raise ValueError(f"{kernel.rules.name} does not ask for non-coherent DMA (2.6.31 and later do)")
     else:
         change = next(rule for rule in proposal.rules.rules if rule.id == "slot-flag")
-        if GUEST_MTRR == change.then.memtype_of and kernel.mtrr_walk is MtrrWalk.NONE:
+        if change.then.memtype_of == GUEST_MTRR and kernel.mtrr_walk is MtrrWalk.NONE:
             raise ValueError(f"{kernel.rules.name} never asks for the guest's MTRR type (6.10 and older do)")
         if any(rule.id == change.id for rule in before):
             raise ValueError(f"{kernel.rules.name} has a rule for the slot flag already (one of them)")
