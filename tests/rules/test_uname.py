@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -193,3 +194,45 @@ def test_the_default_says_what_it_is_and_what_latest_answers() -> None:
     table = quick("table", "--noncoherent-dma").out
     assert table.startswith("rules slot-flag (the default: a proposal, not in mainline)\n")
     assert "latest (v6.16) has another EPT byte in 4 of 5 cases" in " ".join(table.split())
+
+
+CHANGES = (
+    "changes:\n  - insert_after: mmio\n    id: mine\n    when: slot_flag READONLY\n    ept: {memtype: WB, ipat: 0}\n"
+)
+
+
+def test_a_file_of_changes_on_top_of_a_release(tmp_path: Path) -> None:
+    """`6.6+file.yaml`: changes and no base; the release's behaviour around them."""
+    for name in ("my.yaml", "a+b.yaml"):
+        file = tmp_path / name
+        file.write_text(CHANGES)
+        for below in ("6.6", "v6.6.30", "6.12.107+deb12-amd64", "slot-flag"):
+            kernel = resolve(f"{below}+{name}", directory=str(tmp_path))
+            assert kernel.ref == f"{below}+{name}"
+            assert kernel.rules.name == f"{resolve(below).rules.name}+{name.removesuffix('.yaml')}"
+            assert kernel.release == resolve(below).release
+            assert decide(kernel.rules, Facts(slot_flags=2))[1] == 0x30
+            assert resolve(f"{below}+{file}").rules == kernel.rules
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"base: v6.7\n{CHANGES}", "base in a file that goes on top of 6.6 (changes: alone; or -r without '6.6+')"),
+        (f"kernel: 6.10\n{CHANGES}", "kernel in a file that goes on top of 6.6 (changes: alone; or -r without '6.6+')"),
+        ("name: empty\n", "nothing to put on top of 6.6 (changes: a list)"),
+    ],
+)
+def test_a_file_that_does_not_go_on_top(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(text)
+    done = quick("lookup", "-r", f"6.6+{file}")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"{file}:1:1: {message}\n")
+    assert quick("lookup", "-r", f"6.6+{tmp_path}/none.yaml").status == 2
+
+
+def test_check_says_what_latest_answers() -> None:
+    text = "memslots: [{gpa: 0, size: 1G, flags: [8]}]\nexpect:\n  - {gpa: 0, ept: 0x30}\n"
+    shown = " ".join(quick("check", "-", stdin=text).out.split())
+    assert "note: latest (v6.16) has another EPT byte in 1 of 1 cases (-r latest says which)" in shown

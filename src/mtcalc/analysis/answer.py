@@ -107,6 +107,20 @@ def latest_note(byte: int, facts: Facts, pat: MemType | None, paging: bool = Tru
     return f"{answers} {other:#04x} ({mask_text(other)}), not {byte:#04x}{guest}"
 
 
+def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[str, ...]:
+    """Under the default rule set, a note on how many of several answers the latest release gives otherwise."""
+    if not kernel.default:
+        return ()
+    found = [(answer.byte, *latest_byte(answer.facts)) for answer in answers if answer.facts is not None]
+    if not found:
+        return ()
+    differ = sum(byte != other for byte, _, other in found)
+    label = kernel_label(found[0][1])
+    if not differ:
+        return (f"{label} answers the same",)
+    return (f"{label} has another EPT byte in {differ} of {len(found)} cases (-r latest says which)",)
+
+
 def lookup(
     kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, paging: bool = True, beside_latest: bool = True
 ) -> tuple[Answer, ...]:

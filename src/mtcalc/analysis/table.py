@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mtcalc.analysis.answer import Answer, latest_byte, lookup
+from mtcalc.analysis.answer import Answer, latest_summary, lookup
 from mtcalc.analysis.cubes import candidates, fewest
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_slot_flag
 from mtcalc.rules.condition import (
@@ -28,7 +28,7 @@ from mtcalc.rules.condition import (
     with_value,
 )
 from mtcalc.rules.condition import holds as condition_holds
-from mtcalc.rules.kernel import Kernel, from_the_start, kernel_label
+from mtcalc.rules.kernel import Kernel, from_the_start
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.truth import Space, members, space_of, values_at
 from mtcalc.text.numbers import parse_number
@@ -44,20 +44,8 @@ def matrix(
 ) -> tuple[Answer, ...]:
     """Guest MTRR type by guest MTRR type, an answer a PAT type. Raises UnknownInput as lookup() does."""
     rows = [lookup(kernel, facts._replace(guest_mtrr=kind), pats, paging, beside_latest=False) for kind in mtrrs]
-    notes = _beside_latest(kernel, [row[0] for row in rows])
+    notes = latest_summary(kernel, [row[0] for row in rows])
     return tuple(answer._replace(notes=(*answer.notes, *notes)) for row in rows for answer in row)
-
-
-def _beside_latest(kernel: Kernel, states: Sequence[Answer]) -> tuple[str, ...]:
-    """Under the default rule set, a note on how many of the states the latest release answers otherwise."""
-    if not kernel.default:
-        return ()
-    found = [(answer.byte, *latest_byte(answer.facts)) for answer in states if answer.facts is not None]
-    differ = sum(byte != other for byte, _, other in found)
-    label = kernel_label(found[0][1])
-    if not differ:
-        return (f"{label} answers the same",)
-    return (f"{label} has another EPT byte in {differ} of {len(found)} cases (-r {kernel.rules.name} -r latest: both)",)
 
 
 class Where(NamedTuple):
@@ -166,7 +154,7 @@ def _search(
     )
     left_out = sum(1 << number for number, unreachable in enumerate(never) if unreachable)
     fitting = [answers[0] for answers, which in zip(found, fits, strict=True) if any(which)]
-    notes = _beside_latest(kernel, fitting) if fitting else ()
+    notes = latest_summary(kernel, fitting) if fitting else ()
     chosen = tuple(answer._replace(notes=(*answer.notes, *notes)) for answer in chosen)
     return Found(kernel, chosen, found, fits, left_out)
 
