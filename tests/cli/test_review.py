@@ -27,10 +27,10 @@ base   v6.7: of those the patch fits (v4.4, v6.7, v6.11), the newest in mainline
 MMIO; non-coherent DMA, guest CR0.CD, quirk CD_NW_CLEARED and guest MTRR type
 stop mattering there.
 
-ROW INPUTS BEFORE    AFTER     UC    UC-      WC    WT       WP       WB
-1   20     0x70 WB,1 0x30 WB,0 WB>UC WB>UC    WB>WC WB>WT    WB>WP    WB
-2   8      MTRR,0    0x30 WB,0 UC    UC/WC>UC WC    UC/WT>WT UC/WP>WP MTRR>WB
-3   5      0x40 UC,1 0x30 WB,0 UC    UC       UC>WC UC>WT    UC>WP    UC>WB
+ROW INPUTS BEFORE    AFTER     UC    UC-       WC    WT        WP        WB
+1   20     0x70 WB,1 0x30 WB,0 WB>UC WB>UC     WB>WC WB>WT     WB>WP     WB
+2   8      MTRR,0    0x30 WB,0 UC    UC/WC*>UC WC    UC/WT*>WT UC/WP*>WP MTRR>WB
+3   5      0x40 UC,1 0x30 WB,0 UC    UC        UC>WC UC>WT     UC>WP     UC>WB
 
 when
 1  not mmio and slot_flag NON_COHERENT_DMA and not noncoherent_dma
@@ -85,6 +85,7 @@ in  33 of 33 changes, such as:
     cr0_cd and quirk CD_NW_CLEARED and guest_mtrr WB
     0x70 (WB, ignore PAT) becomes 0x30 (WB)
 note: a>b: the effective type changes from a to b
+note: *: for some inputs or all, undefined in previous editions of the manual
 note: noncoherent-dma-slot-flag-3of4.patch is a patch on top of v6.7
 """
 

@@ -97,13 +97,12 @@ def test_a_table_without_a_scenario_loads_rich_alone() -> None:
         (("rules", "show", "v6.7"), {"mtcalc.cli.rules", "mtcalc.output.rules", "mtcalc.rules.rulefile_write"}),
         (
             ("decode", "pat", "linux"),
-            {"mtcalc.cli.decode", "mtcalc.output.decode", "mtcalc.x86.pat", "mtcalc.x86.mtrr"}
-            | {"mtcalc.kvm.spte", "mtcalc.x86.ept_entry"},
+            {"mtcalc.cli.decode", "mtcalc.output.decode", "mtcalc.x86.pat", "mtcalc.x86.mtrr"},
         ),
         (
             ("decode", "epte", "0x600000455299b77"),
-            {"mtcalc.cli.decode", "mtcalc.output.decode", "mtcalc.x86.pat", "mtcalc.x86.mtrr"}
-            | {"mtcalc.kvm.spte", "mtcalc.x86.ept_entry"},
+            {"mtcalc.cli.decode", "mtcalc.cli.epte_stream", "mtcalc.output.spte", "mtcalc.x86.pat", "mtcalc.x86.mtrr"}
+            | {"mtcalc.kvm.spte", "mtcalc.kvm.spte_eras", "mtcalc.kvm.spte_reading", "mtcalc.x86.ept_entry"},
         ),
         (("--version",), set()),
     ],

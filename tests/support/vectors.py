@@ -52,6 +52,11 @@ def json_vector(name: str) -> Any:
 
 
 @cache
+def json_lines(name: str) -> tuple[dict[str, Any], ...]:
+    """A file of one JSON object a line."""
+    return tuple(json.loads(line) for line in (DATA / name).read_text().splitlines())
+
+
 def live_entries() -> tuple[dict[str, Any], ...]:
     """The leaf entries that KVM itself wrote."""
-    return tuple(json.loads(line) for line in (DATA / "live.jsonl").read_text().splitlines())
+    return json_lines("live.jsonl")

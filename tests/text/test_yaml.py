@@ -144,6 +144,29 @@ def test_depth_is_limited_and_harmless(opening: str) -> None:
     assert refusal(text).message == f"nested too deeply (at most {MAX_DEPTH} levels)"
 
 
+def test_depth_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether our own count stops first or the library's, the place is that of the first bracket too many."""
+    text = "\n  " + "[" * 5000
+    for loader in ("CSafeLoader", "SafeLoader"):
+        if hasattr(yaml, "CSafeLoader"):
+            monkeypatch.setattr(yaml, "CSafeLoader", getattr(yaml, loader))
+        error = refusal(text)
+        assert error.message == f"nested too deeply (at most {MAX_DEPTH} levels)"
+        assert error.place is not None
+        assert (error.place.line, error.place.column) == (2, 3 + MAX_DEPTH)
+
+
+@pytest.mark.parametrize("error", [yaml.YAMLError("words"), yaml.MarkedYAMLError("some", None, "words", None)])
+def test_no_word_of_the_library_is_shown(monkeypatch: pytest.MonkeyPatch, error: yaml.YAMLError) -> None:
+    """Its wording changes with its versions: a problem that is not known gets words of our own."""
+
+    def broken(text: str) -> object:
+        raise error
+
+    monkeypatch.setattr("mtcalc.text.yaml._events", broken)
+    assert refusal("a: 1").message == "not understood (YAML 1.2 or JSON)"
+
+
 def test_depth_limit_is_exact() -> None:
     assert plain(parse_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH, "x")) is not None
     refusal("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
@@ -155,6 +178,15 @@ def test_number_of_parts_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error.message.startswith("too much in one document (at most 100 ")
     assert error.place is not None
     assert error.place.line == 98
+
+
+def test_number_of_lines_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mtcalc.text.yaml.MAX_LINES", 100)
+    assert plain(parse_yaml("- 1\n" * 99, "x")) == ["1"] * 99
+    error = refusal("# a\n" * 100 + "- b\n- c\n")
+    assert error.message == "too many lines in one document (at most 100)"
+    assert error.place is not None
+    assert (error.place.line, error.place.source) == (101, "- b")
 
 
 def test_works_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:

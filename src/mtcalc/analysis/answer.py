@@ -35,6 +35,7 @@ class Answer(NamedTuple):
     pat: MemType | None
     effective: tuple[tuple[MemType, MemType | None], ...]
     notes: tuple[str, ...]
+    paging: bool = True  # guest CR0.PG; without it the PAT memory type is WB, whatever `pat` says
 
     @property
     def memtype(self) -> int | None:
@@ -47,11 +48,16 @@ class Answer(NamedTuple):
         return None if self.byte is None else split_mask(self.byte)[1]
 
     def starred(self, pat: MemType) -> bool:
-        """Whether earlier editions of the manual left this cell of the table undefined."""
-        if self.byte is None:
-            return False
-        encoding, ipat = split_mask(self.byte)
-        return encoding in MTRR_TYPES and implementation_defined(MemType(encoding), ipat, pat)
+        """Whether earlier editions of the manual left the cell of the table undefined that the page gets."""
+        return self.byte is not None and starred(self.byte, pat, self.paging)
+
+
+def starred(byte: int, pat: MemType, paging: bool = True) -> bool:
+    """Whether earlier editions of the manual left an EPT byte's cell undefined; CR0.PG=0 uses the WB column."""
+    encoding, ipat = split_mask(byte)
+    if encoding not in MTRR_TYPES:
+        return False
+    return implementation_defined(MemType(encoding), ipat, pat if paging else MemType.WB)
 
 
 def effective_types(
@@ -74,9 +80,9 @@ def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) ->
     if encoding not in MTRR_TYPES:
         return [*notes, f"memory type {encoding} is reserved: the entry is an EPT misconfiguration"]
     if paging:
-        starred = [str(pat) for pat in pats if implementation_defined(MemType(encoding), ipat, pat)]
-        if starred:
-            cell = f"EPT {MemType(encoding)} with PAT {', '.join(starred)}"
+        marked = [str(pat) for pat in pats if starred(byte, pat)]
+        if marked:
+            cell = f"EPT {MemType(encoding)} with PAT {', '.join(marked)}"
             notes.append(f"{cell}: undefined in previous editions of the manual (*)")
         if ipat and alone and pats[0] != encoding:
             notes.append(f"ignore PAT is set: the guest's PAT type {pats[0]} has no say")
@@ -139,5 +145,5 @@ def lookup(
     for pat in pats:
         notes = (*common, *byte_notes(byte, (pat,), paging, alone=len(pats) == 1))
         effective = effective_types(byte, (pat,), paging)
-        answers.append(Answer(kernel, None, None, None, None, facts, rule, byte, pat, effective, notes))
+        answers.append(Answer(kernel, None, None, None, None, facts, rule, byte, pat, effective, notes, paging))
     return tuple(answers)

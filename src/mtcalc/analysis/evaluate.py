@@ -24,6 +24,16 @@ from mtcalc.x86.mtrr import is_regular, manual_lookup, matching_blocks
 WALK_4_2_NOTE = "4.2 and 4.3 had bugs in fixed ranges and mask width; this is the later walk with E=0 always UC"
 """They were fixed by f7bfb57b3e89 and fa7c4ebd5ae0 (unconfirmed)."""
 
+NO_SLOT_NOTE = "no slot holds the address: the access exits to be emulated, there is no EPT entry"
+NO_SLOT_BUT_SMM_NOTE = "no slot of address space 0 holds the address: outside SMM the access exits to be emulated"
+
+
+def page_type_notes(vm: Vm, pat: MemType) -> list[str]:
+    """What there is to say of a page of that PAT type in this guest: that none can exist, where its PAT lacks it."""
+    if not vm.paging or pat in vm.pat.entries:
+        return []
+    return [f"the guest's PAT has no entry {pat}: a page of that type cannot exist"]
+
 
 class Evaluator:
     """One VM under one kernel: answers for addresses and for whole slots.
@@ -70,6 +80,10 @@ class Evaluator:
         """Whether the guest's MTRRs limit the mapping level here."""
         return self._split_mtrrs is not None
 
+    def smm_slot(self, gpa: int) -> Slot | None:
+        """The slot of address space 1, which a vCPU in SMM sees, at `gpa` in bytes."""
+        return self._smm.find(gpa)
+
     def level_obstacles(self, slot: Slot, gpa: int) -> Iterator[tuple[int, str]]:
         """The levels above the one at which the page at `gpa` (bytes) can be mapped, and what is against each."""
         for level in (3, 2):
@@ -105,14 +119,13 @@ class Evaluator:
             )
         slot = self._by_address.find(gpa)
         if slot is None:
-            note = "no slot holds the address: the access exits to be emulated, there is no EPT entry"
-            smm = ("address space 1 (SMM) has a slot here",) if self._smm.find(gpa) else ()
-            none = (*self._common_notes, note, *smm)
+            smm = (NO_SLOT_BUT_SMM_NOTE, "address space 1 (SMM) has a slot here")
+            none = (*self._common_notes, *(smm if self.smm_slot(gpa) else (NO_SLOT_NOTE,)))
             return Answer(self.kernel, gpa, None, None, None, None, None, None, pat, (), none)
         facts = self.facts(slot, gpa)
         level = mapping_level(self._split_mtrrs, slot, gpa)
         notes = []
-        if self._smm.find(gpa):
+        if self.smm_slot(gpa):
             notes.append("address space 1 (SMM) has a slot here too; this is address space 0's answer")
         return self._answer(slot, facts, gpa, None, level, pat, notes)
 
@@ -183,9 +196,12 @@ class Evaluator:
         notes += self._page_notes(slot, facts, rule, byte, gpa, end)
         if not slot.address_space:
             notes += own_slot_notes(self._limits, gpa, gpa if end is None else end)
+        notes += [] if pat is None else page_type_notes(self.vm, pat)
         notes += byte_notes(byte, pats, self.vm.paging, alone=pat is not None)
         effective = effective_types(byte, pats, self.vm.paging)
-        return Answer(self.kernel, gpa, end, slot, level, facts, rule, byte, pat, effective, tuple(notes))
+        return Answer(
+            self.kernel, gpa, end, slot, level, facts, rule, byte, pat, effective, tuple(notes), self.vm.paging
+        )
 
     def _page_notes(self, slot: Slot, facts: Facts, rule: Rule, byte: int, gpa: int, end: int | None) -> list[str]:
         notes = []
@@ -201,8 +217,11 @@ class Evaluator:
         if rule.then.memtype_of == GUEST_MTRR:
             notes += self._disagreement(gpa, gpa if end is None else end)
         elif facts.guest_mtrr not in CACHEABLE and encoding in CACHEABLE and not facts.mmio:
-            gets = "is WB all the same" if ipat else "is what the guest's PAT says"
-            notes.append(f"the guest's MTRRs say {facts.guest_mtrr}; this rule does not look at them: memory {gets}")
+            fixed = ipat or not self.vm.paging
+            row = "" if encoding == MemType.WB else f", in row EPT {MemType(encoding)}"
+            honoured = f"what the guest's PAT says{row}"
+            gets = f"{MemType(encoding)} all the same" if fixed else honoured
+            notes.append(f"the guest's MTRRs say {facts.guest_mtrr}; this rule does not look at them: memory is {gets}")
         return notes
 
     def _disagreement(self, gpa: int, last: int) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mtcalc.analysis.answer import Answer
-from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.analysis.evaluate import Evaluator, page_type_notes
 from mtcalc.kvm.points import Expect
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
 from mtcalc.x86.memtype import MemType, memtype_name
@@ -30,13 +30,15 @@ class Verdict(NamedTuple):
     expect: Expect
     answer: Answer
     failures: tuple[Failure, ...]
+    notes: tuple[str, ...] = ()  # of the page asked about
 
 
 def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Iterator[Verdict]:
     """One verdict an expectation, in order."""
     for expect in expects:
         answer = evaluator.page(expect.gpa, expect.pat)
-        yield Verdict(expect, answer, tuple(_failures(expect, answer)))
+        notes = () if expect.pat is None else tuple(page_type_notes(evaluator.vm, expect.pat))
+        yield Verdict(expect, answer, tuple(_failures(expect, answer)), notes)
 
 
 def _byte(value: int | None) -> str:

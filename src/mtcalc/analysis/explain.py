@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mtcalc.analysis.answer import Answer, lookup
-from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.analysis.evaluate import NO_SLOT_BUT_SMM_NOTE, NO_SLOT_NOTE, Evaluator
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup
-from mtcalc.kvm.versions import MtrrWalk
+from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import Facts, input_words, value_of, value_text
 from mtcalc.rules.kernel import Kernel
@@ -58,13 +58,10 @@ def explain_page(evaluator: Evaluator, gpa: int, pat: MemType | None = None) -> 
     answer = evaluator.page(gpa, pat)
     kernel, vm = evaluator.kernel, evaluator.vm
     if answer.slot is None or answer.facts is None or answer.level is None:
-        missing = Step(
-            "slot", "none", answer.notes[-1:], "KVM_SET_USER_MEMORY_REGION: a page in no slot is emulated MMIO"
-        )
-        return Explanation((missing,), answer)
+        return Explanation((_no_slot_step(evaluator.smm_slot(gpa)),), answer)
     steps = [
         _slot_step(answer.slot),
-        _mmio_step(kernel, answer.slot, answer.facts),
+        _mmio_step(kernel, answer.slot, answer.facts, vm.host_pat),
         _mtrr_step(kernel, vm, gpa, answer.facts),
         _inputs_step(kernel, answer.facts),
         *_decision_steps(kernel, answer.facts, answer, vm.paging),
@@ -79,14 +76,29 @@ def _slot_step(slot: Slot) -> Step:
     return Step("slot", slot.name, lines, "KVM_SET_USER_MEMORY_REGION")
 
 
-def _mmio_step(kernel: Kernel, slot: Slot, facts: Facts) -> Step:
-    backing = slot.backing
+def _no_slot_step(smm: Slot | None) -> Step:
+    source = "KVM_SET_USER_MEMORY_REGION: a page in no slot is emulated MMIO"
+    if smm is None:
+        return Step("slot", "none", (NO_SLOT_NOTE,), source)
+    seen = f"address space 1, which a vCPU in SMM sees, has one here: {smm.name}"
+    return Step("slot", "none in address space 0", (NO_SLOT_BUT_SMM_NOTE, seen), source)
+
+
+def _mmio_step(kernel: Kernel, slot: Slot, facts: Facts, host_pat: bool) -> Step:
+    backing, test = slot.backing, kernel.mmio_test
+    reserved = backing.struct_page and backing.reserved and not backing.zero_page
     if backing.struct_page:
         kind = "zero page" if backing.zero_page else "reserved" if backing.reserved else "not reserved"
         page = f"the host page has a struct page, is {kind}, and the host maps it {backing.host_type}"
     else:
         page = f"the host page has no struct page, and e820 RAM {'covers' if backing.e820_ram else 'does not cover'} it"
-    lines = (page, f"test of {kernel.mmio_test.value}")
+    if reserved and test not in (MmioTest.HOST_TYPE, MmioTest.E820):
+        page += ", which this test does not ask"
+    elif reserved and not host_pat:
+        page += "; but the host's PAT is off, and then every reserved page is MMIO"
+    elif not backing.struct_page and test is not MmioTest.E820:
+        page += ", which this test does not ask"
+    lines = (page, f"test of {test.value}")
     return Step("host MMIO", "yes" if facts.mmio else "no", lines, "kvm_is_mmio_pfn()")
 
 
@@ -107,13 +119,51 @@ def _mtrr_step(kernel: Kernel, vm: Vm, gpa: int, facts: Facts) -> Step:
         return Step("guest MTRR type", "not asked", (kernel.mtrr_walk.value,), "commit 0a7b73559b39")
     found = kvm_lookup(vm.mtrrs, gpa, kernel.mtrr_walk, vm.cpuid_mtrr)
     manual = manual_lookup(vm.mtrrs, gpa)
-    lines = [f"KVM: {lookup_words(found, vm.mtrrs)}", f"walk of {kernel.mtrr_walk.value}"]
+    if kernel.mtrr_walk is MtrrWalk.V4_1:
+        lines = [f"KVM: {_words_4_1(found, vm.mtrrs)}", f"walk: {kernel.mtrr_walk.value}"]
+        where = "get_mtrr_type() in arch/x86/kvm/mmu.c"
+    else:
+        lines = [f"KVM: {lookup_words(found, vm.mtrrs)}", f"walk of {kernel.mtrr_walk.value}"]
+        where = "arch/x86/kvm/mtrr.c"
     if manual.memtype == found.memtype:
         lines.append("the manual agrees")
     else:
         says = "leaves it undefined" if manual.memtype is None else f"says {manual.memtype}"
         lines.append(f"the manual {says}: {lookup_words(manual, vm.mtrrs)}")
-    return Step("guest MTRR type", str(facts.guest_mtrr), tuple(lines), f"arch/x86/kvm/mtrr.c; {SDM_MTRR}")
+    if found.via == "disabled" and kernel.mtrr_walk is MtrrWalk.V4_4:
+        lines.append(f"the guest's CPUID has {'MTRRs' if vm.cpuid_mtrr else 'no MTRRs'}: {facts.guest_mtrr}")
+    return Step("guest MTRR type", str(facts.guest_mtrr), tuple(lines), f"{where}; {SDM_MTRR}")
+
+
+def _words_4_1(found: MtrrLookup, mtrrs: Mtrrs) -> str:
+    """Where the walk of 4.1 and before found its answer: pairs in register order, UC with any other at once UC.
+
+    Source: get_mtrr_type(), identical in 2.6.29 to 4.1.
+    """
+    if found.via == "disabled":
+        return "both enables are off (E=0, FE=0)"
+    if found.via == "fixed":
+        return f"a fixed range, which {'E' if mtrrs.enabled else 'FE alone'} turns on"
+    if found.via == "default":
+        why = "no pair matches" if mtrrs.enabled else "E=0, and the address is not under 1M with FE=1"
+        return f"{why}: the default type"
+    visited: list[str] = []
+    types: set[MemType] = set()
+    for n in sorted(found.pairs):
+        visited.append(f"pair {n} ({mtrrs.variable[n].memtype})")
+        types.add(mtrrs.variable[n].memtype)
+        # UC answers at once beside another that matches, and so does a conflict, as UC.
+        if len(visited) > 1 and (MemType.UC in types or (len(types) > 1 and types != _WB_WT)):
+            break
+    words = f"variable {', then '.join(visited)}"
+    if len(types) == 1:
+        return words
+    if MemType.UC in types:
+        return f"{words}: UC with any other is UC"
+    return f"{words}: {'WB with WT is WT' if types == _WB_WT else 'types that conflict are UC'}"
+
+
+_WB_WT = {MemType.WB, MemType.WT}
 
 
 def _inputs_step(kernel: Kernel, facts: Facts) -> Step:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import Answer, latest_summary, lookup
-from mtcalc.analysis.cubes import candidates, fewest
+from mtcalc.analysis.cubes import Budget, cover
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_slot_flag
 from mtcalc.rules.condition import (
     CR0_CD,
@@ -171,8 +171,8 @@ def rows(result: Search, found: Found) -> tuple[Row, ...]:
             groups[key] = groups.get(key, 0) | 1 << number
     chosen = []
     for (rank, _, which, differs), wanted in groups.items():
-        offered = candidates(wanted, wanted | found.left_out, result.space.sizes)
-        for cube, covers, *_ in fewest(wanted, offered):
+        offers = [(wanted, wanted | found.left_out)]
+        for cube, covers, *_ in cover(wanted, offers, result.space.sizes, Budget()):
             when = {
                 item: tuple(value for at, value in enumerate(values) if subset >> at & 1)
                 for item, values, subset in zip(result.space.inputs, result.space.domains, cube, strict=True)

@@ -82,6 +82,8 @@ def eval_(
 ) -> None:
     """Every memory slot of a scenario (YAML or JSON; - is standard input), cut wherever the answer changes.
 
+    The answers are for an Intel host with EPT: on AMD hosts memory types come about another way.
+
     \b
     mtcalc eval examples/virtio-gpu.yaml
     mtcalc eval vm.yaml --gpa 0x100001000 --pat wc -r 6.12.80

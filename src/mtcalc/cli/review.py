@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, output_options
@@ -39,6 +40,8 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     except ValueError as error:
         raise click.UsageError(f"--base: {error}") from None
     found = compare(rules.before, rules.after)
+    if expand:
+        check_expandable(found)
     remarks = ask(found)
     output.write(
         Result(

@@ -43,7 +43,12 @@ def _shown(found: Diff, remark: Remark) -> list[tuple[str, Content]]:
         return [("rule", remark.rule)] if remark.rule else []
     change = remark.example
     return [
-        ("in", f"{remark.states} of {found.changed_count} changes, such as:"),
+        (
+            "in",
+            "the one change:"
+            if found.changed_count == 1
+            else f"{remark.states} of {found.changed_count} changes, such as:",
+        ),
         ("", when_text({item: (value,) for item, value in state_of(found, change).items()})),
         ("", _from_to(change, remark.pat)),
     ]

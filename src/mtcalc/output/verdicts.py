@@ -8,7 +8,7 @@ from typing import Any
 
 from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
-from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Table
+from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Table, grouped_notes
 from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
 
 
@@ -17,7 +17,11 @@ def _summary(verdicts: Sequence[Verdict]) -> str:
         return "no expectations in this scenario (an expect: list has them)"
     failed = sum(bool(verdict.failures) for verdict in verdicts)
     if not failed:
+        if len(verdicts) == 1:
+            return "the one expectation holds"
         return f"{len(verdicts)} of {len(verdicts)} expectations hold"
+    if len(verdicts) == 1:
+        return "the one expectation failed"
     return f"{failed} of {len(verdicts)} expectations failed"
 
 
@@ -47,7 +51,8 @@ def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
     if rows:
         blocks.append(Table(("RESULT", "GPA", "PAT", "WRITTEN AT", "BECAUSE"), rows))
     blocks.append(_summary(verdicts))
-    return Document(blocks, _notes(kernel, verdicts))
+    pairs = [(hex(verdict.expect.gpa), note) for verdict in verdicts for note in verdict.notes]
+    return Document(blocks, [*_notes(kernel, verdicts), *grouped_notes(pairs)])
 
 
 def _notes(kernel: Kernel, verdicts: Sequence[Verdict]) -> tuple[str, ...]:

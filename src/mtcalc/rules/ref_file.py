@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
+from mtcalc.rules.named_file import UnreadFile, check_named_file, unquoted
 from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref, resolve_name
 from mtcalc.rules.patch_apply import CFile, PatchedRules, rules_from_patch
 from mtcalc.text.errors import InputError
@@ -32,6 +33,7 @@ def kernel_of_file(ref: str, resolve: Resolve, base: str | None = None, director
         split = _on_top(ref, directory)
         if split is not None:
             below, path = split
+            check_named_file(path, "")  # a scenario's name for it was checked as a whole, '6.6+' included
             from mtcalc.rules.rulefile import load_rule_file
 
             kernel = load_rule_file(read_source(path), path, _Resolver(path, resolve), below=below)
@@ -94,8 +96,12 @@ def _c_file(path: str) -> CFile:
     return CFile(read_source(path), path)
 
 
+MOST_BASES = 16
+"""How many rule files may stand one on another: a variation of a variation is plenty."""
+
+
 class _Resolver:
-    """Finds the base of a rule file, and refuses one that is its own base by way of others."""
+    """Finds the base of a rule file; refuses one that is its own base by way of others, or stands on too many."""
 
     def __init__(self, path: str, resolve: Resolve, seen: frozenset[str] = frozenset()) -> None:
         self._resolve = resolve
@@ -103,11 +109,20 @@ class _Resolver:
         self._seen = seen | {os.path.realpath(path)}
 
     def __call__(self, ref: str) -> Kernel:
-        if not is_file_ref(ref) or not ref.lower().endswith(RULE_FILE_SUFFIXES):
+        if not is_file_ref(ref):
+            return self._resolve(ref, None, self._directory)
+        check_named_file(ref, self._directory)
+        with unquoted():
+            return self._file(ref)
+
+    def _file(self, ref: str) -> Kernel:
+        if not ref.lower().endswith(RULE_FILE_SUFFIXES):
             return self._resolve(ref, None, self._directory)
         path = os.path.join(self._directory, ref)
         if os.path.realpath(path) in self._seen:
-            raise ValueError(f"{ref} is its own base (a rule set that stands by itself at the end)")
+            raise UnreadFile(f"{ref} is its own base (a rule set that stands by itself at the end)")
+        if len(self._seen) >= MOST_BASES:
+            raise UnreadFile(f"more than {MOST_BASES} rule files stand one on another (rules: the whole list)")
         from mtcalc.rules.rulefile import load_rule_file
 
         return load_rule_file(read_source(path), path, _Resolver(path, self._resolve, self._seen))

@@ -245,7 +245,7 @@ def _base(top: MapNode, resolve_base: Callable[[str], Kernel]) -> Kernel | None:
     try:
         return resolve_base(ref.text)
     except InputError as error:
-        raise InputError(error.message, error.place or ref.place) from None
+        raise type(error)(error.message, error.place or ref.place) from None
     except ValueError as error:
         raise InputError(str(error), ref.place) from None
 

@@ -43,6 +43,15 @@ def parse_number(text: str) -> int:
     return value
 
 
+def parse_entry(text: str) -> int:
+    """A page-table entry: hex, with 0x or without, as traces print it; nobody writes one in decimal.
+
+    Raises ValueError as parse_number() does.
+    """
+    word = text.strip().lower()
+    return parse_number(word if word.startswith("0x") else f"0x{word}")
+
+
 def format_size(size: int) -> str:
     """A size in bytes with the largest suffix that divides it: 0x40000000 -> '1G', 4097 -> '4097'."""
     for suffix, shift in reversed(SUFFIXES.items()):
