@@ -331,7 +331,11 @@ def test_what_differs_around() -> None:
         ("guest MTRRs limit the mapping level", "always", "never"),
         ("slot flags accepted", "LOG_DIRTY_PAGES, READONLY", "LOG_DIRTY_PAGES, READONLY, GUEST_MEMFD"),
         ("quirks known", "CD_NW_CLEARED", "CD_NW_CLEARED, IGNORE_GUEST_PAT"),
-        ("states that can't be reached", "none", "not quirk IGNORE_GUEST_PAT and not self_snoop"),
+        (
+            "states that can't be reached",
+            "none",
+            "not quirk IGNORE_GUEST_PAT and not self_snoop; quirk CD_NW_CLEARED",
+        ),
     ]
 
 

@@ -100,7 +100,7 @@ def test_a_search_finds_what_a_filter_over_all_inputs_finds(name: str) -> None:
     for state, kind in product(product((False, True), repeat=8), MTRR_TYPES):
         mmio, flag, n, mem_dma, cd, cd_quirk, igp, self_snoop = state
         case = Case(mmio, flag, n, mem_dma, cd, cd_quirk, igp, self_snoop, int(kind))
-        if name == "v6.16" and not case.igp and not case.self_snoop:
+        if name == "v6.16" and ((not case.igp and not case.self_snoop) or case.cd_quirk):
             continue
         byte = MODELS[name](case)
         for pat in PAT_TYPES:
@@ -113,7 +113,7 @@ def test_a_search_finds_what_a_filter_over_all_inputs_finds(name: str) -> None:
     got = [cell_of(answer) for answer in result.found[0].answers]
     assert set(got) == wanted
     assert len(got) == len(wanted)
-    assert result.found[0].left_out.bit_count() == (320 if name == "v6.16" else 0)
+    assert result.found[0].left_out.bit_count() == (800 if name == "v6.16" else 0)
 
 
 def test_what_no_rule_reads_and_nobody_names_is_not_varied() -> None:

@@ -113,7 +113,11 @@ def reaches(name: str, values: dict[str, Any]) -> bool:
     has = {"CD_NW_CLEARED": not name.startswith(("v2", "v3")), "IGNORE_GUEST_PAT": name in ("v6.16", "quirk-v1")}
     if any(not values.get(quirk, True) and not has[quirk] for quirk in has):
         return False
-    return name != "v6.16" or values.get("IGNORE_GUEST_PAT", True) or values.get("self_snoop", True)
+    if name != "v6.16":
+        return True
+    # CD_NW_CLEARED is off from the start there.
+    kept = values.get("IGNORE_GUEST_PAT", True) or values.get("self_snoop", True)
+    return kept and not values.get("CD_NW_CLEARED", False)
 
 
 def by_lookup(before: str, after: str) -> list[dict[str, Any]]:
@@ -204,7 +208,7 @@ when
    not quirk CD_NW_CLEARED
 
 around the rules
-slot flags accepted  before: LOG_DIRTY_PAGES, READONLY, GUEST_MEMFD
+slot flags accepted  before: LOG_DIRTY_PAGES, READONLY
                      after: LOG_DIRTY_PAGES, READONLY, GUEST_MEMFD,
                      NON_COHERENT_DMA
 note: a>b: the effective type changes from a to b
@@ -218,18 +222,10 @@ none of 80 reachable inputs changes: the rules of v4.3 and v4.4 return the same
 bytes.
 
 around the rules
-guest MTRR walk                      before: 4.2 and 4.3: descending bases, E=0
-                                     always UC, fixed ranges misread, masks of
-                                     the host's width
-                                     after: 4.4 to 6.10: descending bases, E=0
-                                     is UC only if CPUID has MTRRs
-host MMIO test                       before: 4.2 to 4.15: no struct page, or a
-                                     reserved page that is not the zero page
-                                     after: 5.2 on: no struct page and no e820
-                                     RAM, or a reserved page that the host maps
-                                     UC, UC- or WC
-guest MTRRs limit the mapping level  before: always
-                                     after: when noncoherent_dma
+guest MTRR walk  before: 4.2 and 4.3: descending bases, E=0 always UC, fixed
+                 ranges misread, masks of the host's width
+                 after: 4.4 to 6.10: descending bases, E=0 is UC only if CPUID
+                 has MTRRs
 note: the rules agree, but the guest MTRR type itself is found another way: see
       guest MTRR walk
 """
@@ -297,7 +293,7 @@ def test_json() -> None:
     assert record["around"] == [
         {
             "what": "slot flags accepted",
-            "before": "LOG_DIRTY_PAGES, READONLY, GUEST_MEMFD",
+            "before": "LOG_DIRTY_PAGES, READONLY",
             "after": "LOG_DIRTY_PAGES, READONLY, GUEST_MEMFD, NON_COHERENT_DMA",
         }
     ]

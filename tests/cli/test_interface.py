@@ -156,7 +156,9 @@ def test_lookup_is_the_librarys(name: str, facts: mtcalc.Facts) -> None:
             for bit, word in enumerate(("LOG_DIRTY_PAGES", "READONLY", "GUEST_MEMFD", "NON_COHERENT_DMA"))
             if facts.slot_flags >> bit & 1
         ]
-        assert got["inputs"]["quirks"] == {word: not facts.disabled_quirks & bit for word, bit in QUIRKS.items()}
+        # v6.16 turns CD_NW_CLEARED off itself when it starts a VM.
+        off = facts.disabled_quirks | (QUIRKS["CD_NW_CLEARED"] if name == "v6.16" else 0)
+        assert got["inputs"]["quirks"] == {word: not off & bit for word, bit in QUIRKS.items()}
         # The program adds one note of its own: inputs named on the command line that the rules do not read.
         assert [note for note in got["notes"] if "does not read" not in note] == list(answer.notes)
     plain = quick("lookup", *args).out

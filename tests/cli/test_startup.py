@@ -24,12 +24,12 @@ OWN_OF_LOOKUP = """
     mtcalc
     mtcalc.analysis mtcalc.analysis.answer
     mtcalc.cli mtcalc.cli.environment mtcalc.cli.lookup mtcalc.cli.main mtcalc.cli.options mtcalc.cli.params
-    mtcalc.kvm mtcalc.kvm.flags mtcalc.kvm.history mtcalc.kvm.release
+    mtcalc.kvm mtcalc.kvm.flags mtcalc.kvm.history mtcalc.kvm.quirks mtcalc.kvm.release mtcalc.kvm.slot_history
     mtcalc.kvm.versions
     mtcalc.output mtcalc.output.answers mtcalc.output.document mtcalc.output.emit mtcalc.output.plain
     mtcalc.output.records
     mtcalc.rules mtcalc.rules.condition mtcalc.rules.kernel mtcalc.rules.names mtcalc.rules.proposals
-    mtcalc.rules.releases mtcalc.rules.resolve mtcalc.rules.rule
+    mtcalc.rules.releases mtcalc.rules.resolve mtcalc.rules.rule mtcalc.rules.uname
     mtcalc.text mtcalc.text.errors mtcalc.text.numbers mtcalc.text.suggest
     mtcalc.x86 mtcalc.x86.effective mtcalc.x86.ept mtcalc.x86.memtype
 """

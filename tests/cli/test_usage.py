@@ -63,7 +63,7 @@ WRONG = [
     ("lookup --slot-flag 16", "EINVAL: 16 has bits outside 0xf"),
     ("lookup --slot-flag dma", "KVM_MEM_DMA acts on the whole VM (say --mem-dma, or vm: {mem_dma: true})"),
     ("lookup --disable-quirk cd-nw", "unknown quirk 'cd-nw' (did you mean CD_NW_CLEARED?)"),
-    ("lookup --disable-quirk 0x400", "0x400 has bits outside 0x3ff (0x2 CD_NW_CLEARED, 0x200 IGNORE_GUEST_PAT)"),
+    ("lookup --disable-quirk 0x1000", "0x1000 has bits outside 0xfff (0x2 CD_NW_CLEARED, 0x200 IGNORE_GUEST_PAT)"),
     ("lookup --no-paging --pat wb", "--no-paging and --pat exclude each other"),
     ("lookup --assume x", "assumption (TEXT=yes or TEXT=no, TEXT=WC for a memory type)"),
     ("lookup -o jsno", "'jsno' is not known (did you mean json?)"),

@@ -128,7 +128,7 @@ def expected_page(case: RandomVm, gpa: int) -> Expected | None:
     vm = case.vm
     backing = slot.backing
     mmio = models.host_mmio(
-        "4.1" if case.rules in WALKS["4.1"] else "4.15" if case.rules in WALKS["4.2"] else "5.2",
+        "4.1" if case.rules in WALKS["4.1"] else "4.15" if case.rules in (*WALKS["4.2"], "v4.4") else "5.2",
         backing.struct_page,
         backing.reserved,
         backing.zero_page,
@@ -162,12 +162,12 @@ def expected_page(case: RandomVm, gpa: int) -> Expected | None:
     else:
         ept = models.NAMES[byte >> 3 & 7]
         effective = tuple(ept if byte & 0x40 else models.effective(ept, pat) for pat in PATS)
-    # v4.4 ends with 6.6; the RFC kvm-mem-dma was written for 5.6.
-    always = case.rules in (*WALKS["4.2"], "kvm-mem-dma")
+    # v4.4 is the release; the RFC kvm-mem-dma was written for 5.6.
+    always = case.rules in (*WALKS["4.2"], "v4.4", "kvm-mem-dma")
     split = always or (walk == "4.4" and vm.noncoherent_dma)
     width = vm.host_maxphyaddr if walk == "4.2" else 0
     newest = walk is None and case.rules not in ("v6.11-rc1",)
-    small = _small(slot, walk in ("4.1", "4.2") or case.rules == "kvm-mem-dma", newest)
+    small = _small(slot, always or walk == "4.1", newest)
     level = "4K" if small else _level(case, slot, gpa, split, width)
     if case.rules in ("v2.6.28", "v2.6.29") and level == "1G":
         level = "2M"  # KVM up to 2.6.31 makes no larger page

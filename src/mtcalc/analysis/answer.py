@@ -4,11 +4,20 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.rules.condition import Facts
-from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes, unknown_inputs
+from mtcalc.rules.kernel import (
+    Kernel,
+    asks_guest_mtrr,
+    from_the_start,
+    kernel_label,
+    kernel_notes,
+    unknown_inputs,
+)
+from mtcalc.rules.names import resolve_name
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.effective import effective_type, implementation_defined
-from mtcalc.x86.ept import split_mask
+from mtcalc.x86.ept import mask_text, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 
 if TYPE_CHECKING:
@@ -102,15 +111,56 @@ def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) ->
     return notes
 
 
+def latest_byte(facts: Facts) -> tuple[Kernel, int]:
+    """The latest release, and its EPT byte for the same inputs."""
+    latest = resolve_name("latest")
+    return latest, decide(latest.rules, from_the_start(latest, facts))[1]
+
+
+def latest_note(byte: int, facts: Facts, pat: MemType | None, paging: bool = True) -> str:
+    """What the latest release answers to the same inputs, beside the default rule set's byte.
+
+    `pat`: the one PAT type that was asked for.
+    """
+    latest, other = latest_byte(facts)
+    answers = f"{kernel_label(latest)} answers"
+    refused = flag_names(facts.slot_flags & ~latest.slot_flags, SLOT_FLAGS)
+    if refused:
+        answers = f"{kernel_label(latest)} refuses slot flag {', '.join(refused)}; without it, it answers"
+    if other == byte:
+        return f"{answers} the same"
+    guest = "" if pat is None else f": effective {effective_types(other, (pat,), paging)[0][1]}"
+    return f"{answers} {other:#04x} ({mask_text(other)}), not {byte:#04x}{guest}"
+
+
+def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[str, ...]:
+    """Under the default rule set, a note on how many of several answers the latest release gives otherwise."""
+    if not kernel.default:
+        return ()
+    found = [(answer.byte, *latest_byte(answer.facts)) for answer in answers if answer.facts is not None]
+    if not found:
+        return ()
+    differ = sum(byte != other for byte, _, other in found)
+    label = kernel_label(found[0][1])
+    if not differ:
+        return (f"{label} answers the same",)
+    return (f"{label} has another EPT byte in {differ} of {len(found)} cases (-r latest says which)",)
+
+
 def lookup(
-    kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, paging: bool = True
+    kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, paging: bool = True, beside_latest: bool = True
 ) -> tuple[Answer, ...]:
     """One answer a PAT type for a what-if without addresses.
 
+    `beside_latest`: under the default rule set, a note says what the latest release answers.
     Raises UnknownInput for an assumption that the rules need and `facts` lack.
     """
+    facts = from_the_start(kernel, facts)
     rule, byte = decide(kernel.rules, facts)
-    common = (*kernel_notes(kernel), *unknown_inputs(kernel, facts))
+    latest = []
+    if kernel.default and beside_latest:
+        latest.append(latest_note(byte, facts, pats[0] if len(pats) == 1 else None, paging))
+    common = (*kernel_notes(kernel), *latest, *unknown_inputs(kernel, facts))
     answers = []
     for pat in pats:
         notes = (*common, *byte_notes(byte, (pat,), paging, alone=len(pats) == 1))

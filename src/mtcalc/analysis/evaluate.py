@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.analysis.answer import Answer, byte_notes, effective_types
+from mtcalc.analysis.answer import Answer, byte_notes, effective_types, latest_note
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.host_mmio import is_host_mmio
@@ -17,11 +17,13 @@ from mtcalc.kvm.mapping_level import (
     mapping_level,
     slot_obstacle,
 )
-from mtcalc.kvm.slots import SlotMap
+from mtcalc.kvm.slot_history import slot_limits
+from mtcalc.kvm.slots import SlotMap, own_slot_notes, slot_notes
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
-from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes, unknown_inputs
+from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_notes, unknown_inputs
+from mtcalc.rules.names import resolve_name
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
@@ -80,7 +82,7 @@ class Evaluator:
         )
         self._by_address = SlotMap(slots)
         self._smm = SlotMap(slots, 1)
-        self._base = Facts(
+        facts = Facts(
             noncoherent_dma=vm.noncoherent_dma,
             mem_dma=vm.mem_dma,
             cr0_cd=vm.cr0_cd,
@@ -89,12 +91,16 @@ class Evaluator:
             guest_mtrr=None,
             assume=vm.assume,
         )
+        self._base = from_the_start(kernel, facts)
         split = kernel.split_when is not None and holds(kernel.split_when, self._base)
         self.split_mtrrs = self.kvm_mtrrs if split else None
         self._stray = split and row_at(UNDEFINED_CHECKS, kernel.release).what and leaves_fixed_ranges(vm.mtrrs)
         wide = asks and self.kvm_mtrrs.maxphyaddr > vm.maxphyaddr and vm.mtrrs.enabled
         width = (WIDTH_NOTE,) if wide and any(pair.valid for pair in vm.mtrrs.variable) else ()
         self._common_notes = (*kernel_notes(kernel), *width, *notes, *((many,) if count > pairs else ()))
+        self._slot_limits = slot_limits(kernel.release)
+        self._slot_notes = {slot: slot_notes(slot, self._slot_limits, vm.host_maxphyaddr) for slot in slots}
+        self._latest_test = resolve_name("latest").mmio_test if kernel.default else None
         self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int | None]] = {}
 
     @property
@@ -227,13 +233,18 @@ class Evaluator:
     ) -> Answer:
         rule, byte = self._decide(facts)
         pats = PAT_TYPES if pat is None else (pat,)
-        notes = [*self._common_notes, *unknown_inputs(self.kernel, facts), *notes]
+        notes = [*self._common_notes, *unknown_inputs(self.kernel, facts), *self._slot_notes[slot], *notes]
         last = gpa if end is None else end
         notes += self._level_notes(slot, gpa, last, level)
         notes += self._misread_notes(gpa, last)
         effective: tuple[tuple[MemType, MemType | None], ...] = tuple((kind, None) for kind in pats)
         if byte is not None:
+            if self._latest_test is not None:
+                mmio = is_host_mmio(slot.backing, self._latest_test, self.vm.host_pat)
+                notes.append(latest_note(byte, facts._replace(mmio=mmio), pat, self.vm.paging))
             notes += self._page_notes(slot, facts, rule, byte, gpa, end)
+            if not slot.address_space:
+                notes += own_slot_notes(self._slot_limits, gpa, last)
             notes += [] if pat is None else page_type_notes(self.vm, pat)
             notes += byte_notes(byte, pats, self.vm.paging, alone=pat is not None)
             effective = effective_types(byte, pats, self.vm.paging)

@@ -51,7 +51,8 @@ def explain_lookup(kernel: Kernel, facts: Facts, pat: MemType | None = None, pag
     notes = tuple(dict.fromkeys(note for answer in answers for note in answer.notes))
     effective = tuple(pair for answer in answers for pair in answer.effective)
     answer = answers[0]._replace(pat=pat, effective=effective, notes=notes)
-    return Explanation((_inputs_step(kernel, facts), *_decision_steps(kernel, facts, answer, paging)), answer)
+    given = answer.facts or facts  # with the quirks as the kernel starts a VM
+    return Explanation((_inputs_step(kernel, given), *_decision_steps(kernel, given, answer, paging)), answer)
 
 
 def explain_page(evaluator: Evaluator, gpa: int, pat: MemType | None = None) -> Explanation:

@@ -194,6 +194,8 @@ class MtrrView:
     def notes(self) -> tuple[str, ...]:
         """What every answer has to say."""
         notes = list(kernel_notes(self.kernel))
+        if self.kernel.default:
+            notes.append("latest never looks at guest MTRRs (from 6.11 on)")
         if self.too_many:
             count = len(self.mtrrs.variable)
             notes.append(f"{count} variable pairs, and KVM gives a guest {self.pairs}: the manual's view alone")

@@ -38,7 +38,7 @@ class Sides:
         for label in map(kernel_label, kernels):
             again = sum(other == label or other.startswith(f"{label} #") for other in full)
             full.append(f"{label} #{again + 1}" if again else label)
-        long = any(len(label) > LONGEST for label in full)
+        long = len(full) > 1 and any(len(label) > LONGEST for label in full)
         self.labels = [chr(ord("A") + at) if at < 26 else f"#{at}" for at in range(len(full))] if long else full
         self.legend: list[tuple[str, Content]] = [
             (short, name) for short, name in zip(self.labels, full, strict=True) if long

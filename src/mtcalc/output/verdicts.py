@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
 from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Table, grouped_notes
 from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
@@ -51,7 +52,11 @@ def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
         blocks.append(Table(("RESULT", "GPA", "PAT", "WRITTEN AT", "BECAUSE"), rows))
     blocks.append(_summary(verdicts))
     pairs = [(hex(verdict.expect.gpa), note) for verdict in verdicts for note in verdict.notes]
-    return Document(blocks, [*kernel_notes(kernel), *grouped_notes(pairs)])
+    return Document(blocks, [*_notes(kernel, verdicts), *grouped_notes(pairs)])
+
+
+def _notes(kernel: Kernel, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    return (*kernel_notes(kernel), *latest_summary(kernel, (verdict.answer for verdict in verdicts)))
 
 
 def verdict_record(verdict: Verdict) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def check_record(kernel: Kernel, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "rules": kernel.rules.name,
         "expectations": [verdict_record(verdict) for verdict in verdicts],
         "failed": sum(bool(verdict.failures) for verdict in verdicts),
-        "notes": list(kernel_notes(kernel)),
+        "notes": list(_notes(kernel, verdicts)),
     }
 
 

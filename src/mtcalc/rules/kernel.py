@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A rule set together with the kernel behaviour around it, and that behaviour by release."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.history import MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
+from mtcalc.kvm.quirks import first_releases, has_quirk, known_quirks, off_at_start, unconcerned
 from mtcalc.kvm.release import Version as Version
+from mtcalc.kvm.release import in_force
 from mtcalc.kvm.release import since as since
 from mtcalc.kvm.release import sort_key as sort_key
+from mtcalc.kvm.slot_history import FLAGS, slot_limits
 from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
 from mtcalc.rules.condition import (
     ALWAYS,
@@ -58,6 +61,7 @@ class Kernel(NamedTuple):
     split_when: Condition | None  # when MTRRs limit the mapping level; None: never
     quirks: tuple[str, ...]  # those this kernel knows
     slot_flags: int  # those this kernel accepts
+    quirks_off: int = 0  # KVM_X86_QUIRK_ bits not in force when it starts a VM, nor ever
     unreachable: tuple[Unreachable, ...] = ()
     proposal: str = ""  # what it is, where it never was in mainline
     notes: tuple[str, ...] = ()  # said with every answer
@@ -70,29 +74,22 @@ _SPLITS: dict[MtrrLimit, Condition | None] = {
     MtrrLimit.NONCOHERENT_DMA: Atom(NONCOHERENT_DMA),
 }
 
-# Each table: since which release, and what then. Looked up by bisection, as releases sort.
-_QUIRKS: tuple[tuple[Version, tuple[str, ...]], ...] = (
-    ((0,), ()),
-    ((4, 2), ("CD_NW_CLEARED",)),
-    ((6, 12, 78), ("CD_NW_CLEARED", "IGNORE_GUEST_PAT")),
-    ((6, 13), ("CD_NW_CLEARED",)),
-    ((6, 16), ("CD_NW_CLEARED", "IGNORE_GUEST_PAT")),
-)
-_LOG = SLOT_FLAGS["LOG_DIRTY_PAGES"]
-_SLOT_FLAGS: tuple[tuple[Version, int], ...] = (
-    ((0,), _LOG),
-    ((3, 7), _LOG | SLOT_FLAGS["READONLY"]),
-    ((6, 8), _LOG | SLOT_FLAGS["READONLY"] | SLOT_FLAGS["GUEST_MEMFD"]),
-)
 _QUIRK_NEEDS_SELF_SNOOP = Unreachable(
     And((Not(Atom(QUIRK_IGNORE_GUEST_PAT)), Not(Atom(SELF_SNOOP)))),
     "from v6.16 on, IGNORE_GUEST_PAT cannot be disabled on a CPU without self-snoop",
 )
 
 
+def _off_from_the_start(name: str) -> Unreachable:
+    return Unreachable(Atom(Input("quirk", name)), f"quirk {name} is off from the start, and nothing turns it on")
+
+
 def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "", extra_slot_flags: int = 0) -> Kernel:
     """The rules with the behaviour of a release around them."""
-    quirks = since(_QUIRKS, release)
+    quirks = known_quirks(release)
+    off = off_at_start(release)
+    never = [_QUIRK_NEEDS_SELF_SNOOP] if "IGNORE_GUEST_PAT" in quirks else []
+    never += [_off_from_the_start(name) for name in quirks if off & QUIRKS[name]]
     return Kernel(
         ref=ref,
         rules=rules,
@@ -101,8 +98,9 @@ def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "",
         mmio_test=row_at(MMIO_TESTS, release).what,
         split_when=_SPLITS[row_at(MTRR_LIMITS, release).what],
         quirks=quirks,
-        slot_flags=since(_SLOT_FLAGS, release) | extra_slot_flags,
-        unreachable=(_QUIRK_NEEDS_SELF_SNOOP,) if "IGNORE_GUEST_PAT" in quirks else (),
+        slot_flags=in_force(FLAGS, release) | extra_slot_flags,
+        quirks_off=off,
+        unreachable=tuple(never),
         proposal=proposal,
     )
 
@@ -124,8 +122,10 @@ def kernel_notes(kernel: Kernel) -> tuple[str, ...]:
 
 
 def kernel_label(kernel: Kernel) -> str:
-    """What was asked for, and the rule set that it has: '6.1 (v4.4)', 'slot-flag'."""
+    """What was asked for, and the rule set that it has: '6.1 (v4.4)', 'slot-flag'; what is odd about the default."""
     name = kernel.rules.name
+    if kernel.default and kernel.proposal:
+        return f"{name} (the default: a proposal, not in mainline)"
     if kernel.ref == name or kernel.ref.endswith(f"/{name}"):
         return kernel.ref  # a file's path, which tells two of one name apart
     return f"{kernel.ref} ({name})"
@@ -159,17 +159,44 @@ def assuming(kernel: Kernel, item: Input, value: Value) -> Kernel:
     return kernel._replace(unreachable=(*kernel.unreachable, other))
 
 
+def from_the_start(kernel: Kernel, facts: Facts) -> Facts:
+    """The facts, with the quirks not in force that this kernel turns off itself when it starts a VM."""
+    return facts._replace(disabled_quirks=facts.disabled_quirks | kernel.quirks_off)
+
+
 def unknown_inputs(kernel: Kernel, facts: Facts) -> tuple[str, ...]:
     """Notes on inputs given that this kernel does not know, cannot reach or does not look at."""
-    notes = []
-    for name, bit in QUIRKS.items():
-        if facts.disabled_quirks & bit and name not in kernel.quirks:
-            notes.append(f"this kernel has no quirk {name}: disabling it does nothing here")
-    for name, bit in SLOT_FLAGS.items():
-        if facts.slot_flags & bit & ~kernel.slot_flags:
-            notes.append(f"this kernel refuses slot flag {name} (EINVAL)")
+    notes = [*_quirk_notes(kernel, facts.disabled_quirks), *_slot_flag_notes(kernel, facts.slot_flags)]
     notes += [f"this kernel cannot get here: {s.why}" for s in kernel.unreachable if holds(s.when, facts)]
     return tuple(notes)
+
+
+def _quirk_notes(kernel: Kernel, disabled: int) -> Iterator[str]:
+    known = {name for name in ALL_QUIRK_BITS if has_quirk(name, kernel.release)} | set(kernel.quirks)
+    for name, bit in ALL_QUIRK_BITS.items():
+        if disabled & bit and name not in known:
+            came = f" (first in {first_releases(name)})" if name not in QUIRKS else ""
+            yield f"this kernel has no quirk {name}{came}: disabling it does nothing here"
+    others = [name for name in unconcerned(disabled) if name in known]
+    if others:
+        yield f"no memory type hangs on quirk {', '.join(others)}"
+
+
+_MEMFD, _NOT_WITH_MEMFD = SLOT_FLAGS["GUEST_MEMFD"], SLOT_FLAGS["READONLY"] | SLOT_FLAGS["LOG_DIRTY_PAGES"]
+
+
+def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[str]:
+    limits = slot_limits(kernel.release)
+    for name, bit in SLOT_FLAGS.items():
+        if flags & bit & ~kernel.slot_flags:
+            if limits.flags_checked:
+                yield f"this kernel refuses slot flag {name} (EINVAL)"
+            else:
+                yield f"this kernel does not know slot flag {name}, and takes it unchecked"
+    if flags & _MEMFD and flags & _NOT_WITH_MEMFD:
+        yield "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGES (EINVAL)"
+    elif flags & _MEMFD & kernel.slot_flags and limits.memfd_private_only:
+        yield "this kernel takes GUEST_MEMFD on VMs with private memory alone (6.18 on: on every VM)"
 
 
 def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:

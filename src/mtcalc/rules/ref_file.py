@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
 from mtcalc.rules.named_file import UnreadFile, check_named_file, unquoted
-from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
+from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref, resolve_name
 from mtcalc.rules.patch_apply import CFile, PatchedRules, rules_from_patch
 from mtcalc.text.errors import InputError
 from mtcalc.text.source import read_source
@@ -29,6 +29,16 @@ def kernel_of_file(ref: str, resolve: Resolve, base: str | None = None, director
         notes = (*found.after.notes, found.choice_note) if found.choice_note else found.after.notes
         return found.after._replace(notes=notes)
     path = os.path.join(directory, ref)
+    if path.lower().endswith(RULE_FILE_SUFFIXES) and not os.path.exists(path):
+        split = _on_top(ref, directory)
+        if split is not None:
+            below, path = split
+            check_named_file(path, "")  # a scenario's name for it was checked as a whole, '6.6+' included
+            from mtcalc.rules.rulefile import load_rule_file
+
+            kernel = load_rule_file(read_source(path), path, _Resolver(path, resolve), below=below)
+            name = f"{below.rules.name}+{kernel.rules.name}"
+            return kernel._replace(ref=ref, rules=kernel.rules._replace(name=name))
     if path.lower().endswith(RULE_FILE_SUFFIXES):
         from mtcalc.rules.rulefile import load_rule_file
 
@@ -39,6 +49,25 @@ def kernel_of_file(ref: str, resolve: Resolve, base: str | None = None, director
 
         return kernel_for_rules(rules_from_c(source.text, source.file), ref)
     raise InputError(f"{ref}: unknown kind of rule set (.yaml, .c, .patch, .diff, .mbox, .eml, .txt, or - for a patch)")
+
+
+def _on_top(ref: str, directory: str) -> tuple[Kernel, str] | None:
+    """`6.6+file.yaml`: the kernel below and the file's path; None where no '+' stands behind a kernel's name.
+
+    Where several do, the one whose file exists, else the last.
+    """
+    found = None
+    for at, character in enumerate(ref):
+        if character != "+" or is_file_ref(ref[:at]):
+            continue
+        path = os.path.join(directory, ref[at + 1 :])
+        try:
+            found = resolve_name(ref[:at]), path
+        except ValueError:
+            continue
+        if os.path.exists(path):
+            break
+    return found
 
 
 def patched(ref: str, resolve: Resolve, base: str | None = None, directory: str = "") -> PatchedRules:

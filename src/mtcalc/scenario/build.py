@@ -48,7 +48,7 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         assume=keys.assume,
     )
     places = tuple(value_place(root, ("memslots", index)) for index in range(len(keys.memslots)))
-    slots = _slots(keys.memslots, places, root, host.maxphyaddr, problems)
+    slots = _slots(keys.memslots, places, root, problems)
     pages = [_page(page, ("pages", index), root, vm, problems) for index, page in enumerate(keys.pages)]
     expects = [_expect(entry, ("expect", index), root, vm, problems) for index, entry in enumerate(keys.expect)]
     problems.raise_first()
@@ -67,10 +67,8 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
     )
 
 
-def _slots(
-    keys: list[SlotKeys], places: tuple[Place, ...], root: Node, host_maxphyaddr: int, problems: Problems
-) -> list[Slot]:
-    """The slots, ids and names filled in. A problem for what KVM refuses and for names that are taken.
+def _slots(keys: list[SlotKeys], places: tuple[Place, ...], root: Node, problems: Problems) -> list[Slot]:
+    """The slots, ids and names filled in. A problem for what every KVM refuses and for names that are taken.
 
     Of two slots with one id the id is the mistake, whatever their names.
     """
@@ -101,7 +99,7 @@ def _slots(
         device = backing.is_device if slot.device is None else slot.device
         slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space, device))
     if len(problems.found) == before:
-        refusal = check_slots(slots, host_maxphyaddr)
+        refusal = check_slots(slots)
         if refusal:
             field = refusal.field
             if field == "address_space" and keys[refusal.at].address_space is None:
