@@ -12,7 +12,7 @@ from mtcalc.rules.named_file import UnreadFile, check_named_file, unquoted
 from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref, resolve_name
 from mtcalc.rules.patch_apply import CFile, PatchedRules, rules_from_patch
 from mtcalc.text.errors import InputError
-from mtcalc.text.source import read_source
+from mtcalc.text.source import read_bytes, read_source
 
 Resolve: TypeAlias = Callable[[str, str | None, str], Kernel]
 """resolve(), which finds bases: (REF, its base, the directory that file names are relative to)."""
@@ -73,9 +73,10 @@ def _on_top(ref: str, directory: str) -> tuple[Kernel, str] | None:
 def patched(ref: str, resolve: Resolve, base: str | None = None, directory: str = "") -> PatchedRules:
     """The kernels before and after a patch, '-' being standard input. Raises as kernel_of_file() does."""
     from mtcalc.rules.patch import read_patches
+    from mtcalc.rules.patch_bytes import patch_text
 
     path = ref if ref == "-" else os.path.join(directory, ref)
-    mails = read_patches(read_source(path), path)
+    mails = read_patches(patch_text(read_bytes(path), path), path)
     below: Kernel | CFile | None = None
     if base is not None:
         if is_file_ref(base) and base.lower().endswith(C_SUFFIXES):
