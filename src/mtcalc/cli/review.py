@@ -11,6 +11,7 @@ from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, output_options
 from mtcalc.cli.params import PATCH_FILE, REF
 from mtcalc.output.diff import diff_lines, diff_rows
+from mtcalc.output.document import Document
 from mtcalc.output.emit import Result
 from mtcalc.rules.resolve import resolve
 from mtcalc.text.errors import InputError
@@ -30,11 +31,25 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     mtcalc review - --base vmx.c < mail
     """
     # Both bring the C parser, which a TAB has no need of.
-    from mtcalc.output.review import review_document, review_record
+    from mtcalc.output.review import UNTOUCHED, review_document, review_record, untouched_record
+    from mtcalc.rules.patch_apply import NothingTouchedError
     from mtcalc.rules.ref_file import patched
 
     try:
         rules = patched(patch, resolve, base)
+    except NothingTouchedError as untouched:
+        mails, named = untouched.mails, untouched.base
+        kernel = resolve("latest")
+        nothing = compare(kernel, kernel)
+        output.write(
+            Result(
+                document=lambda: Document([UNTOUCHED]),
+                data=lambda: untouched_record(mails, named, nothing),
+                lines=lambda: diff_lines(nothing, expand),
+                rows=lambda: diff_rows(nothing, expand),
+            )
+        )
+        return
     except InputError:
         raise
     except ValueError as error:
@@ -42,7 +57,7 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     found = compare(rules.before, rules.after)
     if expand:
         check_expandable(found)
-    remarks = ask(found)
+    remarks = ask(found, rules.one_vcpu)
     output.write(
         Result(
             document=lambda: review_document(rules, found, remarks),

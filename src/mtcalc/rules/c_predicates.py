@@ -125,8 +125,17 @@ GUEST_MTRR_SPELLINGS = (
     r"kvm_get_guest_memory_type\(vcpu, gfn\)",
     r"get_mtrr_type\(&vcpu->arch\.mtrr_state, gfn << PAGE_SHIFT, \(gfn << PAGE_SHIFT\) \+ PAGE_SIZE\)",
     r"mtrr_get_guest_memory_type\(vcpu, gfn\)",
+    # A walk over the MTRRs of the VM, as a patch of 2023 had it: one vCPU's for all.
+    rf"kvm_mtrr_get_guest_memory_type\({_KVM}, gfn\)",
 )
 """Expressions whose value is the guest's MTRR type of the page."""
+
+
+ONE_VCPU = re.compile(
+    r"(?:kvm_)?mtrr_get_guest_memory_type\((?:\w+->)*kvm, \w+\)|kvm_get_guest_memory_type\((?:\w+->)*kvm, \w+\)"
+    r"|kvm_get_vcpu(?:_by_id)?\((?:\w+->)*kvm, 0\)|(?:\w+->)*kvm->vcpus\[0\]"
+)
+"""Expressions that take one vCPU's state for that of the whole VM."""
 
 
 class Register(NamedTuple):
