@@ -8,12 +8,18 @@ import gzip
 import json
 import lzma
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtcalc.rules.c_writer import Style, write_c
+from mtcalc.rules.patch import read_patches
+from mtcalc.rules.patch_apply import rules_from_patch
+from mtcalc.rules.patch_bytes import patch_text
+from mtcalc.text.errors import InputError
 from support.patches import VMX, c_file, diff, kernel, mail, quoted, quoted_printable
 from support.program import Run, quick
 
@@ -325,3 +331,32 @@ def test_messages_are_short(tmp_path: Path) -> None:
     assert error(str(path))
     path.write_text("\n".join(diff(f"int a{n};\n", f"int b{n};\n", f"{'d/' * 2000}{n}.c") for n in range(40)))
     assert run(str(path)).out == NONE
+
+
+SIZE = 60_000
+TRAPS = {
+    "blanks": "x" + " " * SIZE + "\n" + DIFF,
+    "wrote": "On " + "1," * (SIZE // 2) + " wrote:\n" + quoted(DIFF),
+    "brackets": "Subject: " + "[1/" * (SIZE // 3) + "\n\n" + DIFF,
+    "encoded words": "Subject: " + "=?a?q?" * (SIZE // 6) + "\n\n" + DIFF,
+    "calls": DIFF + f"@@ -1 +1 @@ vmx_get_mt_mask(\n-{'a a(' * (SIZE // 4)}\n+b\n",
+    "quotes": DIFF + "@@ -1 +1 @@ vmx_get_mt_mask(\n-" + '\\"' * (SIZE // 2) + "\n+b\n",
+    "eaten blanks": DIFF
+    + f"@@ -1,{SIZE // 8} +1,{SIZE // 8} @@ x(\n"
+    + "foo();\n" * (SIZE // 14)
+    + "-f();\n+f();\n" * 999,
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_no_trap_costs_more_than_its_size(trap: str, tmp_path: Path) -> None:
+    """A generous multiple of as many bytes of plain talk."""
+    spent = []
+    for text in ("words and words\n" * (SIZE // 16) + DIFF, TRAPS[trap]):
+        path = tmp_path / "m.patch"
+        path.write_text(text)
+        start = time.process_time()
+        with suppress(InputError):
+            rules_from_patch(read_patches(patch_text(path.read_bytes(), "m"), "m"), "m")
+        spent.append(time.process_time() - start)
+    assert spent[1] < 20 * spent[0] + 1
