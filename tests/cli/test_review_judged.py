@@ -127,7 +127,7 @@ def test_questions() -> None:
     assert (asked["example"]["before"]["mask"], asked["example"]["after"]["mask"]) == ("0x40", "0x48")
     assert "5 of 7 changes, such as:" in run("uc-to-wc.patch").out
     one = run("quirk-first-name.patch").out
-    assert "1 of 1 change, such as:" in one
+    assert "in  the one change:" in one
 
 
 # How the same patch comes.
