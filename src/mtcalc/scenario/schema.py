@@ -74,6 +74,7 @@ _REGISTER_FORMS = {
 _ANSWERS = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", *map(str, MTRR_TYPES)]}, {"type": "string"}]}
 
 Bool = Annotated[bool, *_BOOL]
+Vendor = Annotated[str, *_read_as(values.vendor, {"enum": ["intel"]})]
 BoolOrNone = Annotated[bool | None, *_BOOL]
 Number = Annotated[int, *_NUMBER]
 Register = Annotated[int, *_REGISTER]
@@ -112,6 +113,7 @@ class HostKeys(_Model):
     self_snoop: Bool = Field(True, description="the CPU has the self-snoop feature", examples=[True])
     pat_enabled: Bool = Field(True, description="the host kernel uses the PAT (no nopat)", examples=[True])
     maxphyaddr: MaxPhyAddr = Field(46, description="bits of a physical address", examples=[46, 39])
+    vendor: Vendor = Field("intel", description="of the CPU; the rules are those of VMX with EPT", examples=["intel"])
 
 
 class VmKeys(_Model):

@@ -90,6 +90,16 @@ def number_between(low: int, high: int, what: str, unit: str = "") -> Callable[[
     return read
 
 
+def vendor(value: object) -> str:
+    """The host CPU's vendor, of which one has EPT. Raises ValueError."""
+    name = word(value, "a vendor, intel").lower()
+    if name == "amd":
+        raise ValueError("AMD's NPT has no such rules: these answers are for VMX with EPT (intel)")
+    if name != "intel":
+        raise ValueError(f"unknown vendor {shown(value)} (intel)")
+    return name
+
+
 def mtrr_type(value: object) -> MemType:
     """A memory type that an MTRR or an EPT entry can hold."""
     return parse_memtype(word(value, f"one of {_names(MTRR_TYPES)}"), MTRR_TYPES)
