@@ -113,7 +113,7 @@ def since(table: Sequence[tuple[Version, T]], release: Version) -> T:
 def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "", extra_slot_flags: int = 0) -> Kernel:
     """The rules with the behaviour of a release around them."""
     quirks = since(_QUIRKS, release)
-    return Kernel(
+    around = Kernel(
         ref=ref,
         rules=rules,
         release=release,
@@ -125,6 +125,24 @@ def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "",
         unreachable=(_QUIRK_NEEDS_SELF_SNOOP,) if "IGNORE_GUEST_PAT" in quirks else (),
         proposal=proposal,
     )
+    return with_read(around)
+
+
+def with_read(kernel: Kernel) -> Kernel:
+    """The kernel, knowing the slot flags and quirks that its rules read: code that asks for one comes with it.
+
+    The one place for this, however the rules came in. A quirk that the release lacks can be disabled here; what
+    the release does not let happen stays out of reach.
+    """
+    read = inputs_read(kernel.rules)
+    flags = kernel.slot_flags
+    quirks = set(kernel.quirks)
+    for item in read:
+        if item.name == "slot_flag":
+            flags |= SLOT_FLAGS[item.arg]
+        elif item.name == "quirk":
+            quirks.add(item.arg)
+    return kernel._replace(slot_flags=flags, quirks=tuple(name for name in QUIRKS if name in quirks))
 
 
 def version_text(release: Version) -> str:

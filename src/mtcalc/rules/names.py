@@ -51,8 +51,6 @@ def built_in(name: str) -> Kernel | None:
                 proposal=proposal.what,
                 extra_slot_flags=proposal.slot_flags,
             )
-            if proposal.rules.name == "quirk-v1":
-                kernel = kernel._replace(quirks=("CD_NW_CLEARED", "IGNORE_GUEST_PAT"))
             if proposal.split_when is not None:
                 kernel = kernel._replace(split_when=proposal.split_when)
             return kernel
