@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -11,11 +10,12 @@ from tree_sitter import Node
 
 from mtcalc.rules.c_masks import NEVER, Masked, compared, masked_by, negated
 from mtcalc.rules.c_names import Names
-from mtcalc.rules.c_parse import Function
+from mtcalc.rules.c_parse import Function, Source
 from mtcalc.rules.c_predicates import (
     BIT_MACROS,
     MASK_CALLS,
     TRANSPARENT,
+    WHAT_KNOWN_HELPERS_READ,
     is_guest_mtrr,
     register_of,
     spelling_of,
@@ -28,9 +28,24 @@ from mtcalc.rules.c_tree import (
     any_of,
     simplified,
 )
-from mtcalc.rules.c_types import INT, ULONG, AnyType, CType, Pointer, integer_type
+from mtcalc.rules.c_types import (
+    BOOL,
+    BYTE,
+    INT,
+    LONG,
+    PLAIN_CHAR,
+    ULONG,
+    UNKNOWN,
+    AnyType,
+    CType,
+    Pointer,
+    integer_type,
+    is_plain_char,
+)
 from mtcalc.rules.c_values import (
     AND_AND,
+    EQUAL,
+    LESS,
     OR_OR,
     POSTFIX,
     PRECEDENCE,
@@ -39,18 +54,50 @@ from mtcalc.rules.c_values import (
     Bits,
     Val,
     binary,
+    common_type,
     convert,
     literal,
     number,
+    promoted,
     truth,
     truth_value,
     unary,
 )
+from mtcalc.rules.c_words import known_words
 from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Condition
+from mtcalc.text.errors import InputError
+
+CALL_TYPES = {
+    "atomic_read": INT,
+    "kvm_read_cr0": ULONG,
+    "kvm_read_cr0_bits": ULONG,
+    **dict.fromkeys(
+        (
+            "kvm_is_cr0_bit_set",
+            "kvm_check_has_quirk",
+            "kvm_arch_has_noncoherent_dma",
+            "kvm_has_mem_dma",
+            "kvm_is_mmio_pfn",
+            "vmx_ignore_guest_pat",
+        ),
+        BOOL,
+    ),
+    **dict.fromkeys(
+        ("kvm_mtrr_get_guest_memory_type", "kvm_get_guest_memory_type", "mtrr_get_guest_memory_type", "get_mtrr_type"),
+        BYTE,
+    ),
+    **dict.fromkeys(BIT_MACROS, ULONG),
+}
+"""What the functions of known names return. Source: arch/x86/kvm/x86.h, mtrr.c, kvm_cache_regs.h."""
 
 
 class Reader(Names):
     """Evaluates expressions. The executor of statements builds on it (and gives it calls of helpers)."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.running: list[str] = []  # the functions being executed, outermost first
+        self.called: set[str] = set()  # every function called by its name
 
     def call_helper(
         self, node: Node, helper: Function, arguments: list[Val], state: State, scope: Scope
@@ -73,7 +120,7 @@ class Reader(Names):
         self.enter(node, scope)
         found = method(self, node, state, scope)
         self.leave()
-        return found
+        return self.checked(found, node, scope)
 
     def _parenthesized(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         inner = node.named_children
@@ -110,14 +157,14 @@ class Reader(Names):
     def known_text(self, text: str) -> Val:
         """An expression that only its text tells of: a spelling we know, or opaque."""
         if is_guest_mtrr(text):
-            return Val(text, type=CType(8, False), bits=Bits(0, GUEST_MTRR, 0))
+            return Val(text, type=BYTE, bits=Bits(0, GUEST_MTRR, 0))
         spelling = spelling_of(text)
         if spelling is not None and spelling.boolean:
             return truth_value(spelling.condition, text)
         register = register_of(text)
         if register is not None:
             return Val(text, type=CType(register.width, False), mask=Masked(register))
-        return Val(text)
+        return Val(text, type=INT if text.startswith("atomic_read(") else UNKNOWN)
 
     def _unary(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         operator = text_of(child(node, "operator"))
@@ -163,9 +210,11 @@ class Reader(Names):
     def described_type(self, node: Node, scope: Scope) -> AnyType:
         """The type in a cast. Raises InputError."""
         declarator = node.child_by_field_name("declarator")
-        kind = integer_type(text_of(child(node, "type")))
+        kind = self.integer(text_of(child(node, "type")), node, scope) if declarator is None else None
         if declarator is not None:
-            return Pointer(kind)
+            return Pointer(integer_type(text_of(child(node, "type"))))
+        if is_plain_char(text_of(child(node, "type"))):
+            self.refuse(PLAIN_CHAR, node, scope)
         if kind is None:
             self.refuse(f"unknown type '{text_of(node)}' (an integer type of the kernel)", node, scope)
         return kind
@@ -233,20 +282,79 @@ class Reader(Names):
         if any(part is None for part in parts):
             self.refuse("?: without a middle is not understood (both values)", node, scope)
         asked, if_yes, if_no = (part for part in parts if part is not None)
+        kind = self.type_of(node, scope)
         found = []
         for after, condition in self.truths(asked, state, scope):
             yes, no = self.fork(condition, after, asked, scope)
-            if yes is not None:
-                found += self.values(if_yes, yes, scope)
-            if no is not None:
-                found += self.values(if_no, no, scope)
+            for arm, start in ((if_yes, yes), (if_no, no)):
+                if start is not None:
+                    found += [
+                        (then, self._as_arm(val, kind, arm, scope)) for then, val in self.values(arm, start, scope)
+                    ]
         return found
+
+    def _as_arm(self, val: Val, kind: CType, node: Node, scope: Scope) -> Val:
+        """An arm of ?: in the type that both have in common."""
+        if val.ref is not None or val.opaque:
+            return val
+        if kind != UNKNOWN:
+            return self.attempt(partial(convert, val, kind), node, scope)
+        if val.num is not None:
+            return self.attempt(partial(number, val.num, UNKNOWN, val.text), node, scope)._replace(prec=val.prec)
+        return val._replace(type=UNKNOWN) if val.mask is None else val
+
+    def type_of(self, node: Node, scope: Scope) -> CType:
+        """The type that C gives an expression, which is not evaluated; UNKNOWN where only another file tells."""
+        parts = node.named_children
+        if node.type == "parenthesized_expression" and len(parts) == 1:
+            return self.type_of(parts[0], scope)
+        if node.type == "number_literal":
+            return self.attempt(partial(literal, text_of(node)), node, scope).type
+        if node.type in ("identifier", "true", "false", "null"):
+            return self.named_type(text_of(node), node, scope)
+        if node.type == "cast_expression":
+            kind = self.described_type(child(node, "type"), scope)
+            return kind if isinstance(kind, CType) else UNKNOWN
+        if node.type == "unary_expression":
+            return INT if text_of(child(node, "operator")) == "!" else promoted(self.type_of(parts[0], scope))
+        if node.type == "conditional_expression":
+            arms = [node.child_by_field_name(name) for name in ("consequence", "alternative")]
+            kinds = [UNKNOWN if arm is None else self.type_of(arm, scope) for arm in arms]
+            return common_type(*kinds)
+        if node.type == "binary_expression":
+            operator = text_of(child(node, "operator"))
+            if operator in ("&&", "||") or PRECEDENCE.get(operator) in (EQUAL, LESS):
+                return INT
+            left = self.type_of(child(node, "left"), scope)
+            if operator in ("<<", ">>"):
+                return promoted(left)
+            return common_type(left, self.type_of(child(node, "right"), scope))
+        if node.type == "call_expression":
+            return self._type_of_call(node, scope)
+        return UNKNOWN
+
+    def _type_of_call(self, node: Node, scope: Scope) -> CType:
+        function, listed = child(node, "function"), child(node, "arguments").named_children
+        name = text_of(function)
+        if self.source.macro(name, scope.function.offset + node.start_byte) is not None:
+            return UNKNOWN
+        try:
+            helper = self.source.function(name)
+        except InputError:
+            helper = None
+        if helper is not None:
+            if child(helper.node, "declarator").type != "function_declarator":
+                return UNKNOWN
+            return integer_type(text_of(child(helper.node, "type"))) or UNKNOWN
+        if name in TRANSPARENT:
+            return LONG if TRANSPARENT[name] else self.type_of(listed[0], scope) if listed else UNKNOWN
+        return CALL_TYPES.get(name, UNKNOWN)
 
     def _call(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         function, listed = child(node, "function"), child(node, "arguments").named_children
         if function.type == "parenthesized_expression":
             inner = function.named_children
-            kind = integer_type(text_of(inner[0])) if len(inner) == 1 else None
+            kind = self.integer(text_of(inner[0]), inner[0], scope) if len(inner) == 1 else None
             if kind is not None and len(listed) == 1:
                 return self._cast_to(kind, listed[0], node, state, scope)
         if function.type == "field_expression":
@@ -257,24 +365,53 @@ class Reader(Names):
         if function.type != "identifier" or text_of(function) in scope.names:
             self.refuse("a call that is not understood (a function by its name)", function, scope)
         name = text_of(function)
-        if self.source.macro(name) is not None:
+        self.called.add(name)
+        macro = self.source.macro(name, scope.function.offset + node.start_byte)
+        if macro is not None and WHAT_KNOWN_HELPERS_READ.get(name, "\n") not in macro.whole:
             self.refuse(f"{name} is a macro that is not followed (a function)", function, scope)
-        helper = self.source.function(name)
-        if helper is not None:  # also one that goes by a name we know: its body counts
+        if macro is None:
+            found = self._defined_call(name, node, listed, state, scope)
+            if found is not None:
+                return found
+        if name in TRANSPARENT and listed:
+            found = self.values(listed[0], state, scope)
+            if TRANSPARENT[name]:
+                return [
+                    (after, truth_value(truth(val), f"!!{val.inside(UNARY)}", UNARY)._replace(type=LONG))
+                    for after, val in found
+                ]
+            return found
+        return self._unknown_call(name, node, listed, state, scope)
+
+    def _defined_call(
+        self, name: str, node: Node, listed: list[Node], state: State, scope: Scope
+    ) -> list[tuple[State, Val]] | None:
+        """What the file's own function of a name makes of its arguments; None where there is none.
+
+        Also of a function that goes by a name we know: its body counts. Where the body can't be followed and
+        speaks of what the kernel's own reads, it is the kernel's own, and the name's meaning holds: None then.
+        """
+        depth, running, reached = self._depth, len(self.running), set(self.reached)
+        try:
+            helper = self.source.function(name)
+            if helper is None:
+                at = self.source.defined_otherwise(name)
+                if at is None:
+                    return None
+                what = f"a definition of {name} that is not followed (type and name, starting in column 1)"
+                self.source.refuse(what, at)
             return [
                 one
                 for after, values in self.arguments(listed, state, scope)
                 for one in self.call_helper(node, helper, values, after, scope)
             ]
-        if name in TRANSPARENT and listed:
-            found = self.values(listed[0], state, scope)
-            if TRANSPARENT[name]:
-                return [(after, truth_value(truth(val), val.text, val.prec)) for after, val in found]
-            return found
-        at = self.source.defined_otherwise(name)
-        if at is not None:
-            self.source.refuse(f"a definition of {name} that is not followed (type and name, starting in column 1)", at)
-        return self._unknown_call(name, node, listed, state, scope)
+        except InputError:
+            reads = WHAT_KNOWN_HELPERS_READ.get(name)
+            if reads is None or not self.source.speaks_of(name, reads):
+                raise
+        self._depth, self.reached = depth, reached
+        del self.running[running:]
+        return None
 
     def arguments(self, listed: list[Node], state: State, scope: Scope) -> list[tuple[State, list[Val]]]:
         """The values of a call's arguments."""
@@ -340,7 +477,7 @@ def _as_it_is(operator: str, a: Val, b: Val) -> bool:
 def _masking_call(name: str, values: list[Val], text: str) -> Val | None:
     """A call that asks for some bits of a register; None for any other."""
     call = MASK_CALLS.get(name)
-    if call is None or len(values) != 2 or values[1].num is None or not re.fullmatch(call.owner, values[0].text):
+    if call is None or len(values) != 2 or values[1].num is None or known_words(values[0].text) != call.owner:
         return None
     bits = masked_by(Masked(call.register), values[1].num)
     if call.answer is None:
