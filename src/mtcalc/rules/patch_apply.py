@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
+from mtcalc.rules.c_kernel import kernel_of_c
 from mtcalc.rules.c_predicates import FUNCTION
 from mtcalc.rules.c_source import rules_from_c
 from mtcalc.rules.c_writer import all_texts, texts_of_its_time
-from mtcalc.rules.kernel import Kernel, kernel_for_rules, with_read
+from mtcalc.rules.kernel import Kernel, with_read
 from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.rules.patch import FilePatch, Mail
 from mtcalc.rules.patch_fit import Fitted, Misfit, Untouched, fit, hunk_name, is_function_file, nothing_touched
@@ -25,6 +26,7 @@ class CFile(NamedTuple):
 
     text: str
     file: str
+    release: str | None = None  # the kernel around it, where somebody named one
 
 
 class PatchedRules(NamedTuple):
@@ -235,7 +237,7 @@ def _day_text(day: date) -> str:
 
 
 def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) -> PatchedRules:
-    before = kernel_for_rules(rules_from_c(base.text, base.file), base.file)
+    before = kernel_of_c(base.text, base.file, base.file, base.release)
     patched = _patched_c(mails, base)
     patched_text = "\n".join(line.text for line in patched.lines)
     try:
