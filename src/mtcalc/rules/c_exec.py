@@ -252,7 +252,6 @@ class Statements(Reader):
 
     def _switch(self, node: Node, state: State, scope: Scope) -> Flow:
         cases = child(node, "body").named_children
-        inner, block = scope, dict[str, Var]()
         done = flow([])
         asked = child(node, "condition")
         values = [
@@ -277,6 +276,7 @@ class Statements(Reader):
                     waiting += [no] if no is not None else []
                 rest = waiting
             running: list[State] = []
+            inner, block = scope, dict[str, Var]()  # the cases are one block
             for at, case in enumerate(cases):
                 running += [one for where, one in entries if where == at]
                 running += rest if at == default else []

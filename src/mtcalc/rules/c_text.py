@@ -32,6 +32,9 @@ def masked(text: str) -> str:
     Raises ValueError, with the offset in its second argument, for a comment that never ends and for a comment
     mark that is cut in two by the end of a line.
     """
+    cut = _SPLIT_MARK.search(text)
+    if cut:
+        raise ValueError("a comment mark cut in two by the end of a line (the mark in one line)", cut.start())
     parts = []
     at = 0
     while (match := _OPENING.search(text, at)) is not None:
@@ -49,9 +52,6 @@ def masked(text: str) -> str:
             parts.append(text[start:at])
     parts.append(text[at:])
     whole = re.sub(r"[^\x00-\x7f]", "?", "".join(parts))
-    cut = _SPLIT_MARK.search(whole)
-    if cut:
-        raise ValueError("a comment mark cut in two by the end of a line (the mark in one line)", cut.start())
     return _without_if_0(whole)
 
 

@@ -224,7 +224,9 @@ def assumption(text: str) -> Condition:
 
 def unary(operator: str, val: Val) -> Val:
     """!x, ~x, -x, +x. Raises ValueError."""
-    text = operator + val.inside(UNARY)
+    inner = val.inside(UNARY)
+    # Two signs side by side would be another operator.
+    text = f"{operator}({inner})" if operator in "+-" and inner.startswith(operator) else operator + inner
     if operator == "!":
         return truth_value(negated(truth(val)), text, UNARY)
     if val.num is not None:
