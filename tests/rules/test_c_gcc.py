@@ -93,6 +93,10 @@ READ = {
     "unknown as a signed byte": f"s8 x = {FOO};\nif (x == 255)\nreturn 1;\nif (x == -1)\nreturn 2;\nreturn 3;",
     "minus in parentheses": f"if (1 - ({FOO} - 1) == 1)\nreturn 1;\nif (1 - {FOO} - 1 == 1)\nreturn 2;\nreturn 3;",
     "minus of a minus": f"int x = -1;\nif (- x - {FOO} > 0)\nreturn 1;\nif (-(x - {FOO}) > 0)\nreturn 2;\nreturn 3;",
+    "type of a number": f"s32 x = 128 + (slot->flags & 2);\nreturn ~{FOO} < x;",
+    "type of a condition": f"u64 x = is_mmio;\nreturn ~x < {FOO};",
+    "or of a number": f"int x = is_mmio || 256;\nreturn (x ^ 2) < {FOO};",
+    "cast of an unknown": f"return (u32){FOO} == 1;",
     "unknown in a switch": f"switch ({FOO}) {{\ncase 1:\nreturn 1;\ncase -1:\nreturn 2;\n}}\nreturn 3;",
     "not of an unknown twice": f"if (!!{FOO} == 2)\nreturn 1;\nif ({FOO} == 2)\nreturn 2;\nreturn 3;",
 }
@@ -111,6 +115,10 @@ BEFORE = {
     "comment marks in a string": ('static const char s0[] = "/*";\n', 'return 1; // "*/"'),
     "own typedef": ("typedef unsigned char small0_t;\n", "small0_t x = 256;\nreturn x;"),
     "own typedef in a cast": ("typedef signed char tiny0;\n", "u8 x = 255;\nreturn (tiny0)x < 0;"),
+    "helper of its own type": (
+        "static unsigned int h6_0(struct kvm_vcpu *v)\n{\nreturn kvm_is_cr0_bit_set(v, X86_CR0_CD);\n}\n",
+        "return -1 < h6_0(vcpu);",
+    ),
     "helper cuts its argument": ("static inline bool h1_0(u8 x)\n{\nreturn x;\n}\n", "return h1_0(256) << 3;"),
     "helper cuts its value": ("static s8 h2_0(int x)\n{\nreturn x;\n}\n", "return h2_0(0x80) >> 1;"),
     "helper below a pointer": (

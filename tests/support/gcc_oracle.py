@@ -177,7 +177,7 @@ class Writer:
         self.constants: list[str] = []
         self.helpers: list[tuple[str, int]] = []
         self.labels = 0
-        self.breaks = 0
+        self.narrow = False
 
     def pick(self, *of: str) -> str:
         return self.rng.choice(of)
@@ -285,7 +285,10 @@ class Writer:
         if name in self.scopes[-1]:
             return ""
         if self.uses_foo and self.chance(0.3):
-            text = f"{self.pick(*INT_TYPES)} {name} = foo{self.tag}(vcpu);\n"
+            kind = self.pick(*INT_TYPES)
+            # Only where two texts would be one do we say what becomes of an unknown value in 32 bits.
+            self.narrow |= kind in ("u32", "s32", "int", "unsigned int")
+            text = f"{kind} {name} = foo{self.tag}(vcpu);\n"
             plain = False
         else:
             text = f"{self.pick(*INT_TYPES)} {name} = {self.expression(2)};\n"
@@ -377,7 +380,8 @@ class Writer:
         kind = self.pick("bool", "bool", "int", "u8", "u64")
         head = f"vmx_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, {kind} is_mmio, struct kvm_memory_slot *slot)"
         text = f"{''.join(self.before)}u8 {head}\n{{\n{text}return {self.byte()};\n}}\n"
-        foo = tuple(self.rng.sample(FOO_VALUES, 4)) if self.uses_foo else (0,)
+        values = [value for value in FOO_VALUES if not self.narrow or 0 <= value < 1 << 31]
+        foo = tuple(self.rng.sample(values, 4)) if self.uses_foo else (0,)
         bar = tuple(self.rng.sample(FOO_VALUES, 3)) if self.uses_bar else (0,)
         return Program(text, self.inputs, foo, bar, (self.pick(*FOO_TYPES), self.pick(*FOO_TYPES)))
 

@@ -133,7 +133,7 @@ class Executor(Statements):
             for (after, _), answer in zip(found, answers, strict=True):
                 assert answer is not None
                 after.slot.tree = Leaf(answer, 0)
-            return [(state, truth_value(as_condition(start.slot), text))]
+            return [(state, truth_value(as_condition(start.slot), text)._replace(type=found[0][1].type))]
         if start.slot.tree is None:  # one way, no decision
             return [(after._replace(slot=state.slot), val._replace(text=val.text or text)) for after, val in found]
         state.slot.tree = start.slot.tree

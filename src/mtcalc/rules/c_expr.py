@@ -63,7 +63,7 @@ from mtcalc.rules.c_values import (
     truth_value,
     unary,
 )
-from mtcalc.rules.c_words import known_words
+from mtcalc.rules.c_words import known_words, written
 from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Condition
 from mtcalc.text.errors import InputError
 
@@ -204,7 +204,10 @@ class Reader(Names):
             if isinstance(kind, Pointer) and val.ref is None:
                 found.append((after, val))
             else:
-                found.append((after, self.attempt(partial(convert, val, kind), node, scope)))
+                new = self.attempt(partial(convert, val, kind), node, scope)
+                # A conversion that the source writes is told, but for what the tables know.
+                told = new.opaque and new.mask is None and spelling_of(val.text) is None
+                found.append((after, new._replace(text=written(new.text)) if told else new))
         return found
 
     def described_type(self, node: Node, scope: Scope) -> AnyType:
@@ -274,7 +277,7 @@ class Reader(Names):
                 found.append((short, number(int(not both), INT)))
                 settled = results
             for then, b in settled:
-                found.append((then, truth_value(truth(b), b.text, b.prec)))
+                found.append((then, self.attempt(partial(convert, b, BOOL), right, scope)._replace(type=INT)))
         return found
 
     def _conditional(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from mtcalc.rules.c_masks import NEVER, Masked, any_bit, compared, masked_by, negated
 from mtcalc.rules.c_predicates import spelling_of
-from mtcalc.rules.c_types import BOOL, INT, ULONG, UNKNOWN, AnyType, CType, Pointer
-from mtcalc.rules.c_words import converted, known_words
+from mtcalc.rules.c_types import BOOL, INT, LONG, ULONG, UNKNOWN, AnyType, CType, Pointer
+from mtcalc.rules.c_words import converted, known_words, written
 from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Atom, Condition, Input, Not, Or
 from mtcalc.x86.ept import MEMTYPE_SHIFT
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
@@ -79,6 +79,9 @@ class Val(NamedTuple):
         return self.text if self.prec >= prec else f"({self.text})"
 
 
+_SUFFIX = {CType(32, False): "U", LONG: "L", ULONG: "UL"}
+
+
 def number(value: int, kind: CType, text: str = "") -> Val:
     """A number of a type, wrapped to it. Raises ValueError for one that the size of an unknown type decides."""
     if kind == UNKNOWN:
@@ -88,7 +91,8 @@ def number(value: int, kind: CType, text: str = "") -> Val:
     value &= (1 << kind.bits) - 1
     if kind.signed and value >> (kind.bits - 1):
         value -= 1 << kind.bits
-    return Val(text or str(value), UNARY if value < 0 and not text else POSTFIX, kind, num=value)
+    text = text or f"{value}{_SUFFIX.get(kind, '')}"
+    return Val(text, UNARY if text[0] == "-" else POSTFIX, kind, num=value)
 
 
 def truth_value(condition: Condition, text: str, prec: int = POSTFIX) -> Val:
@@ -152,17 +156,28 @@ def convert(val: Val, kind: AnyType) -> Val:
         return _as_bool(val)
     if val.num is not None:
         new = number(val.num, kind)
-        return new if val.num != new.num else new._replace(text=val.text, prec=val.prec)
+        return new if val.num != new.num else _retyped(val, kind)
     if val.cond is not None:
-        return val._replace(type=kind)
+        return _retyped(val, kind)
     if val.bits is not None:
         bits = val.bits
         if bits.shift < kind.bits < bits.shift + 3:
             raise ValueError(f"`{val.text}` loses some bits of a memory type here (a wider type)")
         if bits.shift >= kind.bits:
             return number(bits.const, kind)
-        return val._replace(type=kind, bits=bits._replace(const=bits.const & ((1 << kind.bits) - 1)))
+        return _retyped(val, kind)._replace(bits=bits._replace(const=bits.const & ((1 << kind.bits) - 1)))
     return _cut(val, kind)
+
+
+def _retyped(val: Val, kind: CType) -> Val:
+    """The same value in another type. What is computed from it can hang on the type, which the text has to tell."""
+    if promoted(kind) == promoted(val.type):
+        return val._replace(type=kind)
+    return val._replace(type=kind, text=converted(_cast_to(kind), val.inside(UNARY)), prec=UNARY)
+
+
+def _cast_to(kind: CType) -> str:
+    return f"({'s' if kind.signed else 'u'}{kind.bits})"
 
 
 def _as_bool(val: Val) -> Val:
@@ -177,18 +192,18 @@ def _as_bool(val: Val) -> Val:
 
 def _cut(val: Val, kind: CType) -> Val:
     """A value known by its text, in a variable of another type."""
-    word = f"({'s' if kind.signed else 'u'}{kind.bits})"
+    word = _cast_to(kind)
     mask = val.mask
     if mask is not None:
         low = masked_by(mask, (1 << kind.bits) - 1)
         negative = kind.signed and (low.mask or 0) >> (kind.bits - 1)
         if (low == mask and not negative) or (mask.mask is None and kind.bits >= mask.register.width + kind.signed):
-            return val._replace(type=kind)
+            return _retyped(val, kind)
         mask = None if negative else low
         if kind.bits >= 32 and mask is not None:
-            return val._replace(type=kind, mask=mask)
+            return _retyped(val, kind)._replace(mask=mask)
     elif val.type != UNKNOWN and _holds_all(kind, val.type):
-        return val._replace(type=kind)
+        return _retyped(val, kind)
     elif val.type == UNKNOWN and kind.bits >= 32:
         return Val(converted(word, val.inside(UNARY)), UNARY, kind, whole=val.whole or val.text)
     return Val(f"{word}{val.inside(UNARY)}", UNARY, kind, whole=val.whole or val.text, mask=mask)
@@ -233,9 +248,9 @@ def unary(operator: str, val: Val) -> Val:
         kind = promoted(val.type)
         result = {"~": ~val.num, "-": -val.num, "+": val.num}.get(operator)
         if result is not None:
-            return number(result, kind)._replace(text=text, prec=UNARY)
+            return number(result, kind)._replace(text=written(text), prec=UNARY)
     if val.opaque:
-        return Val(text, UNARY, promoted(val.type))
+        return Val(written(text), UNARY, promoted(val.type))
     raise ValueError(f"`{text}` can't be computed (a memory type is only shifted, masked and or'd)")
 
 
@@ -247,7 +262,7 @@ def binary(operator: str, left: Val, right: Val) -> Val:
     text = f"{left.inside(prec)} {operator} {right.inside(prec + 1)}"
     if left.num is not None and right.num is not None:
         result = _fold(operator, left.num, right.num, left.type, right.type)
-        return result._replace(text=text, prec=prec)
+        return result._replace(text=written(text), prec=prec)
     if prec in (EQUAL, LESS):
         return truth_value(_compared(operator, left, right, text), text, prec)
     if left.bits is not None or right.bits is not None:
@@ -255,7 +270,7 @@ def binary(operator: str, left: Val, right: Val) -> Val:
         if other.num is not None and (bits is left or operator not in ("<<", ">>", "-")):
             return _on_bits(operator, bits, other.num, other.type, text, prec)
         if other.opaque:
-            return Val(text, prec, kind)  # good for an argument; refused where a byte is wanted
+            return Val(written(text), prec, kind)  # good for an argument; refused where a byte is wanted
         raise ValueError(f"`{text}` can't be computed (one memory type, and constants)")
     if left.ref is not None or right.ref is not None:
         raise ValueError(f"`{text}` computes with a pointer to a local (plain locals)")
@@ -268,7 +283,12 @@ def binary(operator: str, left: Val, right: Val) -> Val:
         # What is shifted to the place of the memory type is one.
         item = Input("assume_type", left.whole or left.text)
         return Val(text, prec, ULONG, bits=Bits(0, item, MEMTYPE_SHIFT))
-    return Val(text, prec, kind)
+    return Val(text if operator == "&" and _plain(left, right) else written(text), prec, kind)
+
+
+def _plain(left: Val, right: Val) -> bool:
+    """Whether two values are equal, or have a bit in common, in whatever types they meet."""
+    return all(val.num is None or 0 <= val.num < 1 << 31 for val in (left, right))
 
 
 def _anded(val: Val, by: Val, text: str) -> Val:
@@ -354,9 +374,11 @@ def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
     spelling = spelling_of(text)
     if spelling is not None:
         return spelling.condition
-    if operator == "!=":
-        return Not(assumption(f"{left.inside(EQUAL)} == {right.inside(EQUAL + 1)}"))
-    return assumption(text)
+    if operator in ("==", "!="):
+        text = f"{left.inside(EQUAL)} == {right.inside(EQUAL + 1)}"
+        equal = assumption(text if _plain(left, right) else written(text))
+        return equal if operator == "==" else Not(equal)
+    return assumption(written(text))
 
 
 def _one_of(kinds: list[MemType]) -> Condition:
@@ -389,7 +411,7 @@ def _on_bits(operator: str, val: Val, constant: int, kind: CType, text: str, pre
         if constant & taken == taken:
             new = bits._replace(const=bits.const & constant)
         elif not constant & taken:
-            return number(bits.const & constant, result)._replace(text=text, prec=prec)
+            return number(bits.const & constant, result)._replace(text=written(text), prec=prec)
     if new is None:
         raise ValueError(f"`{text}` can't be computed (a memory type is only shifted left, masked and or'd)")
     return val._replace(text=text, prec=prec, type=result, bits=new, whole="")

@@ -25,6 +25,11 @@ def converted(cast: str, text: str) -> str:
     return f"\x04{cast}\x05{text}"
 
 
+def written(text: str) -> str:
+    """A text whose unwritten conversions are written: where an operator's result hangs on them."""
+    return _CAST.sub(r"\1", text)
+
+
 def shown_text(text: str) -> str:
     """What the source says."""
     return _CAST.sub("", _NAMED.sub(r"\2", text))
@@ -40,7 +45,7 @@ _BEFORE = r"(?<![\w>.])"
 _SAME = tuple(
     (re.compile(pattern), by)
     for pattern, by in (
-        (r"\(&([A-Za-z_][\w>.()-]*)\)->", r"\1."),
+        (r"\(&([A-Za-z_](?:[\w>.-]|\([\w>.-]*\))*)\)->", r"\1."),
         (rf"{_BEFORE}to_vmx\(vcpu\)->vcpu\.", "vcpu->"),
         (rf"{_BEFORE}&to_vmx\(vcpu\)->vcpu\b", "vcpu"),
         (rf"{_BEFORE}vcpu->kvm\b", "kvm"),
