@@ -379,10 +379,7 @@ class Reader(Names):
         if name in TRANSPARENT and listed:
             found = self.values(listed[0], state, scope)
             if TRANSPARENT[name]:
-                return [
-                    (after, truth_value(truth(val), f"!!{val.inside(UNARY)}", UNARY)._replace(type=LONG))
-                    for after, val in found
-                ]
+                return [(after, self.attempt(partial(_truth_as_long, val), node, scope)) for after, val in found]
             return found
         return self._unknown_call(name, node, listed, state, scope)
 
@@ -456,6 +453,11 @@ class Reader(Names):
         "conditional_expression": _conditional,
         "call_expression": _call,
     }
+
+
+def _truth_as_long(val: Val) -> Val:
+    """!!(x), of type long."""
+    return convert(truth_value(truth(val), f"!!{val.inside(UNARY)}", UNARY), LONG)
 
 
 def _bool_compared(operator: str, a: Val, b: Val) -> Val | None:

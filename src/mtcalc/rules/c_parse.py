@@ -32,6 +32,9 @@ MAX_FILE = 2_000_000
 MAX_NESTING = 100
 """Brackets open at once in a function."""
 
+MAX_TREE = 300
+"""Levels of a function's syntax tree. An `else if` counts two; the real ones have some 20."""
+
 _MAX_PARAMETERS = 2_000
 """Characters from a function's name to the end of its parameters."""
 
@@ -94,13 +97,14 @@ class Source:
     """A C file's text, and what is looked up in it."""
 
     def __init__(self, text: str, file: str) -> None:
+        if len(text) > MAX_FILE:
+            what = f"a C file of {len(text)} characters (at most {MAX_FILE}: cut out what matters)"
+            raise InputError(what, Place(file, 1, 1))
         self.file = file
         self._lines = text.split("\n")
         self._starts = [0]
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line) + 1)
-        if len(text) > MAX_FILE:
-            self.refuse(f"a C file of {len(text)} characters (at most {MAX_FILE}: cut out what matters)", 0)
         try:
             self._masked = masked(text)
         except ValueError as error:
@@ -296,6 +300,7 @@ class Source:
         root = tree.root_node
         if root.has_error:
             self._refuse_broken(root, start, text)
+        self._check_depth(root, start)
         definitions = [node for node in root.named_children if node.type == "function_definition"]
         if len(definitions) != 1 or len(root.named_children) != 1:
             self.refuse(f"{name} is not one function definition (return type, name, parameters, body)", at_name)
@@ -308,6 +313,15 @@ class Source:
             depth += 1 if match.group() in "([{" else -1
             if depth > MAX_NESTING:
                 self.refuse(f"nested too deeply (at most {MAX_NESTING} levels)", start + match.start())
+
+    def _check_depth(self, root: Node, start: int) -> None:
+        """What nests without brackets: labels, signs, sums."""
+        level = [root]
+        for _ in range(MAX_TREE):
+            level = [child for node in level for child in node.named_children]
+            if not level:
+                return
+        self.refuse(f"nested too deeply (at most {MAX_TREE} levels)", start + level[0].start_byte)
 
     def _refuse_broken(self, root: Node, start: int, text: str) -> NoReturn:
         for node in walk(root):

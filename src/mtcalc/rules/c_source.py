@@ -17,7 +17,7 @@ from tree_sitter import Node
 
 from mtcalc.rules.c_call import Executor
 from mtcalc.rules.c_parse import Function, Source
-from mtcalc.rules.c_predicates import FUNCTION
+from mtcalc.rules.c_predicates import FUNCTION, WHAT_KNOWN_HELPERS_READ
 from mtcalc.rules.c_state import Scope, State, child, text_of
 from mtcalc.rules.c_tree import Found, Known, Leaf, Slot, rules_of, shown_again
 from mtcalc.rules.c_types import INT, CType, is_type_name
@@ -106,7 +106,8 @@ def _check_macros(executor: Executor) -> None:
             field = function.text[: match.start()].rstrip().endswith((".", "->"))
             if field or match.group() in NEVER_MACROS or is_type_name(match.group()) or match.group() == name:
                 source.refuse(f"{match.group()} is a macro of this file here (without it)", at)
-            if _STATEMENT.search(macro.whole):
+            known = WHAT_KNOWN_HELPERS_READ.get(match.group())  # whose meaning was taken instead
+            if _STATEMENT.search(macro.whole) and (known is None or known not in macro.whole):
                 source.refuse(f"{match.group()} is a macro that makes statements (what it stands for)", at)
 
 

@@ -340,6 +340,7 @@ _ARITHMETIC = {
 
 def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
     """A comparison of which at most one side is a number."""
+    first, second = left, right
     flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
     if left.num is not None:
         left, right, operator = right, left, flipped.get(operator, operator)
@@ -375,7 +376,7 @@ def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
     if spelling is not None:
         return spelling.condition
     if operator in ("==", "!="):
-        text = f"{left.inside(EQUAL)} == {right.inside(EQUAL + 1)}"
+        text = f"{first.inside(EQUAL)} == {second.inside(EQUAL + 1)}"
         equal = assumption(text if _plain(left, right) else written(text))
         return equal if operator == "==" else Not(equal)
     return assumption(written(text))
