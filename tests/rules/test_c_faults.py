@@ -343,8 +343,9 @@ def test_a_named_kernel_wins_on_every_command() -> None:
         assert (refused.status, refused.out) == (2, "")
         what = "the rules ask for the guest's MTRR type, which 6.15 never does (6.10 or older)"
         assert f"--kernel: {what}" in refused.err
-    for command in (("lookup",), ("lookup", "-r", "v6.7"), ("diff", "v6.7", "v6.11"), ("rules", "show", "v6.7")):
-        refused = quick(*command, "--kernel", "6.1")
+    without_c: tuple[tuple[str, ...], ...] = (("lookup",), ("lookup", "-r", "v6.7"), ("diff", "v6.7", "v6.11"))
+    for words in without_c:
+        refused = quick(*words, "--kernel", "6.1")
         assert refused.status == 2
         assert "--kernel without a C file" in refused.err
 
