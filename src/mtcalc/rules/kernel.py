@@ -113,7 +113,7 @@ def since(table: Sequence[tuple[Version, T]], release: Version) -> T:
 def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "", extra_slot_flags: int = 0) -> Kernel:
     """The rules with the behaviour of a release around them."""
     quirks = since(_QUIRKS, release)
-    around = Kernel(
+    return Kernel(
         ref=ref,
         rules=rules,
         release=release,
@@ -125,14 +125,13 @@ def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "",
         unreachable=(_QUIRK_NEEDS_SELF_SNOOP,) if "IGNORE_GUEST_PAT" in quirks else (),
         proposal=proposal,
     )
-    return with_read(around)
 
 
 def with_read(kernel: Kernel) -> Kernel:
     """The kernel, knowing the slot flags and quirks that its rules read: code that asks for one comes with it.
 
-    The one place for this, however the rules came in. A quirk that the release lacks can be disabled here; what
-    the release does not let happen stays out of reach.
+    The one place for this, for all rules that are no release's own: C, patches, rule files, proposals. A quirk that
+    the release lacks can be disabled here; what the release does not let happen stays out of reach.
     """
     read = inputs_read(kernel.rules)
     flags = kernel.slot_flags
@@ -212,4 +211,4 @@ def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:
 def kernel_for_rules(rules: RuleSet, ref: str) -> Kernel:
     """The kernel around rules that nobody placed: 6.10's if they ask for the guest's MTRR type, else the newest."""
     release = (6, 10) if GUEST_MTRR in inputs_read(rules) else NEWEST
-    return kernel_at(release, rules, ref)
+    return with_read(kernel_at(release, rules, ref))

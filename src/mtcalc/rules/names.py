@@ -13,6 +13,7 @@ from mtcalc.rules.kernel import (
     since,
     sort_key,
     version_text,
+    with_read,
 )
 from mtcalc.rules.proposals import PROPOSALS
 from mtcalc.rules.releases import RELEASE_RULES, V3_13, V4_3, V4_4, V6_16
@@ -53,7 +54,7 @@ def built_in(name: str) -> Kernel | None:
             )
             if proposal.split_when is not None:
                 kernel = kernel._replace(split_when=proposal.split_when)
-            return kernel
+            return with_read(kernel)
     for _, rules, newest in RELEASE_RULES:
         if rules.name == name:
             return kernel_at(newest, rules, name)

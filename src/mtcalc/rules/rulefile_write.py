@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, condition_text
-from mtcalc.rules.kernel import Kernel, kernel_at, version_text
+from mtcalc.rules.kernel import Kernel, kernel_at, version_text, with_read
 from mtcalc.rules.rule import Outcome, Rule
 from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, ept_mask, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
@@ -68,7 +68,7 @@ def _release(kernel: Kernel) -> str:
 
 def _around(kernel: Kernel) -> Iterator[str]:
     """What differs from the release's own behaviour."""
-    usual = kernel_at(kernel.release, kernel.rules, kernel.ref)
+    usual = with_read(kernel_at(kernel.release, kernel.rules, kernel.ref))
     if kernel.mtrr_walk is not usual.mtrr_walk:
         yield f"mtrr_walk: {MTRR_WALK_NAMES[kernel.mtrr_walk]}"
     if kernel.mmio_test is not usual.mmio_test:
