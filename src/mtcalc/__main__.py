@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """python -m mtcalc"""
 
-from mtcalc.cli.main import run
+from mtcalc.cli.start import run
 
 run()

@@ -10,7 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.analysis import cubes
-from mtcalc.analysis.cubes import Candidate, Cube, candidates, cube_set, fewest, grown, literals, primes
+from mtcalc.analysis.cubes import (
+    Budget,
+    Candidate,
+    Cube,
+    TooMany,
+    candidates,
+    cover,
+    cube_set,
+    fewest,
+    irredundant,
+    literals,
+    primes,
+)
 
 SHAPES = ((2, 2), (3,), (2, 5), (2, 2, 2), (3, 2, 2), (2, 2, 3))
 
@@ -78,14 +90,62 @@ def test_no_smaller_set_of_cubes_would_do(table: tuple[tuple[int, ...], int, int
 
 @settings(deadline=None)
 @given(tables())
-def test_with_too_many_primes_cubes_are_grown(table: tuple[tuple[int, ...], int, int]) -> None:
+def test_with_too_many_primes_cubes_are_found_by_halving(table: tuple[tuple[int, ...], int, int]) -> None:
     sizes, wanted, allowed = table
-    found = grown(wanted, allowed, sizes)
-    assert set(found) <= set(primes(allowed, sizes))
+    sets = [plain_set(cube, sizes) for cube in irredundant(wanted, allowed, sizes)]
     covered = 0
-    for cube in found:
-        covered |= cube_set(cube, sizes)
+    for where in sets:
+        assert not where & ~allowed
+        covered |= where
     assert not wanted & ~covered
+
+
+@settings(deadline=None)
+@given(tables(), tables(), st.integers(0, 60))
+def test_a_cover_is_one_whatever_the_budget(
+    table: tuple[tuple[int, ...], int, int], other: tuple[tuple[int, ...], int, int], left: int
+) -> None:
+    """Every combination wanted is covered, and nothing outside what the cube's offer allows."""
+    sizes, wanted, allowed = table
+    everything = cube_set(tuple((1 << count) - 1 for count in sizes), sizes)
+    second = other[1] & everything
+    offers = [(wanted, allowed), (second, second)]
+    budget = Budget(left)
+    covered = 0
+    for cube, covers, _, tag in cover(wanted | second, offers, sizes, budget):
+        assert not plain_set(cube, sizes) & ~offers[tag][1]
+        assert covers == plain_set(cube, sizes) & offers[tag][0]
+        covered |= covers
+    assert covered == wanted | second
+
+
+def test_a_budget_spent_is_told() -> None:
+    offers = [(0b0110_1001_1001_0110, 0b0110_1001_1001_0110)]
+    for left, exact in ((5, False), (100_000, True)):
+        budget = Budget(left)
+        assert len(cover(offers[0][0], offers, (2, 2, 2, 2), budget)) == 8
+        assert budget.exact is exact
+
+
+def test_more_cubes_than_anyone_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cubes, "MOST_CUBES", 7)
+    odd = 0b0110_1001_1001_0110
+    with pytest.raises(ValueError, match="8 of 16 combinations"):
+        cover(odd, [(odd, odd)], (2, 2, 2, 2), Budget(0))
+    assert len(cover(odd, [(odd, odd)], (2, 2, 2, 2), Budget())) == 8
+
+
+def test_a_long_choice_is_no_deep_search() -> None:
+    """A search as deep as it chooses would pass any limit of the interpreter's."""
+    budget = Budget(1 << 40)
+    offered = [Candidate((), 1 << at, 1) for at in range(1500)]
+    assert len(fewest((1 << 1500) - 1, offered, budget)) == 1500
+    assert not budget.exact
+
+
+def test_no_work_at_all() -> None:
+    with pytest.raises(TooMany):
+        primes(0b1, (2,), Budget(0))
 
 
 def test_the_limit_of_primes(monkeypatch: pytest.MonkeyPatch) -> None:

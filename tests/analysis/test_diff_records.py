@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from mtcalc.analysis.diff import (
     by_pat,
     change_record,
     diff,
     row_record,
 )
+from mtcalc.analysis.diff_words import sentence
 from mtcalc.rules.condition import (
+    ALWAYS,
     And,
     Atom,
     Condition,
@@ -112,3 +116,11 @@ def test_effective_types_of_odd_bytes() -> None:
         odd = byte >> 3 & 7 not in MTRR_TYPES
         assert all((kind is None) is odd for kind in by_pat(byte).values())
     assert by_pat(0x06) == by_pat(0x00)
+
+
+@pytest.mark.parametrize(("after", "words"), [(0x30, "the one reachable input changes"), (0, "does not change")])
+def test_one_input_is_no_plural(after: int, words: str) -> None:
+    def always(byte: int) -> Kernel:
+        return kernel_at((6, 10), RuleSet("x", "", (Rule("x", ALWAYS, Outcome(byte), ""),)), "x")
+
+    assert words in sentence(diff(always(0), always(after)))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.kvm.host_mmio import Backing
+from mtcalc.kvm.host_mmio import MMIO, Backing
+from mtcalc.kvm.mapping_level import is_determined
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.resolve import resolve
 from mtcalc.scenario.load import load_scenario
@@ -23,7 +24,7 @@ from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
 from support.program import DATA
 from support.random_vms import END, PAGE, Expected, RandomVm, expected_page, random_vms
-from support.vectors import live_entries
+from support.vectors import live_entries, sized_live_entries
 
 ISSUE_MTRRS = Mtrrs(
     True,
@@ -52,13 +53,9 @@ def as_expected(answer: Answer) -> Expected | None:
         assert (answer.facts, answer.rule, answer.byte, answer.level, answer.effective) == (None,) * 4 + ((),)
         return None
     assert answer.facts is not None
-    assert answer.byte is not None
     assert answer.level is not None
-    mtrr = answer.facts.guest_mtrr
     effective = tuple(str(kind) for _, kind in answer.effective)
-    return Expected(
-        answer.slot.name, None if mtrr is None else str(mtrr), answer.byte, effective, LEVEL_NAMES[answer.level]
-    )
+    return Expected(answer.slot.name, answer.guest_mtrr, answer.byte, effective, LEVEL_NAMES[answer.level])
 
 
 @settings(max_examples=80)
@@ -158,6 +155,22 @@ def test_every_entry_that_kvm_wrote_is_the_answer() -> None:
         assert int(entry["spte"], 16) & 0x78 == answer.byte, entry
 
 
+def test_every_entry_of_5_10_and_7_3_has_byte_and_level_of_the_answer() -> None:
+    """396 leaf entries of 16 recorded VMs; host addresses and page sizes are said, so the level is determined."""
+    entries = sized_live_entries()
+    assert len(entries) == 396
+    assert len({entry["run"] for entry in entries}) == 16
+    for entry in entries:
+        answer = live_evaluator(entry["run"]).page(int(entry["gpa"], 16))
+        assert answer.byte == int(entry["mask"], 16), entry
+        assert answer.level == entry["level"], entry
+        assert int(entry["spte"], 16) & 0x78 == answer.byte, entry
+        assert answer.slot is not None
+        assert answer.level is not None
+        assert is_determined(answer.slot, answer.level), entry
+    assert {entry["level"] for entry in entries} == {1, 2, 3}
+
+
 def test_beyond_the_guests_maxphyaddr_is_an_error() -> None:
     evaluator = Evaluator(resolve("v6.7"), Vm(maxphyaddr=40), (Slot(0, PAGE, "ram"),))
     assert evaluator.page((1 << 40) - 1).slot is None
@@ -252,8 +265,109 @@ def test_reserved_pages_that_count_as_ram(backing: Backing, said: str) -> None:
 
 
 @pytest.mark.parametrize(("ref", "said"), [("4.1", False), ("4.2", True), ("4.3", True), ("4.4", False)])
-def test_the_walk_of_4_2_and_4_3_is_noted(ref: str, said: bool) -> None:
-    assert ("4.2 and 4.3 had bugs" in notes_of(ref, Vm(), Slot(0, 0x1000, "page"))) is said
+@pytest.mark.parametrize(
+    ("gpa", "pair7", "text"),
+    [
+        (0x1000, VariableRange(0, 0), "misread the fixed ranges below 1M"),
+        (0xC1000, VariableRange(0, 0), "misread the fixed ranges below 1M"),
+        (0x1000, VariableRange(6, 0), "pairs 6 and 7 have changed: the guest MTRR type is unknown"),
+        (0xA7000, VariableRange(6, 0x800), "pairs 6 and 7 have changed: the guest MTRR type is unknown"),
+        (0, VariableRange(6, 0), ""),
+        (0x80000, VariableRange(6, 0), ""),
+        (0xC0000, VariableRange(6, 0), ""),
+        (1 << 20, VariableRange(6, 0), ""),
+    ],
+)
+def test_the_fixed_ranges_of_4_2_and_4_3_are_noted(
+    ref: str, said: bool, gpa: int, pair7: VariableRange, text: str
+) -> None:
+    mtrrs = reset_free_mtrrs(46)._replace(fixed_enabled=True)
+    mtrrs = mtrrs._replace(variable=(*mtrrs.variable[:7], pair7))
+    notes = notes_of(ref, Vm(mtrrs=mtrrs), Slot(0, 2 << 20, "low"), gpa)
+    assert ("fixed range" in notes or "unknown" in notes) is (said and bool(text))
+    assert (bool(text) and text in notes) is (said and bool(text))
+
+
+@pytest.mark.parametrize(("rules", "byte"), [("v4.3", None), ("v4.4", 0x28)])
+def test_a_byte_that_hangs_on_an_unknown_type_is_unknown(rules: str, byte: int | None) -> None:
+    """Where 4.2 and 4.3 read garbage no type is claimed; a rule that does not look at it answers all the same."""
+    mtrrs = reset_free_mtrrs(46)._replace(fixed_enabled=True, fixed=(MemType.WP,) * 88)
+    mtrrs = mtrrs._replace(variable=(*mtrrs.variable[:7], VariableRange(6, 0x800)))
+    for dma in (True, False):
+        vm = Vm(noncoherent_dma=dma, mtrrs=mtrrs)
+        answer = Evaluator(resolve(rules), vm, (Slot(0, 1 << 20, "low"),)).page(0x5000)
+        assert answer.guest_mtrr == ("unknown" if byte is None else "WP")
+        assert answer.byte == (byte if dma else 0x70)
+        wanted = {None} if dma and byte is None else {MemType.WB} if not dma else None
+        assert wanted is None or {kind for _, kind in answer.effective} == wanted
+
+
+@pytest.mark.parametrize(
+    ("ref", "level", "said"),
+    [("4.2", 1, True), ("4.6", 1, True), ("4.7", 1, False), ("4.1", 3, False), ("6.12", 3, False)],
+)
+def test_the_stray_cursor_up_to_4_6_is_noted(ref: str, level: int, said: bool) -> None:
+    """Fixed ranges all of one type, and the check goes on to the variable ones."""
+    mtrrs = reset_free_mtrrs(46)._replace(fixed_enabled=True, default=MemType.WC)
+    vm = Vm(mtrrs=mtrrs)
+    slot = Slot(0, 1 << 30, "ram")
+    for gpa in (0, 0x1FF000, 0x200000):
+        assert ("stray cursor" in notes_of(ref, vm, slot, gpa)) is said
+    assert "stray" not in notes_of(ref, vm, slot._replace(size=1 << 29), 0x200000)
+    mixed = mtrrs._replace(fixed=(MemType.WB, *mtrrs.fixed[1:]))
+    assert "stray" not in notes_of(ref, vm._replace(mtrrs=mixed), slot, 0)
+
+
+BAR = Slot(64 << 30, 4 << 30, "bar", backing=MMIO)
+
+
+@pytest.mark.parametrize(
+    ("ref", "page_level", "level", "note"),
+    [
+        ("4.1", None, "4K", ""),
+        ("5.19", None, "4K", ""),
+        ("5.19", 3, "4K", ""),
+        ("6.0", None, "4K", "BAR taken as mapped in 4K pages"),
+        ("6.0", 3, "1G", ""),
+        ("6.8", None, "4K", "BAR taken as mapped in 4K pages"),
+        ("slot-flag", None, "4K", "BAR taken as mapped in 4K pages"),
+        ("6.11", None, "4K", "BAR taken as mapped in 4K pages"),
+        ("6.11", 2, "2M", ""),
+        ("6.12", None, "1G", "BAR taken as mapped as large as fits"),
+        ("6.12", 1, "4K", ""),
+        ("latest", None, "1G", "BAR taken as mapped as large as fits"),
+        ("latest", 2, "2M", ""),
+    ],
+)
+def test_the_level_of_a_bar_and_what_it_rests_on(ref: str, page_level: int | None, level: str, note: str) -> None:
+    """Up to 5.19 a page without struct page is mapped in 4K; VFIO maps BARs huge from 6.12 on."""
+    slot = BAR._replace(backing=MMIO._replace(page_level=page_level))
+    evaluator = Evaluator(resolve(ref), Vm(), (slot,))
+    (whole,) = evaluator.ranges()
+    for answer in (evaluator.page(64 << 30), whole):
+        assert answer.level is not None
+        assert LEVEL_NAMES[answer.level] == level
+        assert [text for text in answer.notes if "BAR" in text] == [
+            text for text in answer.notes if note and note in text
+        ]
+        assert any("BAR" in text for text in answer.notes) is bool(note)
+
+
+def test_a_bar_too_small_for_a_large_page_needs_no_note() -> None:
+    for ref in ("6.8", "6.12"):
+        assert "BAR" not in notes_of(ref, Vm(), BAR._replace(size=1 << 20))
+
+
+def test_10_pairs_in_3_16_alone() -> None:
+    mtrrs = reset_free_mtrrs(46)._replace(variable=(*[VariableRange(0, 0)] * 9, VariableRange(4, 0x800)))
+    slots = (Slot(1 << 20, PAGE, "ram"),)
+    answer = Evaluator(resolve("3.16"), Vm(noncoherent_dma=True, mtrrs=mtrrs), slots).page(1 << 20)
+    assert (answer.guest_mtrr, answer.byte) == ("WT", 0x20)
+    for ref in ("3.14", "3.18", "4.4"):
+        with pytest.raises(ValueError, match="10 variable MTRRs, and KVM gives a guest 8"):
+            Evaluator(resolve(ref), Vm(mtrrs=mtrrs), slots)
+    many = "10 variable pairs: KVM gives a guest 8, so only the manual's view exists"
+    assert many in Evaluator(resolve("6.16"), Vm(mtrrs=mtrrs), slots).page(1 << 20).notes
 
 
 def test_what_lies_beyond_the_guests_address_width() -> None:

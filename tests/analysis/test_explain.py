@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mtcalc.analysis.answer import lookup
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.analysis.explain import Explanation, Step, explain_lookup, explain_page, step_records
-from mtcalc.kvm.host_mmio import Backing
+from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import Facts
 from mtcalc.rules.names import built_in_names
@@ -85,8 +85,8 @@ def test_the_slot_the_backing_and_the_level() -> None:
         ),
     )
     level = step_of(found, "mapping level")
-    assert level.result == "at most 4K"
-    assert level.lines[:2] == (
+    assert level.result == "4K"
+    assert level.lines == (
         "not 1G: the slot does not hold all of 0x0 to 0x3fffffff",
         "not 2M: the slot does not hold all of 0x0 to 0x1fffff",
     )
@@ -108,7 +108,78 @@ def test_what_stands_against_a_larger_page_is_said(slot: Slot, lines: tuple[str,
     vm = Vm(noncoherent_dma=True)
     vm = vm._replace(mtrrs=vm.mtrrs._replace(variable=(uncached, *vm.mtrrs.variable[1:])))
     level = step_of(explain_page(Evaluator(resolve("v6.7"), vm, (slot,)), 0xC000_0000), "mapping level")
-    assert level.lines[:-1] == lines
+    determined = len(lines) == 2
+    assert level.lines[: len(lines)] == lines
+    assert level.result == ("4K" if determined else "at most 2M")
+    assert level.lines[len(lines) :] == (
+        () if determined else ("the host's own page size may limit it further (backing: page_size says it)",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("slot", "ref", "result", "lines"),
+    [
+        (LARGE._replace(backing=RAM._replace(page_level=2)), "7.3", "2M", ("not 1G: the host maps it in pages of 2M",)),
+        (LARGE._replace(backing=RAM._replace(page_level=3)), "7.3", "1G", ()),
+        (
+            LARGE._replace(backing=RAM._replace(page_level=3), hva=None),
+            "7.3",
+            "at most 1G",
+            ("a host address not congruent with the guest's may limit it further (hva says it)",),
+        ),
+        (
+            LARGE._replace(backing=RAM._replace(page_level=3)),
+            "6.8",
+            "1G",
+            ("the guest's MTRRs do not limit it (they do when noncoherent_dma)",),
+        ),
+        (
+            LARGE._replace(backing=MMIO),
+            "5.15",
+            "4K",
+            tuple(f"not {size}: up to 5.19 a page without struct page is mapped in 4K" for size in ("1G", "2M")),
+        ),
+    ],
+)
+def test_the_level_step_says_what_is_determined_and_why(
+    slot: Slot, ref: str, result: str, lines: tuple[str, ...]
+) -> None:
+    step = step_of(explain_page(Evaluator(resolve(ref), Vm(), (slot,)), 1 << 30), "mapping level")
+    assert (step.result, step.lines) == (result, lines)
+    assert "read: " in step.source
+
+
+@pytest.mark.parametrize(
+    ("ref", "function", "words"),
+    [
+        ("3.10", "kvm_is_mmio_pfn()", "up to 3.12: no struct page, or a page (its compound head)"),
+        ("4.1", "kvm_is_reserved_pfn()", "3.13 to 4.1: no struct page, or a reserved page, the zero page too"),
+        ("4.2", "kvm_is_mmio_pfn()", "4.2 to 4.15: no struct page, or a reserved page that is not the zero page"),
+        ("5.1", "kvm_is_mmio_pfn()", "4.16 to 5.1: "),
+        ("6.16", "kvm_is_mmio_pfn()", "5.2 on: "),
+        ("6.17", "__kvm_is_mmio_pfn()", "5.2 on: "),
+    ],
+)
+def test_the_mmio_test_and_its_name_are_the_releases(ref: str, function: str, words: str) -> None:
+    slot = Slot(0, 4096, "zero", backing=Backing(zero_page=True, reserved=True))
+    step = step_of(explain_page(Evaluator(resolve(ref), Vm(), (slot,)), 0), "host MMIO")
+    assert step.source.startswith(function)
+    assert step.lines[1].startswith(f"test of {words}")
+    assert step.result == ("yes" if ref in ("3.10", "4.1") else "no")
+
+
+def test_where_4_3_reads_garbage_the_derivation_says_so() -> None:
+    vm = Vm(noncoherent_dma=True)
+    pairs = (*vm.mtrrs.variable[:7], VariableRange(6, 0x800))
+    vm = vm._replace(mtrrs=vm.mtrrs._replace(fixed_enabled=True, variable=pairs))
+    found = explain_page(Evaluator(resolve("4.3"), vm, (LARGE,)), 0x1000)
+    assert step_of(found, "guest MTRR type").result == "unknown"
+    assert "bytes of its own" in step_of(found, "guest MTRR type").lines[0]
+    assert "guest MTRR type: unknown" in step_of(found, "inputs").lines
+    assert step_of(found, "EPT byte").result == "unknown"
+    assert found.answer.byte is None
+    right = explain_page(Evaluator(resolve("4.4"), vm, (LARGE,)), 0x1000)
+    assert step_of(right, "EPT byte").result == "0x00 (UC)"
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,13 @@ def claims(before: Kernel, after: Kernel, items: tuple[Input, ...], changed: Cha
     )
     found["host MMIO may become cacheable"] = lambda s, p, _: s.get(MMIO) is True and bool(gets_cached(p))
     found["host MMIO is touched"] = lambda s, _, __: s.get(MMIO) is True
+    found["maps UC becomes WC"] = lambda _, p, __: (
+        (TYPES[p[0]][MemType.UC], TYPES[p[1]][MemType.UC])
+        == (
+            MemType.UC,
+            MemType.WC,
+        )
+    )
     found["PAT is newly honoured"] = lambda _, p, __: (ipat(p[0]), ipat(p[1])) == (True, False)
     found["PAT is honoured no longer"] = lambda _, p, __: (ipat(p[0]), ipat(p[1])) == (False, True)
     region = region_states(before, after, items, changed) if changed else {}
@@ -146,8 +153,8 @@ def claims(before: Kernel, after: Kernel, items: tuple[Input, ...], changed: Cha
         found["still limit the mapping level"] = lambda s, _, __: s[NONCOHERENT_DMA] is True
     for item in set(inputs_read(after.rules)) - set(inputs_read(before.rules)):
         words = "guest MTRR type" if item == GUEST_MTRR else f"`{item.arg}`" if item.name != "slot_flag" else item.arg
-        found[re.escape(words if item.arg or item == GUEST_MTRR else NAMED[item]) + r"(: \d+ changes|$)"] = lambda *_: (
-            True
+        found[re.escape(words if item.arg or item == GUEST_MTRR else NAMED[item]) + r"(: \d+ changes?\b|$)"] = (
+            lambda *_: True
         )
     return found
 
@@ -204,7 +211,7 @@ def check_example(remark: Remark, there: Changed, items: tuple[Input, ...]) -> N
 def check_sides(remarks: Iterable[Remark], items: tuple[Input, ...], changed: Changed) -> None:
     """A new condition, and how many changes are on either side of it."""
     for remark in remarks:
-        said = re.fullmatch(r"new condition, (.+): (\d+) changes where it holds, (\d+) where it does not", remark.text)
+        said = re.fullmatch(r"new condition, (.+): (\d+) changes? where it holds, (\d+) where it does not", remark.text)
         if said:
             (at,) = [n for n, item in enumerate(items) if said[1] in (NAMED.get(item), f"`{item.arg}`", words_of(item))]
             sides = [sum(values[at] is side for values in changed) for side in (True, False)]

@@ -100,7 +100,7 @@ def test_a_search_finds_what_a_filter_over_all_inputs_finds(name: str) -> None:
     for state, kind in product(product((False, True), repeat=8), MTRR_TYPES):
         mmio, flag, n, mem_dma, cd, cd_quirk, igp, self_snoop = state
         case = Case(mmio, flag, n, mem_dma, cd, cd_quirk, igp, self_snoop, int(kind))
-        if name == "v6.16" and not case.igp and not case.self_snoop:
+        if name == "v6.16" and ((not case.igp and not case.self_snoop) or case.cd_quirk):
             continue
         byte = MODELS[name](case)
         for pat in PAT_TYPES:
@@ -113,7 +113,7 @@ def test_a_search_finds_what_a_filter_over_all_inputs_finds(name: str) -> None:
     got = [cell_of(answer) for answer in result.found[0].answers]
     assert set(got) == wanted
     assert len(got) == len(wanted)
-    assert result.found[0].left_out.bit_count() == (320 if name == "v6.16" else 0)
+    assert result.found[0].left_out.bit_count() == (800 if name == "v6.16" else 0)
 
 
 def test_what_no_rule_reads_and_nobody_names_is_not_varied() -> None:
@@ -205,7 +205,7 @@ def test_rows_leave_out_what_does_not_matter() -> None:
 
 SAME = (
     ("effective=write-combining", "effective=WC"),
-    ("mask=0x30", "ept=48"),
+    ("mask=0x30", "ept=030"),
     ("ept.mask=0x30", "ept=0x30"),
     ("memtype=6", "ept.memtype=wb"),
     ("ipat=yes", "ept.ipat=1"),

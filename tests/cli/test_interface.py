@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 import mtcalc
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
+from mtcalc.kvm.host_mmio import Backing
+from mtcalc.x86.ept import LEVEL_NAMES
 from support.program import DATA, quick
 from support.random_vms import RandomVm, random_vms
 from support.vectors import live_entries
@@ -21,6 +23,7 @@ from support.vectors import live_entries
 ANSWER = ["rules", "gpa", "slot", "level", "inputs", "pat", "rule", "ept", "effective", "notes"]
 INPUTS = ["is_mmio", "slot_flags", "noncoherent_dma", "cr0_cd", "quirks", "self_snoop", "guest_mtrr"]
 HEADER = "rules,gpa,end,slot,level,mmio,slot_flags,mtrr,rule,memtype,ipat,mask"
+TAIL = "ref,noncoherent_dma,cr0_cd,quirks,self_snoop"
 PATS = ["UC", "UC-", "WC", "WT", "WP", "WB"]
 
 
@@ -90,10 +93,10 @@ def test_several_rule_sets_are_one_flat_list() -> None:
 def test_the_header_of_csv_and_tsv(form: str, mark: str) -> None:
     """A header line; then pat and effective, or one column a PAT type."""
     lookup = quick("lookup", "-o", form).out.splitlines()
-    assert lookup[0] == f"{HEADER},pat,effective".replace(",", mark)
+    assert lookup[0] == f"{HEADER},pat,effective,{TAIL}".replace(",", mark)
     assert len(lookup) == 7
     ranges = quick("eval", "golden/vfio.yaml", "-o", form).out.splitlines()
-    assert ranges[0] == f"{HEADER},{','.join(PATS)}".replace(",", mark)
+    assert ranges[0] == f"{HEADER},{','.join(PATS)},{TAIL}".replace(",", mark)
     one = quick("eval", "golden/vfio.yaml", "--gpa", "0", "--pat", "wc", "-o", form).out.splitlines()
     assert one[0] == lookup[0]
 
@@ -112,6 +115,10 @@ def test_csv_says_what_json_says() -> None:
         assert row["rule"] == answer["rule"]["id"]
         assert [row["memtype"], row["ipat"], row["mask"]] == [str(value) for value in answer["ept"].values()]
         assert {pat: row[pat] for pat in PATS} == answer["effective"]
+        assert row["ref"] == answer["ref"]
+        for name in ("noncoherent_dma", "cr0_cd", "self_snoop"):
+            assert row[name] == ("yes" if answer["inputs"][name] else "no")
+        assert row["quirks"].split() == [name for name, on in answer["inputs"]["quirks"].items() if on]
     assert not any("manual" in value for row in rows for value in row.values())
 
 
@@ -149,7 +156,9 @@ def test_lookup_is_the_librarys(name: str, facts: mtcalc.Facts) -> None:
             for bit, word in enumerate(("LOG_DIRTY_PAGES", "READONLY", "GUEST_MEMFD", "NON_COHERENT_DMA"))
             if facts.slot_flags >> bit & 1
         ]
-        assert got["inputs"]["quirks"] == {word: not facts.disabled_quirks & bit for word, bit in QUIRKS.items()}
+        # v6.16 turns CD_NW_CLEARED off itself when it starts a VM.
+        off = facts.disabled_quirks | (QUIRKS["CD_NW_CLEARED"] if name == "v6.16" else 0)
+        assert got["inputs"]["quirks"] == {word: not off & bit for word, bit in QUIRKS.items()}
         # The program adds one note of its own: inputs named on the command line that the rules do not read.
         assert [note for note in got["notes"] if "does not read" not in note] == list(answer.notes)
     plain = quick("lookup", *args).out
@@ -172,10 +181,12 @@ def test_eval_is_the_librarys(case: RandomVm) -> None:
     assert places == [(answer.slot and answer.slot.name, answer.gpa, answer.end) for answer in wanted]
     for got, answer in zip(answers, wanted, strict=True):
         assert answer.facts
-        mtrr = answer.facts.guest_mtrr
-        assert got["inputs"]["guest_mtrr"] == (None if mtrr is None else str(mtrr))
-        assert int(got["ept"]["mask"], 16) == answer.byte
-        assert got["effective"] == {str(pat): str(kind) for pat, kind in answer.effective}
+        assert got["inputs"]["guest_mtrr"] == answer.guest_mtrr
+        if answer.byte is None:
+            assert (got["inputs"]["guest_mtrr"], got["ept"], got["effective"]) == ("unknown", None, None)
+        else:
+            assert int(got["ept"]["mask"], 16) == answer.byte
+            assert got["effective"] == {str(pat): str(kind) for pat, kind in answer.effective}
         assert got["level"] == {1: "4K", 2: "2M", 3: "1G"}[answer.level or 0]
         assert set(answer.notes) <= set(got["notes"])
 
@@ -192,13 +203,14 @@ def as_scenario(case: RandomVm) -> str:
             "size": hex(slot.size),
             "flags": list(flag_names(slot.flags, SLOT_FLAGS)),
             "address_space": slot.address_space,
-            "backing": {**slot.backing._asdict(), "host_type": str(slot.backing.host_type)},
+            "backing": _backing(slot.backing),
+            "device": slot.device,
             **({} if slot.hva is None else {"hva": slot.hva}),
         }
         for slot in case.slots
     ]
     document = {
-        "host": {"self_snoop": vm.self_snoop},
+        "host": {"self_snoop": vm.self_snoop, "maxphyaddr": max(32, vm.host_maxphyaddr)},
         "vm": {"noncoherent_dma": vm.noncoherent_dma, "mem_dma": vm.mem_dma, "disabled_quirks": quirks},
         "guest": {
             "maxphyaddr": 32,
@@ -209,6 +221,12 @@ def as_scenario(case: RandomVm) -> str:
         "memslots": slots,
     }
     return json.dumps(document)
+
+
+def _backing(backing: Backing) -> dict[str, object]:
+    keys = {**backing._asdict(), "host_type": str(backing.host_type)}
+    level = keys.pop("page_level")
+    return keys if level is None else {**keys, "page_size": LEVEL_NAMES[level]}
 
 
 def _for_32_bits(case: RandomVm) -> dict[int, int]:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,79 @@ def test_a_closed_standard_output_is_one_message() -> None:
 def test_a_closed_standard_error_changes_nothing_else() -> None:
     assert shell('exec "$@" 2>&-', "lookup", "--pat", "xx") == Run(2, "", "")
     assert shell('exec "$@" 2>&-', *LOOKUP).status == 0
+
+
+def test_a_full_standard_error_changes_nothing_else() -> None:
+    assert shell('exec "$@" 2>/dev/full', "lookup", "--pat", "xx") == Run(2, "", "")
+    assert shell('exec "$@" 2>/dev/full', *LOOKUP).status == 0
+
+
+def test_ctrl_c_while_it_starts_says_nothing() -> None:
+    """From the first line of our own on, whatever is still to be loaded."""
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'mtcalc.cli.main': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from mtcalc.cli.start import run\n"
+        "run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [
+        (("lookup",), 0),
+        (("eval", str(DATA / "golden/vfio.yaml")), 0),
+        (("eval", "x.yaml"), 2),
+        (("lookup", "-r", "./x.yaml"), 2),
+        (("review", "x.patch", "--base", "./x.c"), 2),
+        (("eval", "-", "--base", "./x.c"), 2),
+        (("completion", "--write", "."), 2),
+    ],
+)
+def test_a_deleted_working_directory_is_no_trouble_of_its_own(args: Sequence[str], status: int) -> None:
+    script = 'gone=$(mktemp -d) && cd "$gone" && rmdir "$gone" && exec "$@"'
+    done = shell(script, *args, stdin="rules: a.patch\nmemslots: [{gpa: 0, size: 4K}]\n")
+    assert done.status == status
+    assert done.err.count("\n") <= 3
+    assert "Traceback" not in done.err
+    assert "standard output" not in done.err
+
+
+@pytest.mark.parametrize("value", ["0", "1", "2", "3", "4", "-3", "x", "\u00b2", "9" * 5000, ""])
+@pytest.mark.parametrize("args", [LOOKUP, EVAL, ("diff", "v6.7", "slot-flag"), ("--help",)], ids=" ".join)
+def test_any_width_is_answered(args: Sequence[str], value: str) -> None:
+    """A width of a few columns, or none at all, takes nothing of the answer."""
+    form = () if args == ("--help",) else ("-o", "table")
+    wide = quick(*args, *form, env={"COLUMNS": "200"})
+    done = quick(*args, *form, env={"COLUMNS": value, "LINES": value})
+    assert (done.status, done.err) == (wide.status, "")
+    if form:
+        assert letters(done.out) == letters(wide.out)
+
+
+def letters(text: str) -> str:
+    """What stands there, however it is broken and underlined."""
+    return "".join(sorted(char for char in text if char.isascii() and char.isalnum()))
+
+
+@pytest.mark.parametrize("question", ["bash_complete", "zsh_complete", "fish_complete"])
+@pytest.mark.parametrize("words", [{}, {"COMP_WORDS": ""}, {"COMP_CWORD": "x"}, {"COMP_CWORD": "\u00b2"}])
+def test_missing_completion_variables_mean_an_empty_line(question: str, words: dict[str, str]) -> None:
+    done = run(env={"_MTCALC_COMPLETE": question, **words})
+    assert (done.status, done.err) == (0, "")
+    if question != "fish_complete" or "COMP_CWORD" not in words:
+        assert "lookup" in done.out
+
+
+def test_an_unknown_completion_question_is_bad_usage() -> None:
+    done = run(env={"_MTCALC_COMPLETE": "tcsh_complete"})
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("mtcalc: _MTCALC_COMPLETE: 'tcsh_complete' is not known (bash_complete, ")
 
 
 def test_a_closed_standard_input_is_one_message() -> None:

@@ -204,7 +204,7 @@ def test_a_scenario_and_addresses_can_not_share_standard_input() -> None:
 
 
 STREAM = "0xc0000000\n0x0\n  zork\n4G\n\n0x1000000000\n0xfffffffff"
-BAD_LINES = ["-:3:3: 'zork' is not a number", "-:5:1: ", "-:6:1: 0x1000000000 is beyond the guest's maxphyaddr 36"]
+BAD_LINES = ["-:3:3: 'zork' is not a number", "-:6:1: 0x1000000000 is beyond the guest's maxphyaddr 36"]
 GOOD = [("0xc0000000", "WB", "UC"), ("0x0", "WB", "WB"), ("0x100000000", "UC", "UC"), ("0xfffffffff", "UC", "UC")]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def test_list_names_every_set() -> None:
 def test_nothing_is_odd_about_the_built_in_sets(name: str) -> None:
     """Every rule can match and matters, and every input is caught."""
     done = quick("rules", "check", name)
+    assert (done.status, done.err) == (0, "")
     assert done.out.endswith("nothing odd: every rule can match and matters, and every input is caught\n")
     assert done.out.startswith(f"{name}: {len(kernel(name).rules.rules)} rules\n")
 
@@ -128,13 +130,14 @@ def test_findings(what: str, tmp_path: Path) -> None:
     """Rules that can never match, inputs that no rule catches, rules that say what a later one says anyway."""
     text, wanted = FOUND[what]
     (tmp_path / "own.yaml").write_text(text)
-    found = quick("rules", "check", "own.yaml", "-o", "json", cwd=tmp_path).json
+    found = json.loads(quick("rules", "check", "own.yaml", "-o", "json", cwd=tmp_path).out)
     examples = [finding.pop("example") for finding in found]
     assert sorted(found, key=str) == sorted(wanted, key=str)
     assert all(examples) or what == "contradiction"
-    # Findings are an answer: exit status 1 is for diff, review, check and audit.
     plain = quick("rules", "check", "own.yaml", cwd=tmp_path)
-    assert (plain.status, plain.err) == (0, "")
+    assert (plain.status, plain.err) == (1, "")
+    for form in ("table", "json", "jsonl", "csv", "tsv", "markdown", "html", "svg"):
+        assert quick("rules", "check", "own.yaml", "-o", form, cwd=tmp_path).status == 1
     assert all(" ".join(finding["text"].split()) in " ".join(plain.out.split()) for finding in wanted)
     assert max(map(len, plain.out.splitlines())) <= 80
     lines = quick("rules", "check", "own.yaml", "-o", "jsonl", cwd=tmp_path).out.splitlines()
@@ -146,7 +149,7 @@ def test_findings(what: str, tmp_path: Path) -> None:
 
 def test_an_example_is_what_the_rule_would_have_caught(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(LATE)
-    (finding,) = quick("rules", "check", "own.yaml", "-o", "json", cwd=tmp_path).json
+    (finding,) = json.loads(quick("rules", "check", "own.yaml", "-o", "json", cwd=tmp_path).out)
     assert (finding["example"]["cr0_cd"], finding["example"]["mmio"]) == ("yes", "yes")
 
 
@@ -166,7 +169,9 @@ def test_c_files_and_patches_are_checked(tmp_path: Path) -> None:
         "\tif (kvm_own(vcpu) || !kvm_own(vcpu))\n\t\treturn 0x30;\n\n"
         "\treturn 0x70;\n}\n"
     )
-    (finding,) = quick("rules", "check", "own.c", "-o", "json", cwd=tmp_path).json
+    checked = quick("rules", "check", "own.c", "-o", "json", cwd=tmp_path)
+    assert (checked.status, checked.err) == (1, "")
+    (finding,) = json.loads(checked.out)
     assert finding["text"] == "rule 'coherent' never matches: 'mmio' and 'rule-2' catch all of it before"
     assert quick("rules", "check", str(SEED), "-o", "json").json == []
     assert quick("rules", "check", "-", "--base", "v4.4", "-o", "json", stdin=SEED.read_text()).json == []

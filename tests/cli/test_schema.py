@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from mtcalc.scenario.json_schema import json_schema
 from mtcalc.scenario.reference import flow, key_reference, key_rows
 from mtcalc.scenario.schema import SECTIONS
-from mtcalc.text.numbers import parse_number
-from mtcalc.text.yaml import ListNode, MapNode, Node, ScalarNode, parse_yaml, scalar_value
+from mtcalc.text.yaml import parse_yaml
+from support.editors import as_editors_see
 from support.program import quick, run
 
 ROOT = Path(__file__).parents[2]
@@ -23,18 +23,6 @@ SCHEMA_FILE = ROOT / "examples" / "scenario.schema.json"
 EXAMPLES = [path for path in sorted(ROOT.glob("examples/*.yaml")) if "\nmemslots:" in path.read_text()]
 SCENARIOS = [*EXAMPLES, *sorted(ROOT.glob("tests/data/live/*.yaml"))]
 VALIDATOR = Draft202012Validator(json_schema())
-
-
-def as_editors_see(node: Node, numbers: bool = True) -> Any:
-    """The values of a text as a YAML 1.2 editor has them; its numbers as integers, or all in quotes."""
-    if isinstance(node, ListNode):
-        return [as_editors_see(item, numbers) for item in node.items]
-    if isinstance(node, MapNode):
-        return {key: as_editors_see(entry.value, numbers) for key, entry in node.entries.items()}
-    assert isinstance(node, ScalarNode)
-    if numbers and not node.quoted and re.fullmatch("0|[1-9][0-9]*|0x[0-9a-fA-F]+", node.text):
-        return parse_number(node.text)
-    return scalar_value(node)
 
 
 def complaints(value: Any) -> list[str]:
@@ -82,7 +70,7 @@ def test_the_schema_beside_the_examples_is_fresh() -> None:
     ("text", "where"),
     [
         ("memslots: [{gpa: 0}]", "$.memslots[0]"),
-        ("memslots: [{gpa: 0, size: 4KB}]", "$.memslots[0].size"),
+        ("memslots: [{gpa: 0, size: 4PB}]", "$.memslots[0].size"),
         ("memslots: [{gpa: -1, size: 4K}]", "$.memslots[0].gpa"),
         ("memslots: [{gpa: 0, size: 4K, backing: disk}]", "$.memslots[0].backing"),
         ("guest: {maxphyaddr: 64}", "$.guest.maxphyaddr"),

@@ -24,11 +24,12 @@ OWN_OF_LOOKUP = """
     mtcalc
     mtcalc.analysis mtcalc.analysis.answer
     mtcalc.cli mtcalc.cli.environment mtcalc.cli.lookup mtcalc.cli.main mtcalc.cli.options mtcalc.cli.params
-    mtcalc.kvm mtcalc.kvm.flags mtcalc.kvm.versions
+    mtcalc.kvm mtcalc.kvm.flags mtcalc.kvm.history mtcalc.kvm.quirks mtcalc.kvm.release mtcalc.kvm.slot_history
+    mtcalc.kvm.versions
     mtcalc.output mtcalc.output.answers mtcalc.output.document mtcalc.output.emit mtcalc.output.plain
     mtcalc.output.records
     mtcalc.rules mtcalc.rules.condition mtcalc.rules.kernel mtcalc.rules.names mtcalc.rules.proposals
-    mtcalc.rules.releases mtcalc.rules.resolve mtcalc.rules.rule
+    mtcalc.rules.releases mtcalc.rules.resolve mtcalc.rules.rule mtcalc.rules.uname
     mtcalc.text mtcalc.text.errors mtcalc.text.numbers mtcalc.text.suggest
     mtcalc.x86 mtcalc.x86.effective mtcalc.x86.ept mtcalc.x86.memtype
 """
@@ -96,13 +97,12 @@ def test_a_table_without_a_scenario_loads_rich_alone() -> None:
         (("rules", "show", "v6.7"), {"mtcalc.cli.rules", "mtcalc.output.rules", "mtcalc.rules.rulefile_write"}),
         (
             ("decode", "pat", "linux"),
-            {"mtcalc.cli.decode", "mtcalc.output.decode", "mtcalc.x86.pat", "mtcalc.x86.mtrr"}
-            | {"mtcalc.kvm.spte", "mtcalc.x86.ept_entry"},
+            {"mtcalc.cli.decode", "mtcalc.output.decode", "mtcalc.x86.pat", "mtcalc.x86.mtrr"},
         ),
         (
             ("decode", "epte", "0x600000455299b77"),
-            {"mtcalc.cli.decode", "mtcalc.output.decode", "mtcalc.x86.pat", "mtcalc.x86.mtrr"}
-            | {"mtcalc.kvm.spte", "mtcalc.x86.ept_entry"},
+            {"mtcalc.cli.decode", "mtcalc.cli.epte_stream", "mtcalc.output.spte", "mtcalc.x86.pat", "mtcalc.x86.mtrr"}
+            | {"mtcalc.kvm.spte", "mtcalc.kvm.spte_eras", "mtcalc.kvm.spte_reading", "mtcalc.x86.ept_entry"},
         ),
         (("--version",), set()),
     ],

@@ -155,7 +155,6 @@ MESSAGES = """\
 -:2:8: 'wx' is not a memory type (one of UC, UC-, WC, WT, WP, WB)
   0x1001 wx
          ^
--:4:1: empty line (an address, then a PAT type if you like)
 -:5:1: 0x400000000000 is beyond the guest's maxphyaddr 46 (at most 0x3fffffffffff)
   0x400000000000
   ^
@@ -165,7 +164,7 @@ MESSAGES = """\
 -:7:11: '2' is one word too many (an address and a PAT type)
   0xc0000 1 2
             ^
--:8:1: '010' has a leading zero (octal or decimal? write 10 or 0x...)
+-:8:1: '010' has a leading zero (hex is written 0x10; decimal has no leading zero)
   010
   ^
 -:9:1: 'zzz' is not a number (decimal, 0x hex, or a size such as 64K, 2M, 4G, 1T)
@@ -340,7 +339,10 @@ def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
     ("args", "message"),
     [
         (("--gpa", "-", "--gpa", "0"), "--gpa - stands alone (a line holds an address, and a PAT type if you like)"),
-        (("--gpa", "-", "--pat", "wc"), "--gpa - stands alone (a line holds an address, and a PAT type if you like)"),
+        (
+            ("--gpa", "-", "--pat", "wc", "--pat", "wb"),
+            "--gpa - and --pat twice (--pat is the type of lines that name none)",
+        ),
         (("--gpa", "-", "-o", "json"), "--gpa - does not go with -o json (one of jsonl, tsv, csv, plain)"),
         (("--gpa", "-", "-o", "table"), "--gpa - does not go with -o table (one of jsonl, tsv, csv, plain)"),
         (("--gpa", "-", "--ranges"), "--ranges and --gpa exclude each other"),
@@ -363,3 +365,82 @@ def test_a_default_that_is_no_stream_gives_way() -> None:
     done = quick("eval", *STREAM, stdin="0x1000\n", env={"MTCALC_OUTPUT": "json"})
     assert (done.status, done.err) == (0, "")
     assert done.out == quick("eval", *STREAM, "-o", "plain", stdin="0x1000\n").out
+
+
+COMMENTED = "# addresses of 6.1\n\n0x1000\n   \n\t# 0x2000\n#0x2000\n3G wc\n\r\n0x2000 #\n# the end"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "tsv", "plain"])
+def test_blank_lines_and_comments_are_passed_over(form: str) -> None:
+    """And counted: the bad line is the ninth."""
+    bare = quick("eval", *STREAM, "-o", form, stdin="0x1000\n3G wc\n")
+    done = quick("eval", *STREAM, "-o", form, stdin=COMMENTED)
+    assert (done.status, done.out) == (2, bare.out)
+    assert done.err.startswith("-:9:8: '#' is not a memory type ")
+    assert quick("eval", *STREAM, "-o", form, stdin="# nothing\n\n").out == quick("eval", *STREAM, "-o", form).out
+
+
+def test_comments_among_many_lines() -> None:
+    lines = [line for gpa in range(0, 1 << 28, 4096) for line in (f"{gpa:#x}", f"# page {gpa >> 12}", "")]
+    done = quick("eval", *STREAM, "-o", "jsonl", stdin="\n".join([*lines, "bad\n"]))
+    assert done.out.splitlines() == [expected(gpa) for gpa in range(0, 1 << 28, 4096)]
+    assert done.err.startswith(f"-:{len(lines) + 1}:1: 'bad' ")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "tsv", "plain"])
+@pytest.mark.parametrize("pat", ["WC", "uncached-minus"])
+def test_a_type_for_the_lines_that_name_none(form: str, pat: str) -> None:
+    named = quick("eval", *STREAM, "-o", form, stdin=f"# \n0x1000 {pat}\n3G {pat}\n3G wt\n4096 {pat}\n0 7\n")
+    done = quick("eval", *STREAM, "--pat", pat, "-o", form, stdin="# \n0x1000\n3G\n3G wt\n4096\n0 7\n")
+    assert (done.status, done.err, done.out) == (0, "", named.out)
+    bulk = quick("eval", *STREAM, "--pat", pat, "-o", form, stdin="0x1000\n0xc0000000\n")
+    assert bulk.out == quick("eval", *STREAM, "-o", form, stdin=f"0x1000 {pat}\n0xc0000000 {pat}\n").out
+    empty = quick("eval", *STREAM, "--pat", pat, "-o", form)
+    assert empty.out == "".join(line + "\n" for line in named.out.splitlines()[: form != "jsonl"])
+
+
+def test_addresses_as_dumps_pad_them() -> None:
+    done = quick("eval", *STREAM, "-o", "jsonl", stdin="00000000c0000000\n0000000000001000 wc\n00c6\n")
+    assert done.out.splitlines() == [expected(3 << 30), expected(0x1000, MemType.WC)]
+    assert done.err.splitlines()[0] == "-:3:1: '00c6' has a leading zero (hex is written 0xc6)"
+
+
+def shell(line: str) -> subprocess.CompletedProcess[bytes]:
+    """A line of sh with the program as $M."""
+    env = environment({"M": " ".join(PROGRAM)})
+    return subprocess.run(["sh", "-c", line], capture_output=True, env=env, cwd=DATA, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("error", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("command", ["eval {} -o jsonl", "mtrr {} -r 6.1 -o json", "mtrr {} -r 6.1 -o csv"])
+def test_good_lines_are_answered_where_bad_ones_can_not_be_reported(command: str, error: str) -> None:
+    call = f"$M {command.format(SCENARIO)} --gpa -"
+    done = shell(f"printf '0x1000\\nbad\\n0x2000\\n' | {call} {error}")
+    good = shell(f"printf '0x1000\\n0x2000\\n' | {call}")
+    assert (done.returncode, done.stdout) == (2, good.stdout)
+    assert good.stdout
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv", "plain"])
+@pytest.mark.parametrize("command", ["eval", "mtrr"])
+def test_a_closed_standard_input_is_said(command: str, form: str) -> None:
+    if (command, form) == ("eval", "json"):
+        pytest.skip("eval streams no json")
+    done = shell(f"$M {command} {SCENARIO} --gpa - -o {form} <&-")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"mtcalc: -: standard input is closed (addresses, one a line)\n"
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "tsv", "plain"])
+def test_bad_lines_of_mtrr_are_reported_alike(form: str) -> None:
+    done = quick(
+        "mtrr", SCENARIO, "-r", "6.1", "--gpa", "-", "-o", form, stdin="0x1000\n  zork\n0x1000 wc\n1T wc 1\n\xa0\n"
+    )
+    places = [line for line in done.err.splitlines() if line.startswith("-:")]
+    assert done.status == 2
+    assert places == [
+        "-:2:3: 'zork' is not a number (decimal, 0x hex, or a size such as 64K, 2M, 4G, 1T)",
+        "-:3:8: 'wc' behind the address (one address a line)",
+        "-:4:4: 'wc' behind the address (one address a line)",
+        "-:5:2: no address here (an address, then a PAT type if you like)",
+    ]

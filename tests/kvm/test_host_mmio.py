@@ -7,12 +7,19 @@ import itertools
 
 import pytest
 
+from mtcalc.kvm.history import MMIO_TESTS, row_at
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing, is_host_mmio
 from mtcalc.kvm.versions import MmioTest
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 from support import models
 
-RELEASES = {MmioTest.RESERVED: "4.15", MmioTest.HOST_TYPE: "5.1", MmioTest.E820: "5.2"}
+RELEASES = {
+    MmioTest.HEAD: "3.11",
+    MmioTest.PAGE: "4.1",
+    MmioTest.RESERVED: "4.15",
+    MmioTest.HOST_TYPE: "5.1",
+    MmioTest.E820: "5.2",
+}
 
 
 @pytest.mark.parametrize("test", list(MmioTest))
@@ -37,11 +44,43 @@ def test_ram_is_ram_and_a_device_bar_is_mmio_by_every_version(test: MmioTest) ->
 def test_the_vga_window_counts_as_ram_since_the_host_type_is_asked() -> None:
     """The ISA window is never tracked and hard-wired WB, so VGA memory mapped from /dev/mem counts as RAM."""
     vga = Backing(struct_page=True, reserved=True, host_type=MemType.WB)
-    assert [is_host_mmio(vga, test) for test in MmioTest] == [True, False, False]
+    assert [is_host_mmio(vga, test) for test in MmioTest] == [True, True, True, False, False]
     assert is_host_mmio(vga, MmioTest.E820, host_pat=False)
 
 
 def test_a_pfn_without_struct_page_asks_e820_from_5_2_on() -> None:
     """Before 0c55671f84ff every pfn without struct page was MMIO."""
     hidden_ram = Backing(struct_page=False, e820_ram=True)
-    assert [is_host_mmio(hidden_ram, test) for test in MmioTest] == [True, True, False]
+    assert [is_host_mmio(hidden_ram, test) for test in MmioTest] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize("reserved", [False, True])
+def test_the_zero_page_is_mmio_up_to_4_1(reserved: bool) -> None:
+    """It is PageReserved, said or not, and exempt from 4.2 on; whatever the host's type and PAT are."""
+    zero = Backing(reserved=reserved, zero_page=True)
+    assert [is_host_mmio(zero, test) for test in MmioTest] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("release", "test", "function"),
+    [
+        ((2, 6, 28), MmioTest.HEAD, "kvm_is_mmio_pfn()"),
+        ((3, 12), MmioTest.HEAD, "kvm_is_mmio_pfn()"),
+        ((3, 13), MmioTest.PAGE, "kvm_is_mmio_pfn()"),
+        ((3, 16, 80), MmioTest.PAGE, "kvm_is_mmio_pfn()"),
+        ((3, 18), MmioTest.PAGE, "kvm_is_reserved_pfn()"),
+        ((4, 1, 52), MmioTest.PAGE, "kvm_is_reserved_pfn()"),
+        ((4, 2), MmioTest.RESERVED, "kvm_is_mmio_pfn()"),
+        ((4, 15), MmioTest.RESERVED, "kvm_is_mmio_pfn()"),
+        ((4, 16), MmioTest.HOST_TYPE, "kvm_is_mmio_pfn()"),
+        ((5, 1), MmioTest.HOST_TYPE, "kvm_is_mmio_pfn()"),
+        ((5, 2), MmioTest.E820, "kvm_is_mmio_pfn()"),
+        ((6, 16), MmioTest.E820, "kvm_is_mmio_pfn()"),
+        ((6, 17), MmioTest.E820, "__kvm_is_mmio_pfn()"),
+        ((7, 3), MmioTest.E820, "__kvm_is_mmio_pfn()"),
+    ],
+)
+def test_which_release_has_which_test_under_which_name(release: tuple[int, ...], test: MmioTest, function: str) -> None:
+    row = row_at(MMIO_TESTS, release)
+    assert row.what is test
+    assert row.source.startswith(f"{function}")

@@ -8,10 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap
-from mtcalc.kvm.mapping_level import consistent, largest_level, mapping_level
-from mtcalc.kvm.versions import MtrrWalk
+from mtcalc.kvm.history import (
+    LEVEL_LIMITS,
+    MMIO_TESTS,
+    MTRR_LIMITS,
+    PAIRS,
+    UNDEFINED_CHECKS,
+    WALKS,
+    row_at,
+)
+from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
+from mtcalc.kvm.mapping_level import consistent, is_determined, largest_level, level_obstacle, mapping_level
+from mtcalc.kvm.release import sort_key
+from mtcalc.kvm.versions import MtrrLimit, MtrrWalk
 from mtcalc.kvm.vm import Slot
 from mtcalc.x86.ept import LEVEL_NAMES
+from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import decode_registers
 from support import models
 from support.registers import PAGE, registers
@@ -87,6 +99,71 @@ def test_two_adjacent_ranges_can_look_like_a_gap() -> None:
 def test_a_slot_limits_the_level(slot: Slot, gpa: int, level: int) -> None:
     """Its edges, a guest and host address not congruent modulo the page size, dirty logging (4K)."""
     assert mapping_level(None, slot, gpa) == level
+
+
+OLDEST, V5_19, V6_0, V6_12 = (row.what for row in LEVEL_LIMITS)
+RAM_2M, RAM_1G = RAM._replace(page_level=2), RAM._replace(page_level=3)
+RESERVED = Backing(reserved=True, host_type=MemType.UC_MINUS)
+HIDDEN = Backing(struct_page=False)
+ZERO = Backing(reserved=True, zero_page=True)
+
+
+@pytest.mark.parametrize(
+    ("backing", "device", "levels"),
+    [
+        # levels at 2.6.31, 5.19, 6.11 and 6.12
+        (RAM, False, (2, 3, 3, 3)),
+        (RAM._replace(page_level=1), False, (1, 1, 1, 1)),
+        (RAM_2M, False, (2, 2, 2, 2)),
+        (RAM_1G, False, (2, 3, 3, 3)),
+        (RAM, True, (2, 3, 3, 3)),  # a BAR of the guest's that is memory of the host's
+        (MMIO, True, (1, 1, 1, 3)),
+        (MMIO._replace(page_level=2), True, (1, 1, 2, 2)),
+        (MMIO._replace(page_level=3), True, (1, 1, 3, 3)),
+        (RESERVED, False, (1, 1, 3, 3)),
+        (RESERVED, True, (1, 1, 1, 3)),
+        (RESERVED._replace(page_level=2), True, (1, 1, 2, 2)),
+        (HIDDEN, False, (1, 1, 1, 3)),
+        (HIDDEN._replace(page_level=2), False, (1, 1, 2, 2)),
+        (ZERO, False, (1, 1, 1, 1)),
+        (ZERO._replace(page_level=2), False, (1, 1, 1, 1)),
+    ],
+)
+def test_the_host_page_limits_the_level_by_release(
+    backing: Backing, device: bool, levels: tuple[int, int, int, int]
+) -> None:
+    """Reserved or without struct page: 4K up to 5.19; VFIO maps BARs in 4K up to 6.11; page_size says it."""
+    slot = Slot(0, 2 * GIB, "slot", backing=backing, device=device, hva=0x7F00_4000_0000)
+    found = tuple(mapping_level(None, slot, GIB, limits) for limits in (OLDEST, V5_19, V6_0, V6_12))
+    assert found == levels
+    for limits, level in zip((OLDEST, V5_19, V6_0, V6_12), levels, strict=True):
+        for above in range(level + 1, 4):
+            assert level_obstacle(None, slot, GIB, above, limits)
+    assert is_determined(slot, 2) is (backing.page_level is not None)
+
+
+@pytest.mark.parametrize(
+    ("release", "limit"),
+    [
+        ((4, 1), MtrrLimit.NEVER),
+        ((4, 2), MtrrLimit.ALWAYS),
+        ((5, 19, 17), MtrrLimit.ALWAYS),
+        ((6, 0), MtrrLimit.NONCOHERENT_DMA),
+        ((6, 10), MtrrLimit.NONCOHERENT_DMA),
+        ((6, 11, -1), MtrrLimit.NEVER),
+        ((7, 3), MtrrLimit.NEVER),
+    ],
+)
+def test_when_mtrrs_limit_the_level(release: tuple[int, ...], limit: MtrrLimit) -> None:
+    assert row_at(MTRR_LIMITS, release).what is limit
+
+
+def test_every_table_ascends_and_begins_before_every_release() -> None:
+    for rows in (WALKS, PAIRS, MTRR_LIMITS, LEVEL_LIMITS, MMIO_TESTS, UNDEFINED_CHECKS):
+        releases = [sort_key(row.since) for row in rows]
+        assert releases == sorted(set(releases))
+        assert releases[0] < (2, 6, 28)
+        assert all("read: " in row.source for row in rows)
 
 
 @settings(max_examples=30)

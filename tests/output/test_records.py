@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtcalc.analysis.answer import Answer, effective_types, lookup
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.output.document import Document
-from mtcalc.output.emit import Result, emit
+from mtcalc.output.emit import Result, emit, write_rows
 from mtcalc.output.records import answer_header, answer_record, answer_row, answer_rows, inputs_record
 from mtcalc.rules.condition import ALWAYS, Facts
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
@@ -30,7 +35,7 @@ def test_a_reserved_memory_type_has_no_effective_type(encoding: int) -> None:
     record = answer_record(answer)
     assert record["ept"] == {"memtype": f"reserved {encoding}", "ipat": 0, "mask": f"{encoding << 3:#04x}"}
     assert record["effective"] is None
-    assert answer_row(answer, six=False)[-5:] == [f"reserved {encoding}", "0", f"{encoding << 3:#04x}", "WB", ""]
+    assert answer_row(answer, six=False)[9:14] == [f"reserved {encoding}", "0", f"{encoding << 3:#04x}", "WB", ""]
     assert answer.notes == (f"memory type {encoding} is reserved: the entry is an EPT misconfiguration",)
     assert not answer.starred(MemType.WB)
 
@@ -45,8 +50,8 @@ def test_bits_outside_are_said() -> None:
 
 def test_no_slot_is_empty_everywhere() -> None:
     answer = Evaluator(resolve("v6.7"), Vm(), (Slot(0, 4096, "ram"),)).page(4096, MemType.WC)
-    assert answer_row(answer, six=False) == ["v6.7", "0x1000", *[""] * 10, "WC", ""]
-    assert answer_row(answer, six=True) == ["v6.7", "0x1000", *[""] * 16]
+    assert answer_row(answer, six=False) == ["v6.7", "0x1000", *[""] * 10, "WC", "", "v6.7", *[""] * 4]
+    assert answer_row(answer, six=True) == ["v6.7", "0x1000", *[""] * 16, "v6.7", *[""] * 4]
     assert (answer.memtype, answer.ipat, answer.starred(MemType.WC)) == (None, None, False)
 
 
@@ -78,3 +83,44 @@ def test_an_answer_is_immutable() -> None:
     (answer,) = lookup(resolve("v6.7"), Facts(), [MemType.WC])
     assert isinstance(answer, Answer)
     assert hash(answer.kernel.rules) == hash(resolve("v6.7").rules)
+
+
+def test_rows_of_different_inputs_never_look_alike() -> None:
+    """Every single input that one may change changes its row, or the header."""
+    kernel = resolve("v6.16")
+    base = Facts()
+    others = [
+        base._replace(mmio=True),
+        base._replace(slot_flags=8),
+        base._replace(noncoherent_dma=True),
+        base._replace(mem_dma=True),
+        base._replace(cr0_cd=True),
+        base._replace(disabled_quirks=2),
+        base._replace(disabled_quirks=0x200),
+        base._replace(self_snoop=False),
+        base._replace(guest_mtrr=MemType.UC),
+        base._replace(assume={"x()": True}),
+        base._replace(assume={"x()": False}),
+        base._replace(assume={"x()": MemType.WC}),
+    ]
+    for six in (False, True):
+        shown = {str(list(answer_rows(lookup(kernel, facts, [MemType.WC]), six))) for facts in (base, *others)}
+        assert len(shown) == len(others) + 1
+        together = [answer for facts in (base, *others) for answer in lookup(kernel, facts, [MemType.WC])]
+        rows = list(map(tuple, answer_rows(together, six)))
+        assert len(set(rows)) == len(rows) == len(others) + 2
+        assert {len(row) for row in rows} == {len(rows[0])}
+
+
+@given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=4), min_size=1, max_size=3))
+def test_a_row_is_a_line_without_control_characters(rows: list[list[str]]) -> None:
+    for form, mark in (("csv", ","), ("tsv", "\t")):
+        out = io.StringIO()
+        write_rows(out, rows, form)
+        lines = out.getvalue().split("\n")
+        assert lines.pop() == ""
+        assert len(lines) == len(rows)
+        for line, row in zip(lines, rows, strict=True):
+            assert all(c.isprintable() or c == mark for c in line)
+            (back,) = csv.reader([line], delimiter=mark)
+            assert [cell for cell, said in zip(back, row, strict=True) if said.isprintable() and cell != said] == []

@@ -94,22 +94,59 @@ def manual_type(regs: Registers, address: int) -> str:
     return "undefined"
 
 
-def kvm_ranges(regs: Registers) -> list[tuple[int, int, str]]:
-    """KVM's variable ranges, [start, end) and type, in descending order of the raw base register."""
+def kvm_ranges(regs: Registers, width: int = 0) -> list[tuple[int, int, str]]:
+    """KVM's variable ranges, [start, end) and type, in descending order of the raw base register.
+
+    `width`: how many bits KVM takes a mask to have; 0: the guest's.
+    """
     ranges = []
     for base, mask in sorted(regs.variable, reverse=True):
         if mask & 0x800:
             start = base >> 12 << 12
             last = start
-            for bit in range(regs.maxphyaddr):
+            for bit in range(width or regs.maxphyaddr):
                 if bit < 12 or not mask >> bit & 1:
                     last |= 1 << bit
             ranges.append((start, last + 1, NAMES[base & 0xFF]))
     return ranges
 
 
-def kvm_type(regs: Registers, gpa: int, version: str) -> str:
-    """The guest MTRR type of one page as KVM sees it: version '4.1', '4.2' or '4.4'."""
+SEGMENTS_4_2 = ((0x0, 0x80000, 16, 0), (0x80000, 0xC0000, 14, 8), (0xC0000, 0x100000, 12, 24))
+"""start, end, shift and first index of the fixed ranges, as the code of 4.2 has them."""
+
+
+def fixed_index_4_2(address: int) -> int | None:
+    """The index into its 88 bytes that the code of 4.2 and 4.3 computes; None: it finds no segment."""
+    for start, end, shift, first in SEGMENTS_4_2:
+        if start >= address and address < end:  # the fault: it should be start <= address
+            wrapped = (address - start) % (1 << 64) >> shift
+            index = (first + wrapped) % (1 << 32)
+            return index - (1 << 32) if index >> 31 else index
+    return None
+
+
+def fixed_type_4_2(regs: Registers, address: int) -> str | None:
+    """What 4.2 and 4.3 read below 1M: a type, 'unknown' where it can't be known, None where they pass over."""
+    index = fixed_index_4_2(address)
+    if index is None:
+        return None
+    if index >= 0:
+        return [NAMES[byte] for number in FIXED_NUMBERS for byte in regs.fixed.get(number, 0).to_bytes(8, "little")][
+            index
+        ]
+    assert index >= -64  # 32 bytes a pair: these are pairs 6 and 7
+    untouched = all(pair == (0, 0) for pair in regs.variable[6:8])
+    return "UC" if untouched else "unknown"
+
+
+FIXED_NUMBERS = (0x250, 0x258, 0x259, 0x268, 0x269, 0x26A, 0x26B, 0x26C, 0x26D, 0x26E, 0x26F)
+
+
+def kvm_type(regs: Registers, gpa: int, version: str, host_width: int = 0) -> str:
+    """The guest MTRR type of one page as KVM sees it: version '4.1', '4.2' or '4.4'; 'unknown': garbage.
+
+    `host_width`: the host's maxphyaddr, which 4.2 takes masks to have; 0: the guest's.
+    """
     if version == "4.1":
         return _kvm_type_up_to_4_1(regs, gpa)
     if not enabled(regs):
@@ -117,8 +154,11 @@ def kvm_type(regs: Registers, gpa: int, version: str) -> str:
             return "UC"
         return "UC" if regs.cpuid_mtrr else "WB"
     if fixed_enabled(regs) and gpa < 1 << 20:
-        return fixed_type(regs, gpa)
-    types = [kind for start, end, kind in kvm_ranges(regs) if start <= gpa < end]
+        fixed = fixed_type_4_2(regs, gpa // 4096 * 4096) if version == "4.2" else fixed_type(regs, gpa)
+        if fixed is not None:
+            return fixed
+    width = host_width if version == "4.2" else 0
+    types = [kind for start, end, kind in kvm_ranges(regs, width) if start <= gpa < end]
     if not types:
         return default_type(regs)
     current = types.pop(0)
@@ -148,8 +188,8 @@ def _kvm_type_up_to_4_1(regs: Registers, gpa: int) -> str:
     return types[0]
 
 
-def block_is_consistent(regs: Registers, start: int, size: int) -> bool:
-    """KVM's consistency check of one naturally aligned block, 4.2 to 6.10."""
+def block_is_consistent(regs: Registers, start: int, size: int, width: int = 0) -> bool:
+    """KVM's consistency check of one naturally aligned block, 4.2 to 6.10; `width` as in kvm_ranges()."""
     end = start + size
     if not enabled(regs):
         return True
@@ -161,7 +201,7 @@ def block_is_consistent(regs: Registers, start: int, size: int) -> bool:
     gap = False
     if look_at_variable:
         highest = start
-        for low, high, kind in kvm_ranges(regs):
+        for low, high, kind in kvm_ranges(regs, width):
             if high > start and low < end:
                 met.append(kind)
                 if low > highest:
@@ -174,10 +214,10 @@ def block_is_consistent(regs: Registers, start: int, size: int) -> bool:
     return not gap or not met or met[0] == default_type(regs)
 
 
-def mtrr_level(regs: Registers, gpa: int) -> str:
-    """The first level, from 1G down, whose block around the page is consistent."""
+def mtrr_level(regs: Registers, gpa: int, width: int = 0) -> str:
+    """The first level, from 1G down, whose block around the page is consistent; `width` as in kvm_ranges()."""
     for name, size in (("1G", 1 << 30), ("2M", 1 << 21)):
-        if block_is_consistent(regs, gpa // size * size, size):
+        if block_is_consistent(regs, gpa // size * size, size, width):
             return name
     return "4K"
 
@@ -243,15 +283,13 @@ def read_ept(value: int, level: int, maxphyaddr: int, execute_only: bool = False
 def host_mmio(
     release: str, struct_page: bool, reserved: bool, zero_page: bool, e820_ram: bool, host_type: str, host_pat: bool
 ) -> bool:
-    """Whether KVM calls a host page MMIO: release '4.15', '5.1' or '5.2'."""
+    """Whether KVM calls a host page MMIO: release '3.11', '4.1', '4.15', '5.1' or '5.2'."""
     if struct_page and zero_page:
-        return False
+        return release in ("3.11", "4.1")
     if struct_page and not reserved:
         return False
-    if struct_page and release != "4.15" and host_pat:
+    if struct_page and release in ("5.1", "5.2") and host_pat:
         return host_type.startswith(("UC", "WC"))
     if struct_page:
         return True
-    if release in ("4.15", "5.1"):
-        return True
-    return not e820_ram
+    return release != "5.2" or not e820_ram

@@ -52,6 +52,16 @@ def json_vector(name: str) -> Any:
 
 
 @cache
+def json_lines(name: str) -> tuple[dict[str, Any], ...]:
+    """A file of one JSON object a line."""
+    return tuple(json.loads(line) for line in (DATA / name).read_text().splitlines())
+
+
 def live_entries() -> tuple[dict[str, Any], ...]:
-    """The leaf entries that KVM itself wrote."""
-    return tuple(json.loads(line) for line in (DATA / "live.jsonl").read_text().splitlines())
+    """The leaf entries that KVM itself wrote: 6.1, 6.12, and 6.1 with the flag."""
+    return json_lines("live.jsonl")
+
+
+def sized_live_entries() -> tuple[dict[str, Any], ...]:
+    """Those of 5.10 and 7.3, whose scenarios say host addresses and page sizes."""
+    return json_lines("live2.jsonl")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtcalc.text.errors import InputError, Place, excerpt, printable
+from mtcalc.text.errors import LONGEST_MESSAGE, InputError, Place, excerpt, printable, shown
 from mtcalc.text.suggest import did_you_mean, nearest
 
 
@@ -119,3 +119,23 @@ def test_the_nearest_words() -> None:
     assert nearest("zzz", words) == []
     assert did_you_mean("non_coherent", words) == "did you mean NON_COHERENT_DMA?"
     assert did_you_mean("zzz", words) == "one of READONLY, GUEST_MEMFD, NON_COHERENT_DMA"
+
+
+@given(st.text(max_size=3000), st.text(max_size=400))
+def test_a_message_is_cut_in_front_of_its_remedy(what: str, remedy: str) -> None:
+    """No report passes 1,000 characters, and what would be right is kept where it is not itself too long."""
+    remedy = remedy.replace("(", "").replace(")", "")
+    message = f"{what} ({remedy})"
+    text = shown(message)
+    assert len(text) <= LONGEST_MESSAGE
+    if len(printable(message)) <= LONGEST_MESSAGE:
+        assert text == printable(message)
+    elif len(printable(remedy)) <= LONGEST_MESSAGE // 4:
+        assert text.endswith(f"... ({printable(remedy)})")
+
+
+def test_a_whole_report_has_less_than_1000_characters() -> None:
+    long = "\x1b" * 5000
+    for place in (None, Place(f"/{long}/x.yaml", 1 << 30, 1 << 30, long), Place("x" * 4096, 1, 1, "y" * 4096)):
+        assert len(str(InputError(f"{long} ({long})", place))) < 1000
+    assert str(InputError("no", Place("d/" * 200 + "x.yaml", 1, 1))).endswith("d/x.yaml:1:1: no")

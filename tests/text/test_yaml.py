@@ -144,6 +144,29 @@ def test_depth_is_limited_and_harmless(opening: str) -> None:
     assert refusal(text).message == f"nested too deeply (at most {MAX_DEPTH} levels)"
 
 
+def test_depth_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether our own count stops first or the library's, the place is that of the first bracket too many."""
+    text = "\n  " + "[" * 5000
+    for loader in ("CSafeLoader", "SafeLoader"):
+        if hasattr(yaml, "CSafeLoader"):
+            monkeypatch.setattr(yaml, "CSafeLoader", getattr(yaml, loader))
+        error = refusal(text)
+        assert error.message == f"nested too deeply (at most {MAX_DEPTH} levels)"
+        assert error.place is not None
+        assert (error.place.line, error.place.column) == (2, 3 + MAX_DEPTH)
+
+
+@pytest.mark.parametrize("error", [yaml.YAMLError("words"), yaml.MarkedYAMLError("some", None, "words", None)])
+def test_no_word_of_the_library_is_shown(monkeypatch: pytest.MonkeyPatch, error: yaml.YAMLError) -> None:
+    """Its wording changes with its versions: a problem that is not known gets words of our own."""
+
+    def broken(text: str) -> object:
+        raise error
+
+    monkeypatch.setattr("mtcalc.text.yaml._events", broken)
+    assert refusal("a: 1").message == "not understood (YAML 1.2 or JSON)"
+
+
 def test_depth_limit_is_exact() -> None:
     assert plain(parse_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH, "x")) is not None
     refusal("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
@@ -155,6 +178,15 @@ def test_number_of_parts_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error.message.startswith("too much in one document (at most 100 ")
     assert error.place is not None
     assert error.place.line == 98
+
+
+def test_number_of_lines_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mtcalc.text.yaml.MAX_LINES", 100)
+    assert plain(parse_yaml("- 1\n" * 99, "x")) == ["1"] * 99
+    error = refusal("# a\n" * 100 + "- b\n- c\n")
+    assert error.message == "too many lines in one document (at most 100)"
+    assert error.place is not None
+    assert (error.place.line, error.place.source) == (101, "- b")
 
 
 def test_works_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,3 +242,49 @@ def test_any_text_is_a_tree_or_an_error_with_its_place(text: str) -> None:
         assert error.place.line >= 1
         assert error.place.column >= 1
         assert str(error).startswith(f"x:{error.place.line}:{error.place.column}: ")
+
+
+@given(st.lists(st.text(max_size=5), max_size=6), st.booleans())
+def test_json_is_read_as_json(texts: list[str], ascii_only: bool) -> None:
+    """Every string, characters beyond 16 bits as JSON escapes them too."""
+    text = json.dumps({"names": texts, "last": 1}, ensure_ascii=True) if ascii_only else json.dumps(texts)
+    try:
+        wanted = json.loads(text)
+        read = plain(parse_yaml(text, "vm.json"))
+    except InputError as error:
+        assert "half a surrogate pair" in error.message or "only printable text" in error.message  # noqa: PT017
+        return
+    assert read == ({**wanted, "last": "1"} if ascii_only else wanted)
+
+
+def test_places_behind_surrogate_pairs_are_those_of_the_text() -> None:
+    line = r'{"a": "\ud83d\ude00\\\uD83D\uDE00", "b": ["\ud83d\ude00", 3], "c": "\\ud83d\\ude00"}'
+    root = parse_yaml(f"[\n{line}]", "vm.json")
+    assert isinstance(root, ListNode)
+    (found,) = root.items
+    assert isinstance(found, MapNode)
+    assert plain(found) == {"a": "\U0001f600\\\U0001f600", "b": ["\U0001f600", "3"], "c": r"\ud83d\ude00"}
+    for key, entry in found.entries.items():
+        assert (entry.key_place.line, entry.key_place.column - 1) == (2, line.index(f'"{key}"'))
+    b = found.entries["b"].value
+    assert isinstance(b, ListNode)
+    assert [item.place.column - 1 for item in b.items] == [line.index('["') + 1, line.index("3]")]
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        (r'{"a": "\ud83d"}', 8),
+        (r'{"a": "\ude00"}', 8),
+        (r'{"a": "\ud83d\u0041"}', 8),
+        (r'{"a": "\ude00\ud83d"}', 8),
+        (r'{"a": "\ud83d\ude00\ud83d"}', 20),
+        (r'{"\ud83d\ude00": "\uDE00"}', 19),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_at_its_place(text: str, column: int) -> None:
+    error = refusal(text)
+    assert "half a surrogate pair" in error.message
+    assert error.place
+    assert (error.place.line, error.place.source) == (1, text)
+    assert error.place.column in (column, column + 2), "at the escape, or at its digits"

@@ -125,7 +125,63 @@ def test_register_names_and_numbers_are_each_other() -> None:
     assert register_name(0x277) == "MSR 0x277"
 
 
-@pytest.mark.parametrize("word", ["0x277", "0x251", "0x300", "", "MTRR", "-1", "PHYSBASE"])
+SPELLINGS = {
+    "MTRRphysBase0": 0x200,  # x86info, the AMD manual
+    "MTRRphysMask0": 0x201,
+    "MTRRphysBase_MSR(1)": 0x202,  # the kernel's headers
+    "MTRRphysMask_MSR(31)": 0x23F,
+    "MTRRfix64K_00000": 0x250,
+    "MSR_MTRRfix16K_A0000": 0x259,
+    "MTRRfix4K_F8000": 0x26F,
+    "MTRRdefType": 0x2FF,
+    "MSR_MTRRdefType": 0x2FF,
+    "IA32_MTRR_DEF_TYPE": 0x2FF,
+    "mtrr_def_type": 0x2FF,
+    "def_type": 0x2FF,
+    "MTRRcap": 0xFE,
+    "MSR_MTRRcap": 0xFE,
+    "IA32_MTRR_PHYSBASE10": 0x214,
+    "PHYSMASK3": 0x207,
+    "2ff": 0x2FF,  # hex as rdmsr takes it
+    "2FF": 0x2FF,
+    "200": 0x200,
+    "fe": 0xFE,
+    "000002ff": 0x2FF,
+    "767": 0x2FF,
+    "0x00000200": 0x200,
+}
+
+
+@pytest.mark.parametrize("word", SPELLINGS)
+def test_registers_as_dumps_and_sources_name_them(word: str) -> None:
+    assert parse_register(word) == SPELLINGS[word]
+
+
+def test_no_registers_hex_digits_are_anothers_decimal_ones() -> None:
+    """So digits alone name one register or none."""
+    numbers = (*register_numbers(32), 0xFE)
+    assert not {f"{number:x}" for number in numbers} & {str(number) for number in numbers}
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "0x277",
+        "277",
+        "592K",
+        "PHYSBASE32",
+        "MTRRfix64K",
+        "MSR",
+        "IA32_",
+        "BASE0",
+        "0x251",
+        "0x300",
+        "",
+        "MTRR",
+        "-1",
+        "PHYSBASE",
+    ],
+)
 def test_no_mtrr_register(word: str) -> None:
     with pytest.raises(ValueError, match="is no MTRR register"):
         parse_register(word)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtcalc.x86.memtype import PAT_TYPES, MemType
-from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_PAT, RESET_PAT, Pat, decode_pat, decode_pte, make_pat
+from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_PAT, RESET_PAT, Pat, decode_pat, decode_pte, make_pat, parse_pat
 
 
 def test_every_byte_in_every_entry() -> None:
@@ -81,3 +81,65 @@ def test_an_entry_that_selects_nothing() -> None:
     for level in (2, 3):
         with pytest.raises(ValueError, match=rf"no leaf at level {level} \(bit 7, PS, is clear\)"):
             decode_pte(0x1, level)
+
+
+SET = "WB  WC  UC- UC  WB  WP  UC- WT"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("linux", 0x0407050600070106),
+        ("Reset", 0x0007040600070406),
+        (SET, 0x0407050600070106),
+        (f"x86/PAT: Configuration [0-7]: {SET}  ", 0x0407050600070106),
+        (f"[    0.000229] x86/PAT: Configuration [0-7]: {SET}  ", 0x0407050600070106),
+        (f"[    0.000229][    T0] x86/PAT: Configuration [0-7]: {SET}", 0x0407050600070106),
+        (f"Nov 26 12:00:00 host kernel: x86/PAT: Configuration [0-7]: {SET}", 0x0407050600070106),
+        (f"PAT configuration [0-7]: {SET}", 0x0407050600070106),
+        (f"Configuration [0-7]: {SET}", 0x0407050600070106),
+        ("x86/PAT: Configuration [0-7]: WB  WT  UC- UC  WB  WT  UC- UC  ", 0x0007040600070406),
+        ("WB, WC, UC-, UC, WB, WC, UC-, UC", 0x0007010600070106),
+        ("write-back WC uncached-minus uc wb WP UC_MINUS WT", 0x0407050600070106),
+        ("x86 PAT enabled: cpu 0, old 0x7040600070406, new 0x7010600070106", 0x0007010600070106),
+        ("0x407050600070106", 0x0407050600070106),
+        ("0407050600070106", 0x0407050600070106),
+        ("0007040600070406", 0x0007040600070406),
+        ("IA32_PAT=0x0007040600070406", 0x0007040600070406),
+        ("PAT = 0x0007040600070406", 0x0007040600070406),
+    ],
+)
+def test_a_pat_as_people_have_it(text: str, value: int) -> None:
+    assert parse_pat(text).value == value
+
+
+@given(st.lists(st.sampled_from(PAT_TYPES), min_size=8, max_size=8))
+def test_what_dmesg_prints_is_read_back(kinds: list[MemType]) -> None:
+    words = "".join(f"{kind!s:4}" for kind in kinds)
+    for text in (words, f"x86/PAT: Configuration [0-7]: {words}", f"{make_pat(kinds).value:016x}"):
+        if text[0] == "0" or not text.isalnum():
+            assert parse_pat(text) == make_pat(kinds)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("windows", "'windows' is no PAT "),
+        ("", "'' is no PAT "),
+        ("WB", "'WB' is no PAT "),
+        ("WB WC", "a PAT has eight entries, not 2 "),
+        (f"{SET} UC", "a PAT has eight entries, not 9 "),
+        ("x86/PAT: Configuration [0-7]: WB WC", "a PAT has eight entries, not 2 "),
+        ("x86/PAT: Configuration [0-7]:", "a PAT has eight entries, not 0 "),
+        ("WB WC UC- UC WB WX UC- WT", "'WX' is not a memory type "),
+        ("407050600070106", "'407050600070106': hex or decimal\\? \\(write 0x407050600070106 or 0x"),
+        ("2", "#GP: entry 0 of IA32_PAT"),
+        ("0x0407050600070106 0", "is not a number"),
+        ("x" * 5000, "is no PAT"),
+        ("x" * 5000 + " y", "is not a memory type"),
+    ],
+)
+def test_what_is_no_pat(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        parse_pat(text)
+    assert len(str(caught.value)) < 400

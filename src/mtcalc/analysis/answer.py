@@ -4,22 +4,35 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.rules.condition import Facts
-from mtcalc.rules.kernel import Kernel, kernel_notes, unknown_inputs
+from mtcalc.rules.kernel import (
+    Kernel,
+    asks_guest_mtrr,
+    from_the_start,
+    kernel_label,
+    kernel_notes,
+    unknown_inputs,
+)
+from mtcalc.rules.names import resolve_name
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.effective import effective_type, implementation_defined
-from mtcalc.x86.ept import split_mask
+from mtcalc.x86.ept import mask_text, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 
 if TYPE_CHECKING:
     from mtcalc.kvm.vm import Slot
 
 
+UNKNOWN = "unknown"
+"""The name of a guest MTRR type that 4.2 and 4.3 take from bytes of their own."""
+
+
 class Answer(NamedTuple):
     """One answer. Addresses in bytes; what does not apply is None.
 
     `effective` pairs each PAT type asked for with the effective type, None where the EPT byte holds a reserved
-    memory type. `pat` None: asked for all six.
+    memory type or is not to be known. `pat` None: asked for all six.
     """
 
     kernel: Kernel
@@ -29,10 +42,11 @@ class Answer(NamedTuple):
     level: int | None  # 1 to 3: the highest level at which it can be mapped
     facts: Facts | None  # None: no slot, so no EPT entry
     rule: Rule | None
-    byte: int | None
+    byte: int | None  # None with a slot: it hangs on a guest MTRR type that is unknown
     pat: MemType | None
     effective: tuple[tuple[MemType, MemType | None], ...]
     notes: tuple[str, ...]
+    paging: bool = True  # guest CR0.PG; without it the PAT memory type is WB, whatever `pat` says
 
     @property
     def memtype(self) -> int | None:
@@ -44,12 +58,26 @@ class Answer(NamedTuple):
         """The EPT ignore-PAT bit."""
         return None if self.byte is None else split_mask(self.byte)[1]
 
+    @property
+    def guest_mtrr(self) -> str | None:
+        """The guest MTRR type's name, UNKNOWN where the kernel reads garbage; None where it does not ask."""
+        if self.facts is None:
+            return None
+        if self.facts.guest_mtrr is None:
+            return UNKNOWN if asks_guest_mtrr(self.kernel) else None
+        return str(self.facts.guest_mtrr)
+
     def starred(self, pat: MemType) -> bool:
-        """Whether earlier editions of the manual left this cell of the table undefined."""
-        if self.byte is None:
-            return False
-        encoding, ipat = split_mask(self.byte)
-        return encoding in MTRR_TYPES and implementation_defined(MemType(encoding), ipat, pat)
+        """Whether earlier editions of the manual left the cell of the table undefined that the page gets."""
+        return self.byte is not None and starred(self.byte, pat, self.paging)
+
+
+def starred(byte: int, pat: MemType, paging: bool = True) -> bool:
+    """Whether earlier editions of the manual left an EPT byte's cell undefined; CR0.PG=0 uses the WB column."""
+    encoding, ipat = split_mask(byte)
+    if encoding not in MTRR_TYPES:
+        return False
+    return implementation_defined(MemType(encoding), ipat, pat if paging else MemType.WB)
 
 
 def effective_types(
@@ -72,9 +100,9 @@ def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) ->
     if encoding not in MTRR_TYPES:
         return [*notes, f"memory type {encoding} is reserved: the entry is an EPT misconfiguration"]
     if paging:
-        starred = [str(pat) for pat in pats if implementation_defined(MemType(encoding), ipat, pat)]
-        if starred:
-            cell = f"EPT {MemType(encoding)} with PAT {', '.join(starred)}"
+        marked = [str(pat) for pat in pats if starred(byte, pat)]
+        if marked:
+            cell = f"EPT {MemType(encoding)} with PAT {', '.join(marked)}"
             notes.append(f"{cell}: undefined in previous editions of the manual (*)")
         if ipat and alone and pats[0] != encoding:
             notes.append(f"ignore PAT is set: the guest's PAT type {pats[0]} has no say")
@@ -83,18 +111,59 @@ def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) ->
     return notes
 
 
+def latest_byte(facts: Facts) -> tuple[Kernel, int]:
+    """The latest release, and its EPT byte for the same inputs."""
+    latest = resolve_name("latest")
+    return latest, decide(latest.rules, from_the_start(latest, facts))[1]
+
+
+def latest_note(byte: int, facts: Facts, pat: MemType | None, paging: bool = True) -> str:
+    """What the latest release answers to the same inputs, beside the default rule set's byte.
+
+    `pat`: the one PAT type that was asked for.
+    """
+    latest, other = latest_byte(facts)
+    answers = f"{kernel_label(latest)} answers"
+    refused = flag_names(facts.slot_flags & ~latest.slot_flags, SLOT_FLAGS)
+    if refused:
+        answers = f"{kernel_label(latest)} refuses slot flag {', '.join(refused)}; without it, it answers"
+    if other == byte:
+        return f"{answers} the same"
+    guest = "" if pat is None else f": effective {effective_types(other, (pat,), paging)[0][1]}"
+    return f"{answers} {other:#04x} ({mask_text(other)}), not {byte:#04x}{guest}"
+
+
+def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[str, ...]:
+    """Under the default rule set, a note on how many of several answers the latest release gives otherwise."""
+    if not kernel.default:
+        return ()
+    found = [(answer.byte, *latest_byte(answer.facts)) for answer in answers if answer.facts is not None]
+    if not found:
+        return ()
+    differ = sum(byte != other for byte, _, other in found)
+    label = kernel_label(found[0][1])
+    if not differ:
+        return (f"{label} answers the same",)
+    return (f"{label} has another EPT byte in {differ} of {len(found)} cases (-r latest says which)",)
+
+
 def lookup(
-    kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, paging: bool = True
+    kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, paging: bool = True, beside_latest: bool = True
 ) -> tuple[Answer, ...]:
     """One answer a PAT type for a what-if without addresses.
 
+    `beside_latest`: under the default rule set, a note says what the latest release answers.
     Raises UnknownInput for an assumption that the rules need and `facts` lack.
     """
+    facts = from_the_start(kernel, facts)
     rule, byte = decide(kernel.rules, facts)
-    common = (*kernel_notes(kernel), *unknown_inputs(kernel, facts))
+    latest = []
+    if kernel.default and beside_latest:
+        latest.append(latest_note(byte, facts, pats[0] if len(pats) == 1 else None, paging))
+    common = (*kernel_notes(kernel), *latest, *unknown_inputs(kernel, facts))
     answers = []
     for pat in pats:
         notes = (*common, *byte_notes(byte, (pat,), paging, alone=len(pats) == 1))
         effective = effective_types(byte, (pat,), paging)
-        answers.append(Answer(kernel, None, None, None, None, facts, rule, byte, pat, effective, notes))
+        answers.append(Answer(kernel, None, None, None, None, facts, rule, byte, pat, effective, notes, paging))
     return tuple(answers)

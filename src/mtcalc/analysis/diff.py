@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import effective_types
-from mtcalc.analysis.cubes import Candidate, candidates, fewest
+from mtcalc.analysis.cubes import Budget, Candidate, cover
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
 from mtcalc.rules.condition import Input, Or, Value, condition_text, inputs
-from mtcalc.rules.kernel import Kernel, out_of_reach
+from mtcalc.rules.kernel import Kernel, out_of_reach, split_text
 from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
 from mtcalc.rules.truth import (
     Space,
@@ -53,6 +54,10 @@ class Change(NamedTuple):
     after: int
 
 
+MOST_EXPANDED = 1 << 14
+"""More single changes than this are not listed one by one: nobody reads them, and it takes seconds."""
+
+
 class Row(NamedTuple):
     """The states whose inputs take their values from `when`; inputs not in it do not matter."""
 
@@ -85,6 +90,7 @@ class Diff(NamedTuple):
     bytes_after: dict[int, int]
     rows: tuple[Row, ...]
     around: tuple[Around, ...]
+    fewest: bool = True  # no fewer rows would do; else the search was cut short
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -94,10 +100,9 @@ class Diff(NamedTuple):
     @property
     def changes(self) -> Iterator[Change]:
         """Every single changed state, in the order of itertools.product over the inputs' values."""
+        before, after = (_bytes_in(self.changed, table, self.space) for table in (self.bytes_before, self.bytes_after))
         for number in members(self.changed):
-            yield Change(
-                values_at(self.space, number), _byte_at(self.bytes_before, number), _byte_at(self.bytes_after, number)
-            )
+            yield Change(values_at(self.space, number), before[number], after[number])
 
     @property
     def changed_count(self) -> int:
@@ -131,9 +136,16 @@ def diff(before: Kernel, after: Kernel) -> Diff:
     for byte, where in old.by_byte.items():
         same |= where & new.by_byte.get(byte, 0)
     changed = reachable & ~same
-    rows = _rows(space, before.rules, after.rules, old, new, changed, space.full & ~reachable)
+    budget = Budget()
+    rows = _rows(space, before.rules, after.rules, old, new, changed, space.full & ~reachable, budget)
     around = _around(before, after)
-    return Diff(before, after, space, changed, reachable, old.by_byte, new.by_byte, rows, around)
+    return Diff(before, after, space, changed, reachable, old.by_byte, new.by_byte, rows, around, budget.exact)
+
+
+def check_expandable(found: Diff) -> None:
+    """Raises ValueError for more changes than MOST_EXPANDED."""
+    if found.changed_count > MOST_EXPANDED:
+        raise ValueError(f"{found.changed_count} inputs change, at most {MOST_EXPANDED} are listed (without --expand)")
 
 
 def unreachable_set(kernel: Kernel, space: Space) -> int:
@@ -153,8 +165,13 @@ def _rank(item: Input) -> tuple[int, int]:
     return _ORDER.index(item.name), {**SLOT_FLAGS, **QUIRKS}.get(item.arg, 0)
 
 
-def _byte_at(by_byte: dict[int, int], number: int) -> int:
-    return next(byte for byte, where in by_byte.items() if where >> number & 1)
+def _bytes_in(states: int, by_byte: dict[int, int], space: Space) -> bytearray:
+    """The byte at each of some states, by the state's number."""
+    found = bytearray(space.size)
+    for byte, where in by_byte.items():
+        for number in members(where & states):
+            found[number] = byte
+    return found
 
 
 def _outcomes(rule_set: RuleSet, found: Verdicts, where: int) -> tuple[Outcome, ...]:
@@ -173,17 +190,20 @@ def _fits(space: Space, outcome: Outcome, by_byte: dict[int, int]) -> int:
 
 
 def _rows(
-    space: Space, before: RuleSet, after: RuleSet, old: Verdicts, new: Verdicts, changed: int, left_out: int
+    space: Space,
+    before: RuleSet,
+    after: RuleSet,
+    old: Verdicts,
+    new: Verdicts,
+    changed: int,
+    left_out: int,
+    budget: Budget,
 ) -> tuple[Row, ...]:
     fits_before = {outcome: _fits(space, outcome, old.by_byte) for outcome in _outcomes(before, old, changed)}
     fits_after = {outcome: _fits(space, outcome, new.by_byte) for outcome in _outcomes(after, new, changed)}
     pairs = list(itertools.product(fits_before, fits_after))
-    offered: list[Candidate] = []
-    for tag, (a, b) in enumerate(pairs):
-        wanted = fits_before[a] & fits_after[b] & changed
-        if wanted:
-            offered += candidates(wanted, wanted | left_out, space.sizes, tag)
-    chosen = fewest(changed, offered)
+    wanted = [fits_before[a] & fits_after[b] & changed for a, b in pairs]
+    chosen = cover(changed, [(some, some | left_out) for some in wanted], space.sizes, budget)
     order = sorted(chosen, key=lambda c: (c.covers & -c.covers, c.tag))
     return tuple(_row(space, cube, *pairs[cube.tag]) for cube in order)
 
@@ -217,16 +237,13 @@ def _around(before: Kernel, after: Kernel) -> tuple[Around, ...]:
     def quirks(kernel: Kernel) -> str:
         return ", ".join(kernel.quirks) or "none"
 
-    def split(kernel: Kernel) -> str:
-        return "never" if kernel.split_when is None else f"when {condition_text(kernel.split_when)}"
-
     def impossible(kernel: Kernel) -> str:
         return "; ".join(condition_text(state.when) for state in kernel.unreachable) or "none"
 
     named = (
         ("guest MTRR walk", before.mtrr_walk.value, after.mtrr_walk.value),
         ("host MMIO test", before.mmio_test.value, after.mmio_test.value),
-        ("guest MTRRs limit the mapping level", split(before), split(after)),
+        ("guest MTRRs limit the mapping level", split_text(before), split_text(after)),
         ("slot flags accepted", bits(before), bits(after)),
         ("quirks known", quirks(before), quirks(after)),
         ("states that can't be reached", impossible(before), impossible(after)),
@@ -239,6 +256,7 @@ def by_pat(byte: int) -> dict[MemType, MemType | None]:
     return dict(effective_types(byte, PAT_TYPES))
 
 
+@lru_cache(maxsize=256)
 def byte_record(byte: int) -> dict[str, Any]:
     """An EPT byte as JSON has it: memtype, ipat, mask and the effective type for each PAT type."""
     encoding, ipat = split_mask(byte)

@@ -27,9 +27,14 @@ def sentence(found: Diff) -> str:
     """The difference in one sentence: how much of what is reachable changes, where, and what that does."""
     if not found.changed:
         names = f"{kernel_label(found.before)} and {kernel_label(found.after)}"
-        return f"none of {found.total} reachable inputs changes: the rules of {names} return the same bytes"
+        none = f"none of {found.total} reachable inputs changes"
+        if found.total == 1:
+            none = "the one reachable input does not change"
+        return f"{none}: the rules of {names} return the same bytes"
     some = f"all {found.total}" if found.changed_count == found.total else f"{found.changed_count} of {found.total}"
     text = f"{some} reachable inputs {'change' if found.changed_count > 1 else 'changes'}"
+    if found.total == 1:
+        text = "the one reachable input changes"
     where = _where(common_conditions(found))
     if where:
         text += f": {where}"

@@ -5,22 +5,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.analysis.answer import Answer, byte_notes, effective_types
-from mtcalc.kvm.guest_mtrr import KVM_PAIRS, GuestMtrrMap
+from mtcalc.analysis.answer import Answer, byte_notes, effective_types, latest_note
+from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
+from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.host_mmio import is_host_mmio
-from mtcalc.kvm.mapping_level import largest_level, level_obstacle, mapping_level
-from mtcalc.kvm.slots import SlotMap
+from mtcalc.kvm.mapping_level import (
+    host_pages,
+    largest_level,
+    leaves_fixed_ranges,
+    level_obstacle,
+    mapping_level,
+    slot_obstacle,
+)
+from mtcalc.kvm.slot_history import slot_limits
+from mtcalc.kvm.slots import SlotMap, own_slot_notes, slot_notes
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
-from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes, unknown_inputs
+from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_notes, unknown_inputs
+from mtcalc.rules.names import resolve_name
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
-from mtcalc.x86.memtype import CACHEABLE, PAT_TYPES, MemType
-from mtcalc.x86.mtrr import is_regular, manual_lookup, matching_blocks
+from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
+from mtcalc.x86.mtrr import ONE_MEGABYTE, is_regular, manual_lookup, matching_blocks
 
-WALK_4_2_NOTE = "4.2 and 4.3 had bugs in fixed ranges and mask width; this is the later walk with E=0 always UC"
-"""They were fixed by f7bfb57b3e89 and fa7c4ebd5ae0 (unconfirmed)."""
+MISREAD_NOTE = "4.2 and 4.3 misread the fixed ranges below 1M; this is what they read, not what the guest wrote"
+GARBAGE_NOTE = (
+    "4.2 and 4.3 take the type here from bytes of their own, which pairs 6 and 7 have changed: "
+    "the guest MTRR type is unknown"
+)
+WIDTH_NOTE = (
+    "4.2 and 4.3 read MTRR masks with the host's width, and the guest's is smaller: "
+    "every valid pair covers all from its base up"
+)
+STRAY_NOTE = (
+    "4.2 to 4.6 check the MTRRs around here with a stray cursor (undefined, the host may oops); "
+    "the level is that of 4.7"
+)
+SMALL_BAR_NOTE = "BAR taken as mapped in 4K pages, as VFIO does up to 6.11 (page_size says otherwise)"
+LARGE_BAR_NOTE = "BAR taken as mapped as large as fits, as VFIO does from 6.12 on (page_size says otherwise)"
+
+NO_SLOT_NOTE = "no slot holds the address: the access exits to be emulated, there is no EPT entry"
+NO_SLOT_BUT_SMM_NOTE = "no slot of address space 0 holds the address: outside SMM the access exits to be emulated"
+
+
+def page_type_notes(vm: Vm, pat: MemType) -> list[str]:
+    """What there is to say of a page of that PAT type in this guest: that none can exist, where its PAT lacks it."""
+    if not vm.paging or pat in vm.pat.entries:
+        return []
+    return [f"the guest's PAT has no entry {pat}: a page of that type cannot exist"]
 
 
 class Evaluator:
@@ -32,19 +65,24 @@ class Evaluator:
     def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot], notes: Sequence[str] = ()) -> None:
         """`notes` are said with every answer: what was assumed of the VM."""
         asks = asks_guest_mtrr(kernel)
-        if asks and len(vm.mtrrs.variable) > KVM_PAIRS:
-            what = f"{len(vm.mtrrs.variable)} variable MTRRs, and KVM gives a guest {KVM_PAIRS}"
+        pairs = row_at(PAIRS, kernel.release).what
+        count = len(vm.mtrrs.variable)
+        if asks and count > pairs:
+            what = f"{count} variable MTRRs, and KVM gives a guest {pairs}"
             raise ValueError(f"{what} (only the manual's view exists: mtcalc mtrr)")
+        many = f"{count} variable pairs: KVM gives a guest {pairs}, so only the manual's view exists"
         self.kernel = kernel
         self.vm = vm
         self.slots = slots
-        self._map = GuestMtrrMap(vm.mtrrs, kernel.mtrr_walk, vm.cpuid_mtrr) if asks else None
+        self.kvm_mtrrs = as_read(vm.mtrrs, kernel.mtrr_walk, vm.host_maxphyaddr)
+        self.limits = row_at(LEVEL_LIMITS, kernel.release).what
+        self._map = GuestMtrrMap(self.kvm_mtrrs, kernel.mtrr_walk, vm.cpuid_mtrr) if asks else None
         self._manual_edges = self._map is not None and not all(
             is_regular(pair, vm.mtrrs.maxphyaddr) for pair in vm.mtrrs.variable if pair.valid
         )
         self._by_address = SlotMap(slots)
         self._smm = SlotMap(slots, 1)
-        self._base = Facts(
+        facts = Facts(
             noncoherent_dma=vm.noncoherent_dma,
             mem_dma=vm.mem_dma,
             cr0_cd=vm.cr0_cd,
@@ -53,27 +91,44 @@ class Evaluator:
             guest_mtrr=None,
             assume=vm.assume,
         )
+        self._base = from_the_start(kernel, facts)
         split = kernel.split_when is not None and holds(kernel.split_when, self._base)
-        self._split_mtrrs = vm.mtrrs if split else None
-        bugs = (WALK_4_2_NOTE,) if kernel.mtrr_walk is MtrrWalk.V4_2 else ()
-        self._common_notes = (*kernel_notes(kernel), *bugs, *notes)
-        self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int]] = {}
+        self.split_mtrrs = self.kvm_mtrrs if split else None
+        self._stray = split and row_at(UNDEFINED_CHECKS, kernel.release).what and leaves_fixed_ranges(vm.mtrrs)
+        wide = asks and self.kvm_mtrrs.maxphyaddr > vm.maxphyaddr and vm.mtrrs.enabled
+        width = (WIDTH_NOTE,) if wide and any(pair.valid for pair in vm.mtrrs.variable) else ()
+        self._common_notes = (*kernel_notes(kernel), *width, *notes, *((many,) if count > pairs else ()))
+        self._slot_limits = slot_limits(kernel.release)
+        self._slot_notes = {slot: slot_notes(slot, self._slot_limits, vm.host_maxphyaddr) for slot in slots}
+        self._latest_test = resolve_name("latest").mmio_test if kernel.default else None
+        self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int | None]] = {}
 
     @property
-    def mtrrs_split(self) -> bool:
-        """Whether the guest's MTRRs limit the mapping level here."""
-        return self._split_mtrrs is not None
+    def base_facts(self) -> Facts:
+        """The inputs that are the same for every page of the VM."""
+        return self._base
+
+    def smm_slot(self, gpa: int) -> Slot | None:
+        """The slot of address space 1, which a vCPU in SMM sees, at `gpa` in bytes."""
+        return self._smm.find(gpa)
 
     def level_obstacles(self, slot: Slot, gpa: int) -> Iterator[tuple[int, str]]:
         """The levels above the one at which the page at `gpa` (bytes) can be mapped, and what is against each."""
         for level in (3, 2):
-            why = level_obstacle(self._split_mtrrs, slot, gpa, level)
+            why = level_obstacle(self.split_mtrrs, slot, gpa, level, self.limits)
             if why is None:
                 return
             yield level, why
 
+    def largest_level(self, slot: Slot, start: int, end: int) -> int:
+        """The highest level that some page of [start, end) in bytes can get; no MTRR range begins or ends inside."""
+        return largest_level(self.split_mtrrs, slot, start, end, self.limits)
+
     def facts(self, slot: Slot, gpa: int) -> Facts:
-        """What the rules can know about the page at `gpa` (bytes) in `slot`."""
+        """What the rules can know about the page at `gpa` (bytes) in `slot`.
+
+        Its guest MTRR type is None where the kernel never asks, and where 4.2 and 4.3 read garbage.
+        """
         memtype = self._map.lookup(gpa).memtype if self._map is not None else None
         return self._facts(slot, memtype)
 
@@ -81,11 +136,20 @@ class Evaluator:
         mmio = is_host_mmio(slot.backing, self.kernel.mmio_test, self.vm.host_pat)
         return self._base._replace(mmio=mmio, slot_flags=slot.flags, guest_mtrr=memtype)
 
-    def _decide(self, facts: Facts) -> tuple[Rule, int]:
+    def _decide(self, facts: Facts) -> tuple[Rule, int | None]:
         key = facts[:-1]  # the assumptions are the VM's, and a dict
         if key not in self._decided:
-            self._decided[key] = decide(self.kernel.rules, facts)
+            if facts.guest_mtrr is None and self._map is not None:
+                self._decided[key] = self._decide_unknown(facts)
+            else:
+                self._decided[key] = decide(self.kernel.rules, facts)
         return self._decided[key]
+
+    def _decide_unknown(self, facts: Facts) -> tuple[Rule, int | None]:
+        """The rule for a guest MTRR type that nobody knows, the byte None where it hangs on the type."""
+        found = [decide(self.kernel.rules, facts._replace(guest_mtrr=kind)) for kind in MTRR_TYPES]
+        rule, byte = found[0]
+        return rule, byte if all(other == byte for _, other in found) else None
 
     def page(self, gpa: int, pat: MemType | None = None) -> Answer:
         """The answer for one guest address in bytes; `pat` None: for all six types.
@@ -99,14 +163,13 @@ class Evaluator:
             )
         slot = self._by_address.find(gpa)
         if slot is None:
-            note = "no slot holds the address: the access exits to be emulated, there is no EPT entry"
-            smm = ("address space 1 (SMM) has a slot here",) if self._smm.find(gpa) else ()
-            none = (*self._common_notes, note, *smm)
+            smm = (NO_SLOT_BUT_SMM_NOTE, "address space 1 (SMM) has a slot here")
+            none = (*self._common_notes, *(smm if self.smm_slot(gpa) else (NO_SLOT_NOTE,)))
             return Answer(self.kernel, gpa, None, None, None, None, None, None, pat, (), none)
         facts = self.facts(slot, gpa)
-        level = mapping_level(self._split_mtrrs, slot, gpa)
+        level = mapping_level(self.split_mtrrs, slot, gpa, self.limits)
         notes = []
-        if self._smm.find(gpa):
+        if self.smm_slot(gpa):
             notes.append("address space 1 (SMM) has a slot here too; this is address space 0's answer")
         return self._answer(slot, facts, gpa, None, level, pat, notes)
 
@@ -152,7 +215,7 @@ class Evaluator:
 
     def _range(self, slot: Slot, run: list[tuple[int, int, MemType | None]]) -> Answer:
         start, end, memtype = run[0][0], run[-1][1], run[0][2]
-        level = max(largest_level(self._split_mtrrs, slot, low, high) for low, high, _ in run)
+        level = max(self.largest_level(slot, low, high) for low, high, _ in run)
         notes = [f"slot is in address space {slot.address_space} (SMM)"] if slot.address_space else []
         if end - 1 >> self.vm.maxphyaddr:
             notes.append(f"the guest, of maxphyaddr {self.vm.maxphyaddr}, can't reach all of this")
@@ -170,11 +233,59 @@ class Evaluator:
     ) -> Answer:
         rule, byte = self._decide(facts)
         pats = PAT_TYPES if pat is None else (pat,)
-        notes = [*self._common_notes, *unknown_inputs(self.kernel, facts), *notes]
-        notes += self._page_notes(slot, facts, rule, byte, gpa, end)
-        notes += byte_notes(byte, pats, self.vm.paging, alone=pat is not None)
-        effective = effective_types(byte, pats, self.vm.paging)
-        return Answer(self.kernel, gpa, end, slot, level, facts, rule, byte, pat, effective, tuple(notes))
+        notes = [*self._common_notes, *unknown_inputs(self.kernel, facts), *self._slot_notes[slot], *notes]
+        last = gpa if end is None else end
+        notes += self._level_notes(slot, gpa, last, level)
+        notes += self._misread_notes(gpa, last)
+        effective: tuple[tuple[MemType, MemType | None], ...] = tuple((kind, None) for kind in pats)
+        if byte is not None:
+            if self._latest_test is not None:
+                mmio = is_host_mmio(slot.backing, self._latest_test, self.vm.host_pat)
+                notes.append(latest_note(byte, facts._replace(mmio=mmio), pat, self.vm.paging))
+            notes += self._page_notes(slot, facts, rule, byte, gpa, end)
+            if not slot.address_space:
+                notes += own_slot_notes(self._slot_limits, gpa, last)
+            notes += [] if pat is None else page_type_notes(self.vm, pat)
+            notes += byte_notes(byte, pats, self.vm.paging, alone=pat is not None)
+            effective = effective_types(byte, pats, self.vm.paging)
+        return Answer(
+            self.kernel, gpa, end, slot, level, facts, rule, byte, pat, effective, tuple(notes), self.vm.paging
+        )
+
+    def _level_notes(self, slot: Slot, gpa: int, last: int, level: int) -> list[str]:
+        """What the level found for [gpa, last] rests on, where nobody said it."""
+        notes = []
+        if self._stray and self._meets_stray(slot, gpa, last):
+            notes.append(STRAY_NOTE)
+        if not host_pages(slot, self.limits).assumed:
+            return notes
+        if level > 1:
+            notes.append(LARGE_BAR_NOTE)
+        elif self.limits.device == 1:
+            # Said only where another size would make another level.
+            free = self.limits._replace(device=3)
+            if largest_level(self.split_mtrrs, slot, gpa, last + 1, free) > 1:
+                notes.append(SMALL_BAR_NOTE)
+        return notes
+
+    def _meets_stray(self, slot: Slot, gpa: int, last: int) -> bool:
+        """Whether the check for a page of [gpa, last] is of a block that begins with the fixed ranges.
+
+        The block of 2M is checked on every fault, that of 1G where nothing else is against it.
+        """
+        return gpa < 1 << 21 or (gpa < 1 << 30 and slot_obstacle(slot, gpa, 3, self.limits) is None)
+
+    def _misread_notes(self, gpa: int, last: int) -> list[str]:
+        """What 4.2 and 4.3 do to the fixed ranges in [gpa, last]."""
+        mtrrs = self.kvm_mtrrs
+        if self._map is None or self.kernel.mtrr_walk is not MtrrWalk.V4_2 or gpa >= ONE_MEGABYTE:
+            return []
+        if not (mtrrs.enabled and mtrrs.fixed_enabled):
+            return []
+        ways = {self._map.lookup(at).via for at in (gpa, *self._map.edges(gpa, min(last + 1, ONE_MEGABYTE)))}
+        if ways == {"fixed"}:
+            return []
+        return [GARBAGE_NOTE] if "garbage" in ways else [MISREAD_NOTE]
 
     def _page_notes(self, slot: Slot, facts: Facts, rule: Rule, byte: int, gpa: int, end: int | None) -> list[str]:
         notes = []
@@ -190,8 +301,11 @@ class Evaluator:
         if rule.then.memtype_of == GUEST_MTRR:
             notes += self._disagreement(gpa, gpa if end is None else end)
         elif facts.guest_mtrr not in CACHEABLE and encoding in CACHEABLE and not facts.mmio:
-            gets = "is WB all the same" if ipat else "is what the guest's PAT says"
-            notes.append(f"the guest's MTRRs say {facts.guest_mtrr}; this rule does not look at them: memory {gets}")
+            fixed = ipat or not self.vm.paging
+            row = "" if encoding == MemType.WB else f", in row EPT {MemType(encoding)}"
+            honoured = f"what the guest's PAT says{row}"
+            gets = f"{MemType(encoding)} all the same" if fixed else honoured
+            notes.append(f"the guest's MTRRs say {facts.guest_mtrr}; this rule does not look at them: memory is {gets}")
         return notes
 
     def _disagreement(self, gpa: int, last: int) -> list[str]:

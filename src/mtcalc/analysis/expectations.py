@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mtcalc.analysis.answer import Answer
-from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.analysis.evaluate import Evaluator, page_type_notes
 from mtcalc.kvm.points import Expect
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
 from mtcalc.x86.memtype import MemType, memtype_name
@@ -30,17 +30,21 @@ class Verdict(NamedTuple):
     expect: Expect
     answer: Answer
     failures: tuple[Failure, ...]
+    notes: tuple[str, ...] = ()  # of the page asked about
 
 
 def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Iterator[Verdict]:
     """One verdict an expectation, in order."""
     for expect in expects:
         answer = evaluator.page(expect.gpa, expect.pat)
-        yield Verdict(expect, answer, tuple(_failures(expect, answer)))
+        notes = () if expect.pat is None else tuple(page_type_notes(evaluator.vm, expect.pat))
+        yield Verdict(expect, answer, tuple(_failures(expect, answer)), notes)
 
 
-def _byte(value: int | None) -> str:
-    return "no EPT entry" if value is None else f"{value:#04x} ({mask_text(value)})"
+def _byte(value: int | None, slot: bool = True) -> str:
+    if value is None:
+        return "unknown" if slot else "no EPT entry"
+    return f"{value:#04x} ({mask_text(value)})"
 
 
 def _type(value: MemType | None) -> str:
@@ -54,7 +58,7 @@ def _failures(expect: Expect, answer: Answer) -> Iterator[Failure]:
         if got != expect.effective:
             yield Failure("effective", str(expect.effective), _type(got))
     if expect.ept is not None and expect.ept != answer.byte:
-        yield Failure("ept", _byte(expect.ept), _byte(answer.byte))
+        yield Failure("ept", _byte(expect.ept), _byte(answer.byte, answer.slot is not None))
     if expect.memtype is not None and expect.memtype != answer.memtype:
         got_name = "none" if answer.memtype is None else memtype_name(answer.memtype)
         yield Failure("memtype", str(expect.memtype), got_name)
@@ -65,6 +69,6 @@ def _failures(expect: Expect, answer: Answer) -> Iterator[Failure]:
     if expect.guest_mtrr is not None:
         mtrr = answer.facts.guest_mtrr if answer.facts else None
         if mtrr != expect.guest_mtrr:
-            yield Failure("guest_mtrr", str(expect.guest_mtrr), _type(mtrr))
+            yield Failure("guest_mtrr", str(expect.guest_mtrr), answer.guest_mtrr or "none")
     if expect.rule is not None and expect.rule != (answer.rule.id if answer.rule else None):
         yield Failure("rule", expect.rule, answer.rule.id if answer.rule else "none")

@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mtcalc.analysis.answer import Answer, lookup
-from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.analysis.answer import UNKNOWN, Answer, lookup
+from mtcalc.analysis.evaluate import NO_SLOT_BUT_SMM_NOTE, NO_SLOT_NOTE, Evaluator
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup
-from mtcalc.kvm.versions import MtrrWalk
-from mtcalc.kvm.vm import Slot, Vm
-from mtcalc.rules.condition import Facts, input_words, value_of, value_text
+from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
+from mtcalc.kvm.mapping_level import is_determined
+from mtcalc.kvm.versions import MmioTest, MtrrWalk
+from mtcalc.kvm.vm import Slot
+from mtcalc.rules.condition import GUEST_MTRR, Facts, Input, condition_text, input_words, value_of, value_text
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import inputs_read
@@ -49,7 +51,8 @@ def explain_lookup(kernel: Kernel, facts: Facts, pat: MemType | None = None, pag
     notes = tuple(dict.fromkeys(note for answer in answers for note in answer.notes))
     effective = tuple(pair for answer in answers for pair in answer.effective)
     answer = answers[0]._replace(pat=pat, effective=effective, notes=notes)
-    return Explanation((_inputs_step(kernel, facts), *_decision_steps(kernel, facts, answer, paging)), answer)
+    given = answer.facts or facts  # with the quirks as the kernel starts a VM
+    return Explanation((_inputs_step(kernel, given), *_decision_steps(kernel, given, answer, paging)), answer)
 
 
 def explain_page(evaluator: Evaluator, gpa: int, pat: MemType | None = None) -> Explanation:
@@ -57,17 +60,14 @@ def explain_page(evaluator: Evaluator, gpa: int, pat: MemType | None = None) -> 
     answer = evaluator.page(gpa, pat)
     kernel, vm = evaluator.kernel, evaluator.vm
     if answer.slot is None or answer.facts is None or answer.level is None:
-        missing = Step(
-            "slot", "none", answer.notes[-1:], "KVM_SET_USER_MEMORY_REGION: a page in no slot is emulated MMIO"
-        )
-        return Explanation((missing,), answer)
+        return Explanation((_no_slot_step(evaluator.smm_slot(gpa)),), answer)
     steps = [
         _slot_step(answer.slot),
-        _mmio_step(kernel, answer.slot, answer.facts),
-        _mtrr_step(kernel, vm, gpa, answer.facts),
+        _mmio_step(kernel, answer.slot, answer.facts, vm.host_pat),
+        _mtrr_step(evaluator, gpa, answer),
         _inputs_step(kernel, answer.facts),
         *_decision_steps(kernel, answer.facts, answer, vm.paging),
-        _level_step(answer.level, tuple(evaluator.level_obstacles(answer.slot, gpa))),
+        _level_step(evaluator, answer.slot, answer.level, gpa),
     ]
     return Explanation(tuple(steps), answer)
 
@@ -78,15 +78,30 @@ def _slot_step(slot: Slot) -> Step:
     return Step("slot", slot.name, lines, "KVM_SET_USER_MEMORY_REGION")
 
 
-def _mmio_step(kernel: Kernel, slot: Slot, facts: Facts) -> Step:
-    backing = slot.backing
+def _no_slot_step(smm: Slot | None) -> Step:
+    source = "KVM_SET_USER_MEMORY_REGION: a page in no slot is emulated MMIO"
+    if smm is None:
+        return Step("slot", "none", (NO_SLOT_NOTE,), source)
+    seen = f"address space 1, which a vCPU in SMM sees, has one here: {smm.name}"
+    return Step("slot", "none in address space 0", (NO_SLOT_BUT_SMM_NOTE, seen), source)
+
+
+def _mmio_step(kernel: Kernel, slot: Slot, facts: Facts, host_pat: bool) -> Step:
+    backing, test = slot.backing, kernel.mmio_test
+    reserved = backing.struct_page and backing.reserved and not backing.zero_page
     if backing.struct_page:
         kind = "zero page" if backing.zero_page else "reserved" if backing.reserved else "not reserved"
         page = f"the host page has a struct page, is {kind}, and the host maps it {backing.host_type}"
     else:
         page = f"the host page has no struct page, and e820 RAM {'covers' if backing.e820_ram else 'does not cover'} it"
-    lines = (page, f"test of {kernel.mmio_test.value}")
-    return Step("host MMIO", "yes" if facts.mmio else "no", lines, "kvm_is_mmio_pfn()")
+    if reserved and test not in (MmioTest.HOST_TYPE, MmioTest.E820):
+        page += ", which this test does not ask"
+    elif reserved and not host_pat:
+        page += "; but the host's PAT is off, and then every reserved page is MMIO"
+    elif not backing.struct_page and test is not MmioTest.E820:
+        page += ", which this test does not ask"
+    lines = (page, f"test of {test.value}")
+    return Step("host MMIO", "yes" if facts.mmio else "no", lines, row_at(MMIO_TESTS, kernel.release).source)
 
 
 def lookup_words(found: MtrrLookup, mtrrs: Mtrrs) -> str:
@@ -95,35 +110,85 @@ def lookup_words(found: MtrrLookup, mtrrs: Mtrrs) -> str:
         return "MTRRs are disabled (E=0)"
     if found.via == "fixed":
         return "a fixed range"
+    if found.via == "misread":
+        return "another byte than that of the fixed range (misread)"
+    if found.via == "garbage":
+        return "bytes of its own in place of the fixed range: the type is unknown"
     if found.via == "default":
         return "no range holds it: the default type"
     pairs = ", then ".join(f"pair {n} ({mtrrs.variable[n].memtype})" for n in found.pairs)
     return f"variable {pairs}"
 
 
-def _mtrr_step(kernel: Kernel, vm: Vm, gpa: int, facts: Facts) -> Step:
-    if kernel.mtrr_walk is MtrrWalk.NONE or facts.guest_mtrr is None:
+def _mtrr_step(evaluator: Evaluator, gpa: int, answer: Answer) -> Step:
+    kernel, vm = evaluator.kernel, evaluator.vm
+    if kernel.mtrr_walk is MtrrWalk.NONE or answer.guest_mtrr is None:
         return Step("guest MTRR type", "not asked", (kernel.mtrr_walk.value,), "commit 0a7b73559b39")
-    found = kvm_lookup(vm.mtrrs, gpa, kernel.mtrr_walk, vm.cpuid_mtrr)
+    found = kvm_lookup(evaluator.kvm_mtrrs, gpa, kernel.mtrr_walk, vm.cpuid_mtrr)
     manual = manual_lookup(vm.mtrrs, gpa)
-    lines = [f"KVM: {lookup_words(found, vm.mtrrs)}", f"walk of {kernel.mtrr_walk.value}"]
+    if kernel.mtrr_walk is MtrrWalk.V4_1:
+        lines = [f"KVM: {_words_4_1(found, vm.mtrrs)}", f"walk: {kernel.mtrr_walk.value}"]
+    else:
+        lines = [f"KVM: {lookup_words(found, vm.mtrrs)}", f"walk of {kernel.mtrr_walk.value}"]
     if manual.memtype == found.memtype:
         lines.append("the manual agrees")
     else:
         says = "leaves it undefined" if manual.memtype is None else f"says {manual.memtype}"
         lines.append(f"the manual {says}: {lookup_words(manual, vm.mtrrs)}")
-    return Step("guest MTRR type", str(facts.guest_mtrr), tuple(lines), f"arch/x86/kvm/mtrr.c; {SDM_MTRR}")
+    if found.via == "disabled" and kernel.mtrr_walk is MtrrWalk.V4_4:
+        lines.append(f"the guest's CPUID has {'MTRRs' if vm.cpuid_mtrr else 'no MTRRs'}: {answer.guest_mtrr}")
+    where = row_at(WALKS, kernel.release).source
+    return Step("guest MTRR type", answer.guest_mtrr, tuple(lines), f"{where}; {SDM_MTRR}")
+
+
+def _words_4_1(found: MtrrLookup, mtrrs: Mtrrs) -> str:
+    """Where the walk of 4.1 and before found its answer: pairs in register order, UC with any other at once UC.
+
+    Source: get_mtrr_type(), identical in 2.6.29 to 4.1.
+    """
+    if found.via == "disabled":
+        return "both enables are off (E=0, FE=0)"
+    if found.via == "fixed":
+        return f"a fixed range, which {'E' if mtrrs.enabled else 'FE alone'} turns on"
+    if found.via == "default":
+        why = "no pair matches" if mtrrs.enabled else "E=0, and the address is not under 1M with FE=1"
+        return f"{why}: the default type"
+    visited: list[str] = []
+    types: set[MemType] = set()
+    for n in sorted(found.pairs):
+        visited.append(f"pair {n} ({mtrrs.variable[n].memtype})")
+        types.add(mtrrs.variable[n].memtype)
+        # UC answers at once beside another that matches, and so does a conflict, as UC.
+        if len(visited) > 1 and (MemType.UC in types or (len(types) > 1 and types != _WB_WT)):
+            break
+    words = f"variable {', then '.join(visited)}"
+    if len(types) == 1:
+        return words
+    if MemType.UC in types:
+        return f"{words}: UC with any other is UC"
+    return f"{words}: {'WB with WT is WT' if types == _WB_WT else 'types that conflict are UC'}"
+
+
+_WB_WT = {MemType.WB, MemType.WT}
 
 
 def _inputs_step(kernel: Kernel, facts: Facts) -> Step:
     read = inputs_read(kernel.rules)
-    lines = tuple(f"{input_words(item)}: {value_text(value_of(item, facts))}" for item in read)
+    lines = tuple(f"{input_words(item)}: {_input_value(item, facts)}" for item in read)
     sources = "; ".join(map(source_text, kernel.rules.sources))
     return Step("inputs", f"{len(read)} read by {kernel.rules.name}", lines, sources)
 
 
+def _input_value(item: Input, facts: Facts) -> str:
+    if item == GUEST_MTRR and facts.guest_mtrr is None:
+        return UNKNOWN
+    return value_text(value_of(item, facts))
+
+
 def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) -> list[Step]:
     steps = []
+    if answer.guest_mtrr == UNKNOWN:
+        facts = facts._replace(guest_mtrr=MemType.UC)  # the walk through the rules does not hang on it
     for step in trace(kernel.rules, facts).trace:
         because = ", ".join(step.because)
         result = "matches" if step.matched else "passed over"
@@ -133,7 +198,10 @@ def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) 
         if step.matched:
             lines.append(step.rule.why)
         steps.append(Step(f"rule {step.rule.id}", result, tuple(lines), source_text(step.rule.source)))
-    byte = answer.byte or 0
+    byte = answer.byte
+    if byte is None:
+        why = "it is the guest MTRR type, which is unknown"
+        return [*steps, Step("EPT byte", "unknown", (why,), "vmx_get_mt_mask()")]
     encoding, ipat = split_mask(byte)
     layout = f"memory type {encoding} in bits 5:3, ignore-PAT {int(ipat)} in bit 6"
     steps.append(Step("EPT byte", f"{byte:#04x} ({mask_text(byte)})", (layout,), "vmx_get_mt_mask()"))
@@ -158,10 +226,20 @@ def _types(answer: Answer) -> str:
     return ", ".join(f"{kind}{star[pat]} (PAT {pat})" for pat, kind in answer.effective)
 
 
-def _level_step(level: int, obstacles: Sequence[tuple[int, str]]) -> Step:
-    lines = [f"not {LEVEL_NAMES[above]}: {why}" for above, why in obstacles]
-    lines.append("the host's own page size may limit it further")
-    return Step("mapping level", f"at most {LEVEL_NAMES[level]}", tuple(lines), "kvm_mmu_max_mapping_level()")
+def _level_step(evaluator: Evaluator, slot: Slot, level: int, gpa: int) -> Step:
+    lines = [f"not {LEVEL_NAMES[above]}: {why}" for above, why in evaluator.level_obstacles(slot, gpa)]
+    if evaluator.kernel.split_when is not None and evaluator.split_mtrrs is None:
+        lines.append(f"the guest's MTRRs do not limit it (they do when {condition_text(evaluator.kernel.split_when)})")
+    result = LEVEL_NAMES[level]
+    if not is_determined(slot, level):
+        result = f"at most {result}"
+        if slot.backing.page_level is None:
+            lines.append("the host's own page size may limit it further (backing: page_size says it)")
+        else:
+            lines.append("a host address not congruent with the guest's may limit it further (hva says it)")
+    release = evaluator.kernel.release
+    sources = f"{row_at(MTRR_LIMITS, release).source}; {row_at(LEVEL_LIMITS, release).source}"
+    return Step("mapping level", result, tuple(lines), f"kvm_mmu_max_mapping_level(); {sources}")
 
 
 def step_records(steps: Sequence[Step]) -> list[dict[str, object]]:

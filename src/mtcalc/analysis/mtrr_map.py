@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple
 
-from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.analysis.evaluate import MISREAD_NOTE, WIDTH_NOTE, Evaluator
 from mtcalc.analysis.mtrr_words import part_reason
-from mtcalc.kvm.guest_mtrr import KVM_PAIRS, GuestMtrrMap, kvm_spans
+from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read, kvm_spans
+from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, row_at
 from mtcalc.kvm.mapping_level import consistent, level_obstacle, mapping_level
 from mtcalc.kvm.slots import SlotMap
 from mtcalc.kvm.versions import MtrrWalk
@@ -33,6 +34,8 @@ from mtcalc.x86.mtrr import (
     matching_blocks,
 )
 
+GARBAGE_NOTE_BELOW_1M = f"{MISREAD_NOTE}; unknown: bytes of KVM's own, which pairs 6 and 7 have changed"
+
 MAX_PIECES = 1 << 16
 """A map is made of at most so many pieces: a mask with holes can have 2^40."""
 
@@ -40,7 +43,7 @@ LARGE = (2, 3)  # the levels that MTRRs and slots can refuse
 
 
 class Run(NamedTuple):
-    """Addresses [start, end) in bytes of one type; None: undefined by the manual."""
+    """Addresses [start, end) in bytes of one type; None: undefined by the manual, or garbage to KVM."""
 
     start: int
     end: int
@@ -62,7 +65,7 @@ class Segment(NamedTuple):
 
     start: int
     end: int
-    kvm: MemType | None  # None: KVM does not ask
+    kvm: MemType | None  # None: KVM does not ask, or (4.2 and 4.3) reads garbage
     manual: MemType | None  # None: undefined
     reason: str
 
@@ -79,7 +82,7 @@ class ResolvedMap(NamedTuple):
 class Seen(NamedTuple):
     """What is known of one address."""
 
-    kvm: MemType | None  # None: KVM does not ask
+    kvm: MemType | None  # None: KVM does not ask, or (4.2 and 4.3) reads garbage
     manual: MemType | None  # None: undefined
     level: int  # 1 to 3
 
@@ -100,9 +103,10 @@ def fixed_runs(mtrrs: Mtrrs) -> tuple[Run, ...]:
     return _merged(Run(low, high, kind) for (low, high), kind in zip(FIXED_RANGES, mtrrs.fixed, strict=True))
 
 
-def decode_pairs(mtrrs: Mtrrs) -> tuple[Pair, ...]:
-    """Every variable pair, the disabled ones too."""
-    spans = {span.pair: (span.start, span.end) for span in kvm_spans(mtrrs)}
+def decode_pairs(mtrrs: Mtrrs, kvm_mtrrs: Mtrrs | None = None) -> tuple[Pair, ...]:
+    """Every variable pair, the disabled ones too; `kvm_mtrrs` as as_read() has them, None: they are the same."""
+    end = 1 << mtrrs.maxphyaddr
+    spans = {span.pair: (span.start, min(span.end, end)) for span in kvm_spans(kvm_mtrrs or mtrrs)}
     pairs = []
     for number, pair in enumerate(mtrrs.variable):
         words = irregularities(pair, mtrrs.maxphyaddr) if pair.valid else ()
@@ -160,13 +164,15 @@ class MtrrView:
         self.kernel = kernel
         self.vm = vm
         self.mtrrs = vm.mtrrs
-        self.too_many = len(vm.mtrrs.variable) > KVM_PAIRS
+        self.pairs = row_at(PAIRS, kernel.release).what
+        self.too_many = len(vm.mtrrs.variable) > self.pairs
         self.walk = MtrrWalk.NONE if self.too_many else kernel.mtrr_walk
         self.slots = SlotMap(slots)
-        split = not self.too_many and Evaluator(kernel, vm, ()).mtrrs_split
-        self.split_mtrrs = vm.mtrrs if split else None
+        self.limits = row_at(LEVEL_LIMITS, kernel.release).what
+        self.kvm_mtrrs = as_read(vm.mtrrs, self.walk, vm.host_maxphyaddr)
+        self.split_mtrrs = None if self.too_many else Evaluator(kernel, vm, ()).split_mtrrs
         self.end = 1 << vm.mtrrs.maxphyaddr
-        self._map = GuestMtrrMap(vm.mtrrs, self.walk, vm.cpuid_mtrr) if self.asked else None
+        self._map = GuestMtrrMap(self.kvm_mtrrs, self.walk, vm.cpuid_mtrr) if self.asked else None
 
     @property
     def asked(self) -> bool:
@@ -178,25 +184,33 @@ class MtrrView:
         if not 0 <= gpa < self.end:
             limit = f"the guest's maxphyaddr {self.mtrrs.maxphyaddr}"
             raise ValueError(f"{gpa:#x} is beyond {limit} (at most {self.end - 1:#x})")
-        level = mapping_level(self.split_mtrrs, self.slots.find(gpa), gpa)
+        level = mapping_level(self.split_mtrrs, self.slots.find(gpa), gpa, self.limits)
         return Seen(self.kvm_type(gpa), manual_lookup(self.mtrrs, gpa).memtype, level)
 
     def kvm_type(self, gpa: int) -> MemType | None:
-        """The type as KVM sees it, None where it does not ask."""
+        """The type as KVM sees it, None where it does not ask or (4.2 and 4.3) reads garbage."""
         return None if self._map is None else self._map.lookup(gpa).memtype
 
     def notes(self) -> tuple[str, ...]:
         """What every answer has to say."""
         notes = list(kernel_notes(self.kernel))
+        if self.kernel.default:
+            notes.append("latest never looks at guest MTRRs (from 6.11 on)")
         if self.too_many:
             count = len(self.mtrrs.variable)
-            notes.append(f"{count} variable pairs, and KVM gives a guest {KVM_PAIRS}: the manual's view alone")
+            notes.append(f"{count} variable pairs, and KVM gives a guest {self.pairs}: the manual's view alone")
         elif not self.asked:
             notes.append("this KVM does not look at guest MTRRs: the manual's view alone")
-        elif self.walk is MtrrWalk.V4_2:
-            bugs = "bugs in fixed ranges and mask width (fixed by f7bfb57b3e89 and fa7c4ebd5ae0; unconfirmed)"
-            notes.append(f"4.2 and 4.3 had {bugs}, which this answer does not have")
+        elif self.walk is MtrrWalk.V4_2 and self.mtrrs.enabled:
+            notes += self._notes_4_2()
         return tuple(notes)
+
+    def _notes_4_2(self) -> Iterator[str]:
+        if self.mtrrs.fixed_enabled:
+            garbage = any(self.kvm_type(start) is None for start, _ in FIXED_RANGES)
+            yield GARBAGE_NOTE_BELOW_1M if garbage else MISREAD_NOTE
+        if self.kvm_mtrrs.maxphyaddr > self.mtrrs.maxphyaddr and any(pair.valid for pair in self.mtrrs.variable):
+            yield WIDTH_NOTE
 
     def range_edges(self) -> list[int]:
         """Where the types, as KVM reads the registers, can change, pairs read bit by bit left aside."""
@@ -205,9 +219,8 @@ class MtrrView:
         if mtrrs.enabled or mtrrs.fixed_enabled:
             edges.update(low for low, _ in FIXED_RANGES)
             edges.add(ONE_MEGABYTE)
-        if mtrrs.enabled and self.walk in (MtrrWalk.V4_2, MtrrWalk.V4_4):
-            for span in kvm_spans(mtrrs):
-                edges.update((span.start, span.end))
+        if mtrrs.enabled and self.walk in (MtrrWalk.V4_2, MtrrWalk.V4_4) and self._map is not None:
+            edges.update((0, *self._map.edges(0, self.end)))
         return sorted(edges)
 
     def _edges(self) -> Iterator[int]:
@@ -239,7 +252,7 @@ class MtrrView:
                 covering = self._covering(start)
                 key = (kvm, manual, covering)
                 if key not in reasons:
-                    reasons[key] = part_reason(self.mtrrs, self.walk, kvm, manual, covering, start)
+                    reasons[key] = part_reason(self.kvm_mtrrs, self.walk, kvm, manual, covering, start)
                 reason = reasons[key]
             found = Segment(start, end, None if kvm is None else kvm.memtype, manual.memtype, reason)
             if segments and segments[-1][2:] == found[2:]:
@@ -251,7 +264,7 @@ class MtrrView:
 
     def _covering(self, gpa: int) -> tuple[int, ...]:
         """The pairs that KVM from 4.2 on takes to cover an address, in the order of its visits."""
-        return tuple(span.pair for span in kvm_spans(self.mtrrs) if span.start <= gpa < span.end)
+        return tuple(span.pair for span in kvm_spans(self.kvm_mtrrs) if span.start <= gpa < span.end)
 
     def _kvm_runs(self, segments: Sequence[Segment], complete_to: int) -> tuple[Run, ...]:
         if self._map is None:
@@ -287,7 +300,9 @@ def address_segments(view: MtrrView) -> SeenSegments | None:
             if view.split_mtrrs is not None:
                 whole = {level: _consistent_around(view.split_mtrrs, cut, level) for level in LARGE}
         slot = view.slots.find(cut)
-        level = max((n for n in LARGE if whole[n] and level_obstacle(None, slot, cut, n) is None), default=1)
+        level = max(
+            (n for n in LARGE if whole[n] and level_obstacle(None, slot, cut, n, view.limits) is None), default=1
+        )
         found = Seen(kvm, manual, level)
         if not seen or seen[-1] != found:
             starts.append(cut)
@@ -326,7 +341,7 @@ def _split_edges(view: MtrrView) -> list[int]:
     """The edges of MTRR ranges inside the space that can keep KVM from mapping the block around them whole."""
     if view.split_mtrrs is None or not view.mtrrs.enabled:
         return []
-    edges = {edge for span in kvm_spans(view.mtrrs) for edge in (span.start, span.end)}
+    edges = {edge for span in kvm_spans(view.split_mtrrs) for edge in (span.start, span.end)}
     if view.mtrrs.fixed_enabled:
         edges.update((0, ONE_MEGABYTE))  # both in one block of 2M
     return sorted(edge for edge in edges if edge < view.end)

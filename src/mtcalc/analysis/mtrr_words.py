@@ -14,11 +14,13 @@ from mtcalc.x86.mtrr import MtrrLookup, Mtrrs
 def part_reason(
     mtrrs: Mtrrs, walk: MtrrWalk, kvm: MtrrLookup, manual: MtrrLookup, covering: Sequence[int], gpa: int
 ) -> str:
-    """The reason why the two lookups of one address in bytes have different types.
+    """The reason why the two lookups of one address in bytes have different types; `mtrrs` as as_read() has them.
 
     `covering`: the pairs that KVM from 4.2 on takes to cover the address, in the order of its visits.
     """
-    if not mtrrs.enabled:
+    if kvm.via in ("misread", "garbage") or (manual.via == "fixed" and kvm.via != "fixed"):
+        why = _misread(kvm)
+    elif not mtrrs.enabled:
         why = _disabled(mtrrs, walk, gpa < 1 << 20)
     elif kvm.via == "fixed":
         why = "FE is 0, and KVM up to 4.1 reads the fixed ranges all the same"
@@ -27,7 +29,17 @@ def part_reason(
     else:
         why = "; ".join((*_coverage(mtrrs, covering, manual.pairs), *_order(mtrrs, kvm, manual)))
     says = "leaves it undefined" if manual.memtype is None else str(manual.memtype)
-    return f"{why}: KVM answers {kvm.memtype}, the manual {says}"
+    answers = "answers what these hold" if kvm.memtype is None else f"answers {kvm.memtype}"
+    return f"{why}: KVM {answers}, the manual {says}"
+
+
+def _misread(kvm: MtrrLookup) -> str:
+    """4.2's and 4.3's readings of the fixed ranges."""
+    if kvm.via == "garbage":
+        return "4.2 and 4.3 read bytes of their own in place of the fixed range, which pairs 6 and 7 have changed"
+    if kvm.via == "misread":
+        return "4.2 and 4.3 read another byte in place of the fixed range's"
+    return "4.2 and 4.3 pass over the fixed ranges from 0xc1000 on"
 
 
 def _disabled(mtrrs: Mtrrs, walk: MtrrWalk, low: bool) -> str:

@@ -50,14 +50,19 @@ class Remark(NamedTuple):
 Changes: TypeAlias = list[tuple[State, Change]]
 
 
-def review(found: Diff) -> tuple[Remark, ...]:
-    """The remarks on a change, the gravest first. Nothing is said that no state or rule shows."""
+def review(found: Diff, one_vcpu: Sequence[str] = ()) -> tuple[Remark, ...]:
+    """The remarks on a change, the gravest first. Nothing is said that no state, rule or statement shows.
+
+    `one_vcpu`: the expressions of the new code that take one vCPU's state for all.
+    """
     changes = [(state_of(found, change), change) for change in found.changes]
     return (
         *_bytes(changes),
         *_cacheable(changes),
         *_not_cacheable(changes),
         *_mmio(changes),
+        *_combining(changes),
+        *(Remark("vcpu", f"one vCPU's state for all vCPUs? `{text}`", 0, None) for text in one_vcpu),
         *_guest_pat(changes),
         *_inputs(found, changes),
         *_new_inputs(found, changes),
@@ -159,6 +164,17 @@ def _mmio(changes: Changes) -> Iterator[Remark]:
     yield from _remark("mmio", "host MMIO is touched: is that meant?", changes, is_mmio, _differs)
 
 
+def _combining(changes: Changes) -> Iterator[Remark]:
+    """What the guest maps UC, the strongest type it can ask for, and gets as WC."""
+
+    def weaker(_: State, change: Change) -> bool:
+        before, after = by_pat(change.before)[MemType.UC], by_pat(change.after)[MemType.UC]
+        return before is MemType.UC and after is MemType.WC
+
+    text = "what the guest maps UC becomes WC, and writes to it may be combined and reordered: is that meant?"
+    yield from _remark("combining", text, changes, weaker, lambda _: MemType.UC)
+
+
 def _differs(change: Change) -> MemType | None:
     """A PAT type, WC before others, with which the effective type changes."""
     before, after = by_pat(change.before), by_pat(change.after)
@@ -225,7 +241,8 @@ def _new_inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
         else:
             yes = sum(state[item] is True for state, _ in changes)
             no = sum(state[item] is False for state, _ in changes)
-            text = f"new condition, {input_words(item)}: {yes} changes where it holds, {no} where it does not"
+            many = "change" if yes == 1 else "changes"
+            text = f"new condition, {input_words(item)}: {yes} {many} where it holds, {no} where it does not"
         yield from _remark("new input", text, changes, lambda *_: True)
 
 

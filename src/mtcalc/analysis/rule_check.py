@@ -6,7 +6,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from mtcalc.analysis.cubes import Cube, candidates, fewest
+from mtcalc.analysis.cubes import Budget, Cube, cover
 from mtcalc.analysis.diff import unreachable_set
 from mtcalc.analysis.diff_words import when_text
 from mtcalc.rules.condition import Input, Value
@@ -72,8 +72,7 @@ def check_rules(rule_set: RuleSet, kernel: Kernel | None = None) -> tuple[Findin
                 findings.append(Finding(Kind.BYTE, (rule.id,), what, _example(space, here & where)))
     findings += [Finding(Kind.NEVER, (), f"never reached: `{text}`") for text in rule_set.unreached]
     if found.uncaught:
-        offered = candidates(found.uncaught, found.uncaught, space.sizes)
-        for gap in fewest(found.uncaught, offered):
+        for gap in cover(found.uncaught, [(found.uncaught, found.uncaught)], space.sizes, Budget()):
             what = f"no rule catches: {when_text(_when(space, gap.cube))} (end the list with a rule without `when`)"
             findings.append(Finding(Kind.UNCAUGHT, (), what, _example(space, gap.covers)))
     return tuple(findings)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap
-from mtcalc.kvm.mapping_level import largest_level
 from mtcalc.kvm.vm import Slot
 from mtcalc.x86.memtype import MemType
 
@@ -88,15 +87,16 @@ class _Levels:
     """The mapping level of parts of ranges, as Evaluator.ranges() judges it."""
 
     def __init__(self, evaluator: Evaluator) -> None:
-        vm, kernel = evaluator.vm, evaluator.kernel
-        self._mtrrs = vm.mtrrs if evaluator.mtrrs_split else None
-        self._map = GuestMtrrMap(vm.mtrrs, kernel.mtrr_walk, vm.cpuid_mtrr) if evaluator.mtrrs_split else None
+        self._evaluator = evaluator
+        mtrrs = evaluator.split_mtrrs
+        walk, cpuid = evaluator.kernel.mtrr_walk, evaluator.vm.cpuid_mtrr
+        self._map = None if mtrrs is None else GuestMtrrMap(mtrrs, walk, cpuid)
 
     def of(self, slot: Slot, start: int, end: int) -> int:
         """The highest level that some page of [start, end) can get."""
         if self._map is None:
-            return largest_level(self._mtrrs, slot, start, end)
-        return max(largest_level(self._mtrrs, slot, low, high) for low, high, _ in self._map.pieces(start, end))
+            return self._evaluator.largest_level(slot, start, end)
+        return max(self._evaluator.largest_level(slot, low, high) for low, high, _ in self._map.pieces(start, end))
 
 
 def _part(levels: _Levels, answer: Answer, start: int, end: int) -> Answer:

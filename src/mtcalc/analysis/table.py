@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mtcalc.analysis.answer import Answer, lookup
-from mtcalc.analysis.cubes import candidates, fewest
+from mtcalc.analysis.answer import Answer, latest_summary, lookup
+from mtcalc.analysis.cubes import Budget, cover
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_slot_flag
 from mtcalc.rules.condition import (
     CR0_CD,
@@ -28,10 +28,10 @@ from mtcalc.rules.condition import (
     with_value,
 )
 from mtcalc.rules.condition import holds as condition_holds
-from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.kernel import Kernel, from_the_start
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.truth import Space, members, space_of, values_at
-from mtcalc.text.numbers import parse_number
+from mtcalc.text.numbers import parse_register_value
 from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
 
@@ -43,7 +43,9 @@ def matrix(
     kernel: Kernel, facts: Facts, mtrrs: Sequence[MemType], pats: Sequence[MemType], paging: bool = True
 ) -> tuple[Answer, ...]:
     """Guest MTRR type by guest MTRR type, an answer a PAT type. Raises UnknownInput as lookup() does."""
-    return tuple(answer for kind in mtrrs for answer in lookup(kernel, facts._replace(guest_mtrr=kind), pats, paging))
+    rows = [lookup(kernel, facts._replace(guest_mtrr=kind), pats, paging, beside_latest=False) for kind in mtrrs]
+    notes = latest_summary(kernel, [row[0] for row in rows])
+    return tuple(answer._replace(notes=(*answer.notes, *notes)) for row in rows for answer in row)
 
 
 class Where(NamedTuple):
@@ -107,14 +109,16 @@ def search(
     if space.size > MOST_STATES:
         what = f"{len(space.inputs)} free inputs have {space.size} combinations (at most {MOST_STATES} can be searched"
         raise ValueError(f"{what}: fix some with flags)")
-    states = []
-    for number in range(space.size):
-        state = facts
-        for item, value in zip(space.inputs, values_at(space, number), strict=True):
-            state = with_value(state, item, value)
-        states.append(state)
-    found = tuple(_search(kernel, states, pats, wheres, paging) for kernel in kernels)
-    return Search(space, tuple(pats), found)
+    found = []
+    for kernel in kernels:
+        states = []
+        for number in range(space.size):
+            state = from_the_start(kernel, facts)
+            for item, value in zip(space.inputs, values_at(space, number), strict=True):
+                state = with_value(state, item, value)
+            states.append(state)
+        found.append(_search(kernel, states, pats, wheres, paging))
+    return Search(space, tuple(pats), tuple(found))
 
 
 def _free(kernels: Sequence[Kernel], facts: Facts, given: Sequence[Input], wheres: Sequence[Where]) -> Iterator[Input]:
@@ -137,7 +141,7 @@ def _search(
     never = [any(condition_holds(state.when, facts) for state in kernel.unreachable) for facts in states]
     if all(never):
         never = [False] * len(states)
-    found = tuple(lookup(kernel, facts, pats, paging) for facts in states)
+    found = tuple(lookup(kernel, facts, pats, paging, beside_latest=False) for facts in states)
     fits = tuple(
         tuple(not unreachable and all(where.holds(answer) for where in wheres) for answer in answers)
         for answers, unreachable in zip(found, never, strict=True)
@@ -149,6 +153,9 @@ def _search(
         if fit
     )
     left_out = sum(1 << number for number, unreachable in enumerate(never) if unreachable)
+    fitting = [answers[0] for answers, which in zip(found, fits, strict=True) if any(which)]
+    notes = latest_summary(kernel, fitting) if fitting else ()
+    chosen = tuple(answer._replace(notes=(*answer.notes, *notes)) for answer in chosen)
     return Found(kernel, chosen, found, fits, left_out)
 
 
@@ -164,8 +171,8 @@ def rows(result: Search, found: Found) -> tuple[Row, ...]:
             groups[key] = groups.get(key, 0) | 1 << number
     chosen = []
     for (rank, _, which, differs), wanted in groups.items():
-        offered = candidates(wanted, wanted | found.left_out, result.space.sizes)
-        for cube, covers, *_ in fewest(wanted, offered):
+        offers = [(wanted, wanted | found.left_out)]
+        for cube, covers, *_ in cover(wanted, offers, result.space.sizes, Budget()):
             when = {
                 item: tuple(value for at, value in enumerate(values) if subset >> at & 1)
                 for item, values, subset in zip(result.space.inputs, result.space.domains, cube, strict=True)
@@ -201,7 +208,7 @@ def _effective(answer: Answer) -> MemType | None:
 # What an answer says, by key: how its value is read, and where it stands.
 _ANSWERS: dict[str, tuple[Callable[[str], Any], Callable[[Answer], Any]]] = {
     "effective": (_mtrr_type, _effective),
-    "ept": (parse_number, lambda answer: answer.byte),
+    "ept": (parse_register_value, lambda answer: answer.byte),
     "memtype": (_encoding, lambda answer: answer.memtype),
     "ipat": (_yes_no, lambda answer: answer.ipat),
     "rule": (str.strip, lambda answer: answer.rule.id if answer.rule else None),

@@ -143,6 +143,9 @@ complete --no-files --keep-order --command mtcalc --arguments '(__mtcalc_complet
 SCRIPTS = {"bash": ("mtcalc.bash", _BASH), "zsh": ("_mtcalc", _ZSH), "fish": ("mtcalc.fish", _FISH)}
 """By shell: the name under which the shell looks for the script, and the script."""
 
+QUESTIONS = tuple(f"{shell}_{what}" for shell in SCRIPTS for what in ("complete", "source"))
+"""What _MTCALC_COMPLETE may hold."""
+
 _BREAKS = frozenset("=:")
 _REDIRECTIONS = frozenset("<>&|0123456789")
 
@@ -182,6 +185,17 @@ def _lead(incomplete: str) -> str:
     return f"{option}=" if equals and option.startswith("--") else ""
 
 
+def words_asked() -> tuple[list[str], int]:
+    """The words of the command line so far, and which of them the cursor is on: what bash and zsh hand over.
+
+    A variable that is missing or nonsense is taken as the end of the line.
+    """
+    words = split_arg_string(os.environ.get("COMP_WORDS", ""))
+    number = os.environ.get("COMP_CWORD", "")
+    known = number.isascii() and number.isdigit() and len(number) < 6
+    return words, int(number) if known else max(len(words) - 1, 1)
+
+
 @add_completion_class
 class _Bash(BashComplete):
     _lead = ""
@@ -191,9 +205,8 @@ class _Bash(BashComplete):
         return _BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        words = split_arg_string(os.environ["COMP_WORDS"])
-        count = int(os.environ["COMP_CWORD"]) + 1
-        glued, self._cut = glue([*words, *[""] * (count - len(words))][:count])
+        words, at = words_asked()
+        glued, self._cut = glue([*words, *[""] * (at + 1 - len(words))][: at + 1])
         *args, incomplete = glued[1:] or [""]
         self._lead = _lead(incomplete)
         return args, incomplete
@@ -216,9 +229,10 @@ class _Zsh(ZshComplete):
         return _ZSH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        args, incomplete = super().get_completion_args()
+        words, at = words_asked()
+        incomplete = words[at] if at < len(words) else ""
         self._lead = _lead(incomplete)
-        return args, incomplete
+        return words[1:at], incomplete
 
     def format_completion(self, item: CompletionItem[str]) -> str:
         return f"{item.type}\n{_value_of(item, self._lead)}\n{item.help or '_'}"
@@ -232,7 +246,10 @@ class _Fish(FishComplete):
         return _FISH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        args, incomplete = super().get_completion_args()
+        args = split_arg_string(os.environ.get("COMP_WORDS", ""))[1:]
+        incomplete = next(iter(split_arg_string(os.environ.get("COMP_CWORD", ""))), "")
+        if incomplete and args[-1:] == [incomplete]:
+            args.pop()
         self._lead = _lead(incomplete)
         return args, incomplete
 

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
+from click.core import ParameterSource
 
-from mtcalc.cli.options import Output, output_options
-from mtcalc.cli.params import Word
+from mtcalc.cli.options import STREAMED, Output, named_kernel, output_options
+from mtcalc.cli.params import REF, Word
 from mtcalc.output.emit import Result
-from mtcalc.text.numbers import parse_number
+from mtcalc.text.errors import InputError
+from mtcalc.text.numbers import parse_entry, parse_register_value
 from mtcalc.x86.mtrr import check_register, parse_register, register_name
-from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, Pat, decode_pat
+from mtcalc.x86.pat import parse_pat
 
 
 @click.group(no_args_is_help=True)
@@ -20,48 +20,40 @@ def decode() -> None:
     """PAT, MTRR and EPT entry values in words."""
 
 
-def _read_pat(text: str) -> Pat:
-    named = {"linux": LINUX_PAT, "reset": RESET_PAT}.get(text.lower())
-    return named or decode_pat(_read_value(text))
-
-
 def _read_register(text: str) -> tuple[int, int]:
     register, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"'{text}' has no = (REG=VALUE, such as 0x2ff=0xc06)")
-    return parse_register(register), _read_value(value)
+    return parse_register(register), parse_register_value(value)
 
 
-def _read_entry(text: str) -> int:
-    # Traces print entries in hex without 0x, and nobody writes one in decimal.
-    word = text.strip().lower()
-    return parse_number(word if word.startswith("0x") else f"0x{word}")
+def _read_entry(text: str) -> int | None:
+    return None if text == "-" else parse_entry(text)
 
 
-def _read_value(text: str) -> int:
-    """A register value. Raises ValueError for digits that may be hex as well as decimal."""
-    word = text.strip()
-    if word.isascii() and word.isdigit() and len(word) > 1 and word[0] != "0":
-        raise ValueError(f"'{text}': hex or decimal? (write 0x{word} or {int(word):#x})")
-    return parse_number(word)
-
-
-PAT_VALUE: Word[Pat] = Word("value", _read_pat, lambda: ("linux", "reset"))
+PAT_WORD: Word[str] = Word("value", str, lambda: ("linux", "reset"))
 REGISTER: Word[tuple[int, int]] = Word("reg=value", _read_register, list)
-ENTRY: Word[int] = Word("value", _read_entry, list)
+ENTRY: Word[int | None] = Word("value", _read_entry, list)
+LEVEL = click.IntRange(1, 5)
 MAXPHYADDR = click.IntRange(32, 52)
 
 
-@decode.command("pat")
-@click.argument("value", type=PAT_VALUE)
+@decode.command("pat", short_help="IA32_PAT: a value, or the types as dmesg prints them.")
+@click.argument("words", metavar="VALUE", type=PAT_WORD, nargs=-1, required=True)
 @output_options()
-def pat(value: Pat, output: Output) -> None:
-    """IA32_PAT (MSR 0x277): a register value, or linux or reset.
+def pat(words: tuple[str, ...], output: Output) -> None:
+    """IA32_PAT (MSR 0x277): a register value, linux, reset, or the eight types as dmesg prints them.
 
     \b
     mtcalc decode pat 0x0407050600070106
+    mtcalc decode pat "WB  WC  UC- UC  WB  WP  UC- WT"
     """
     from mtcalc.output.decode import pat_document, pat_record, pat_rows
+
+    try:
+        value = parse_pat(" ".join(words))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="VALUE") from None
 
     output.write(
         Result(
@@ -107,20 +99,46 @@ def mtrr(registers: tuple[tuple[int, int], ...], maxphyaddr: int, output: Output
 
 @decode.command("epte", short_help="EPT entries as KVM writes them.")
 @click.argument("values", metavar="VALUE...", type=ENTRY, nargs=-1, required=True)
-@click.option("--level", type=click.IntRange(1, 5), default=1, show_default=True, help="1: 4K, 2: 2M, 3: 1G.")
+@click.option("--level", type=LEVEL, help="1: 4K, 2: 2M, 3: 1G.  [each that the value can be of]")
+@click.option("--kernel", type=REF, metavar="RELEASE", help="Whose SPTEs these are.  [each that the value can be of]")
 @click.option("--maxphyaddr", type=MAXPHYADDR, default=52, show_default=True, help="Physical address bits.")
 @output_options()
-def epte(values: tuple[int, ...], level: int, maxphyaddr: int, output: Output) -> None:
-    """EPT entries as KVM writes them, in words; in hex, with 0x or without.
+@click.pass_context
+def epte(
+    ctx: click.Context,
+    values: tuple[int | None, ...],
+    level: int | None,
+    kernel: str | None,
+    maxphyaddr: int,
+    output: Output,
+) -> None:
+    """EPT entries as KVM writes them, in words; in hex, with 0x or without. Its bits moved with the releases:
+    without --kernel, what all agree on that can have written the value, and where they differ.
+
+    - reads values from standard input, one a line; a level may stand behind each.
 
     \b
     mtcalc decode epte 0x600000455299b77
-    mtcalc decode epte --level 2 60000021be00bf3
+    mtcalc decode epte --kernel 5.10 --level 2 7400ff7
     """
-    from mtcalc.kvm.spte import decode_spte
-    from mtcalc.output.decode import spte_document, spte_record, spte_rows
+    from mtcalc.cli.epte_stream import stream
+    from mtcalc.kvm.spte import Spte, decode_spte, decode_spte_at_any_level
+    from mtcalc.output.spte import spte_document, spte_record, spte_rows
 
-    sptes: list[Any] = [decode_spte(value, level, maxphyaddr) for value in values]
+    release, notes = _release_of(kernel)
+
+    def read(value: int, at: int | None) -> Spte:
+        if at is None:
+            spte = decode_spte_at_any_level(value, maxphyaddr, release)
+        else:
+            spte = decode_spte(value, at, maxphyaddr, release)
+        return spte._replace(notes=(*notes, *spte.notes))
+
+    if None in values:
+        if len(values) > 1:
+            raise click.UsageError("- stands alone (write all values on standard input)")
+        ctx.exit(stream(_streamed(ctx, output), lambda value, at: read(value, level if at is None else at)))
+    sptes = [read(value, level) for value in values if value is not None]
     output.write(
         Result(
             document=lambda: spte_document(sptes),
@@ -129,3 +147,35 @@ def epte(values: tuple[int, ...], level: int, maxphyaddr: int, output: Output) -
             rows=lambda: spte_rows(sptes),
         )
     )
+
+
+def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+    """The release of --kernel, and what to say of it. Raises UsageError or InputError."""
+    from mtcalc.kvm.spte_eras import layout_at
+    from mtcalc.rules.kernel import version_text
+    from mtcalc.rules.names import parse_release
+
+    if ref is None:
+        return None, ()
+    if ref == "-":
+        raise click.UsageError("--kernel - (a release, such as 6.12 or what uname -r prints)")
+    word = ref.strip().lower()
+    parsed = parse_release(word)
+    # v4.4 is a release here, though a rule set that lasted longer has that name too.
+    release = named_kernel(word.removeprefix("v") if parsed else ref, "--kernel: ").release
+    try:
+        layout_at(release)
+    except ValueError as error:
+        raise InputError(f"--kernel: {error}") from None
+    if parsed is None or not parsed[1]:
+        return release, ()
+    return release, (f"SPTEs of mainline {version_text(release)}; '{parsed[1]}' is a vendor's build",)
+
+
+def _streamed(ctx: click.Context, output: Output) -> str:
+    """The format of an answer to a stream. Raises UsageError for one that needs all of it first."""
+    if output.form in STREAMED:
+        return output.form
+    if ctx.get_parameter_source("form") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"- does not go with -o {output.form} (one of {', '.join(STREAMED)})")
+    return "plain"

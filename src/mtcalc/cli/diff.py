@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
 from mtcalc.cli.options import Assumptions, Output, assume_option, base_of, base_option, named_kernel, output_options
 from mtcalc.cli.params import REF
@@ -44,6 +45,8 @@ def diff(ctx: click.Context, before: str, after: str, expand: bool, assume: Assu
             raise click.UsageError(f"--assume: `{text}` is asked for as another kind of thing ({right})")
         sides = (assuming(sides[0], item, value), assuming(sides[1], item, value))
     found = compare(*sides)
+    if expand:
+        check_expandable(found)
     output.write(
         Result(
             document=lambda: expanded_document(found) if expand else diff_document(found),

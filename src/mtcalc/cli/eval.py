@@ -40,8 +40,10 @@ def stream_eval(
 
     if len(refs) > 1:
         raise click.UsageError("--gpa - and -r twice (a stream is answered by one rule set)")
-    if len(gpas) > 1 or pats:
+    if len(gpas) > 1:
         raise click.UsageError("--gpa - stands alone (a line holds an address, and a PAT type if you like)")
+    if len(pats) > 1:
+        raise click.UsageError("--gpa - and --pat twice (--pat is the type of lines that name none)")
     if "-" in refs:
         raise click.UsageError("-r and --gpa can't both be standard input (give the patch a file)")
     if file == "-":
@@ -53,7 +55,7 @@ def stream_eval(
     scenario = read_scenario(file, assume=assume)
     evaluator = evaluator_for(one_kernel(refs, scenario), scenario)
     lines = page_lines(evaluator, output.form)
-    stream = Stream(lines.source, scenario.vm.pat)
+    stream = Stream(lines.source, scenario.vm.pat, pats[0] if pats else None)
     stream.run(lines.header)
     sys.stdout.writelines(lines.notes())
     return 2 if stream.bad else 0
@@ -64,7 +66,13 @@ def stream_eval(
 @click.option(
     "--gpa", "gpas", type=GPA, multiple=True, metavar="A", help="A guest address instead of ranges; -: from stdin."
 )
-@click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="PAT type of the page at --gpa.  [all six]")
+@click.option(
+    "--pat",
+    "pats",
+    type=PAT_TYPE,
+    multiple=True,
+    help="PAT type of the page at --gpa, with - of lines that name none.  [all six]",
+)
 @click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
 @rules_option
 @assume_option
@@ -81,6 +89,8 @@ def eval_(
     output: Output,
 ) -> None:
     """Every memory slot of a scenario (YAML or JSON; - is standard input), cut wherever the answer changes.
+
+    The answers are for an Intel host with EPT: on AMD hosts memory types come about another way.
 
     \b
     mtcalc eval examples/virtio-gpu.yaml

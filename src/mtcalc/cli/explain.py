@@ -7,7 +7,7 @@ import click
 
 from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page, step_records
 from mtcalc.cli.options import Output, Question, input_options, one_kernel, output_options, rules_option, unread_note
-from mtcalc.cli.params import NUMBER, SCENARIO_FILE
+from mtcalc.cli.params import ADDRESS, SCENARIO_FILE
 from mtcalc.cli.read import evaluator_for, read_scenario
 from mtcalc.output.emit import Result, formats
 from mtcalc.x86.memtype import PAT_TYPES, MemType
@@ -15,7 +15,7 @@ from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 @click.command()
 @click.argument("file", type=SCENARIO_FILE, required=False)
-@click.option("--gpa", "gpas", type=NUMBER, multiple=True, metavar="A", help="The guest address, with FILE.")
+@click.option("--gpa", "gpas", type=ADDRESS, multiple=True, metavar="A", help="The guest address, with FILE.")
 @rules_option
 @input_options
 @output_options(*formats(lines=False, rows=False))

@@ -3,13 +3,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: E402
-import gc
-
-gc.disable()  # a run is short and makes few cycles, and imports would have the collector walk every module again
-
 import os
-import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -18,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mtcalc.cli import environment
-from mtcalc.text.errors import InputError, printable
+from mtcalc.text.errors import InputError, shown
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -92,7 +86,19 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Mtcalc, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+_SPELLINGS = {"non-coherent-dma": "noncoherent-dma", "no-non-coherent-dma": "no-noncoherent-dma"}
+"""Options as people also write them, without the dashes in front."""
+
+
+def _spelling(token: str) -> str:
+    return _SPELLINGS.get(token, token)
+
+
+@click.group(
+    cls=Mtcalc,
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _spelling},
+    no_args_is_help=True,
+)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="The version, and no more."
 )
@@ -101,6 +107,9 @@ def cli() -> None:
 
     Which EPT memory type and ignore-PAT bit KVM's vmx_get_mt_mask() gives a guest page, which memory type
     the guest really gets, and why: by every version of that function, and by proposed ones.
+
+    The answers are for Intel CPUs, for VMX with EPT. They do not hold under AMD's NPT, whose entries have no such
+    memory type, nor under shadow paging.
 
     \b
     Try:  mtcalc lookup --slot-flag non-coherent-dma --pat wc
@@ -117,22 +126,8 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def run() -> NoReturn:
-    """main() as a process of its own, which ends without taking the interpreter apart: that costs as much as a lookup.
-
-    Nor does a stream that could not be written get a second, failing flush that way.
-    """
-    try:
-        main()
-    except SystemExit as stop:
-        os._exit(stop.code if isinstance(stop.code, int) else 0)
-
-
 def main(args: list[str] | None = None) -> NoReturn:
     """Runs the program and ends the process: 0 done, 1 a difference or failure found, 2 bad usage or input."""
-    # A closed pipe ends mtcalc as it ends cat, Ctrl-C as it ends any filter.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.stdout is None:  # closed by the caller: >&-
         _fail("mtcalc: standard output: closed")
     for stream in (sys.stdout, sys.stderr):
@@ -140,8 +135,11 @@ def main(args: list[str] | None = None) -> NoReturn:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    if os.environ.get(environment.COMPLETE):
-        import_module("mtcalc.cli.completion")  # which tells click how to answer a TAB
+    asked = os.environ.get(environment.COMPLETE)
+    if asked:
+        completion = import_module("mtcalc.cli.completion")  # which tells click how to answer a TAB
+        if asked not in completion.QUESTIONS:
+            _fail(f"mtcalc: {environment.COMPLETE}: '{shown(asked)}' is not known ({', '.join(completion.QUESTIONS)})")
     try:
         status = cli.main(args, prog_name="mtcalc", standalone_mode=False)
         sys.stdout.flush()
@@ -154,14 +152,14 @@ def main(args: list[str] | None = None) -> NoReturn:
         _fail(f"mtcalc: {_lower(error.format_message())}")
     except ValueError as error:
         located = isinstance(error, InputError) and error.place is not None
-        _fail(str(error) if located else f"mtcalc: {printable(str(error))}")
+        _fail(str(error) if located else f"mtcalc: {shown(str(error))}")
     except OSError as error:
-        _fail(f"mtcalc: {printable(str(error.filename or 'standard output'))}: {error.strerror}")
+        _fail(f"mtcalc: {shown(str(error.filename or 'standard output'))}: {error.strerror}")
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _lower(message: str) -> str:
     """click's sentences in the tone of the others: no capital, no full stop, nothing that steers the terminal."""
-    text = printable(message.strip())
+    text = shown(message.strip())
     text = text[:-1] if text.endswith(".") and not text.endswith("..") else text
     return text if text[1:2].isupper() or text[1:2].isdigit() else text[:1].lower() + text[1:]

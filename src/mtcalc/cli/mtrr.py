@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from mtcalc.analysis.mtrr_map import MtrrView, Seen
+from mtcalc.analysis.mtrr_map import MtrrView
 from mtcalc.cli.options import STREAMED, Output, one_kernel, output_options, rules_option
 from mtcalc.cli.params import GPA, SCENARIO_FILE
 from mtcalc.cli.read import read_scenario
 from mtcalc.output.emit import Result
-from mtcalc.text.errors import InputError, Place
-from mtcalc.text.numbers import parse_number
 
 # A list can be answered too, once all addresses are there.
 FROM_INPUT = (*STREAMED, "json")
@@ -49,28 +48,28 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
     view = MtrrView(kernel, scenario.vm, scenario.slots)
     if None in gpas and output.form != "json":
         ctx.exit(_stream(view, output.form))
+    if None in gpas:
+        records, status = _read_all(view)
+        output.write(Result(document=lambda: show.seen_document(view, []), data=lambda: records))
+        ctx.exit(status)
     if gpas:
-        status = 0
-        if None in gpas:
-            answers, status = _read_all(view)
-        else:
-            answers = [(gpa, view.at(gpa)) for gpa in gpas if gpa is not None]
+        answers = [(gpa, view.at(gpa)) for gpa in gpas if gpa is not None]
         output.write(
             Result(
                 document=lambda: show.seen_document(view, answers),
-                data=lambda: [show.seen_record(*answer) for answer in answers],
-                lines=lambda: (show.seen_record(*answer) for answer in answers),
-                rows=lambda: show.seen_rows(answers),
+                data=lambda: [show.seen_record(view, *answer) for answer in answers],
+                lines=lambda: (show.seen_record(view, *answer) for answer in answers),
+                rows=lambda: show.seen_rows(view, answers),
             )
         )
-        ctx.exit(status)
+        return
     found = view.resolve()
     output.write(
         Result(
             document=lambda: show.mtrr_document(view, found),
             data=lambda: show.map_record(view, found),
-            lines=lambda: map(show.segment_record, found.segments),
-            rows=lambda: show.segment_rows(found.segments),
+            lines=lambda: (show.segment_record(view, s) for s in found.segments),
+            rows=lambda: show.segment_rows(view, found.segments),
         )
     )
 
@@ -103,17 +102,15 @@ def _stream(view: MtrrView, form: str) -> int:
     return 2 if stream.bad else 0
 
 
-def _read_all(view: MtrrView) -> tuple[list[tuple[int, Seen]], int]:
-    """All of standard input answered, and the exit status: 2 if a line was bad."""
-    answers: list[tuple[int, Seen]] = []
-    status = 0
-    for number, raw in enumerate(sys.stdin.buffer, start=1):
-        line = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
-        try:
-            gpa = parse_number(line.strip())
-            answers.append((gpa, view.at(gpa)))
-        except ValueError as error:
-            column = len(line) - len(line.lstrip()) + 1
-            sys.stderr.write(f"{InputError(str(error), Place('-', number, column, line))}\n")
-            status = 2
-    return answers, status
+def _read_all(view: MtrrView) -> tuple[list[dict[str, Any]], int]:
+    """The answers to all of standard input as JSON has them, and the exit status: 2 if a line was bad."""
+    import json
+
+    from mtcalc.cli.stream import Stream
+    from mtcalc.output.mtrr import seen_source
+
+    lines: list[bytes] = []
+    stream = Stream(seen_source(view, "jsonl"), None, out=lines.append)
+    stream.run(lambda _: "")
+    records = [json.loads(line) for line in b"".join(lines).splitlines()]
+    return records, 2 if stream.bad else 0

@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import click
@@ -210,7 +211,9 @@ def _kernels(refs: tuple[str, ...], scenario: "Scenario | None") -> tuple[Kernel
         ref = scenario.rules
         base = base_of([ref])
         if base is not None and is_file_ref(base) and base != "-":
-            base = os.path.abspath(base)  # typed here, while the scenario's names are relative to its own place
+            # Typed here, while the scenario's names are relative to its own place.
+            with suppress(OSError):  # a directory that is gone has no such file either
+                base = os.path.abspath(base)
         return (named_kernel(ref, "", scenario.rules_place, base, directory),)
     if named:
         return (named_kernel(named, f"{environment.RULES}: ", base=base_of([named])),)
@@ -221,10 +224,20 @@ def _kernels(refs: tuple[str, ...], scenario: "Scenario | None") -> tuple[Kernel
 def named_kernel(
     ref: str, origin: str = "", place: Place | None = None, base: str | None = None, directory: str = ""
 ) -> Kernel:
-    """The kernel a REF names; errors begin with `origin`, and stand at `place`. Raises InputError."""
+    """The kernel a REF names; errors begin with `origin`, and stand at `place`, where a file names it.
+
+    Raises InputError.
+    """
     ctx = click.get_current_context(silent=True)
+    release = ctx.meta.get(RELEASE) if ctx else None
     try:
-        return resolve(ref, base, directory, ctx.meta.get(RELEASE) if ctx else None)
+        if place is None or not is_file_ref(ref):
+            return resolve(ref, base, directory, release)
+        from mtcalc.rules.named_file import check_named_file, unquoted
+
+        check_named_file(ref, directory)
+        with unquoted():
+            return resolve(ref, base, directory, release)
     except InputError as error:
         if error.place is not None:
             raise

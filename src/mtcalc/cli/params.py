@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_quirk, parse_slot_flag
-from mtcalc.text.numbers import parse_number
+from mtcalc.text.numbers import parse_address
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ MTRR_TYPE: Word[MemType] = Word(
 PAT_TYPE: Word[MemType] = Word("type", parse_memtype, lambda: [str(kind) for kind in PAT_TYPES])
 SLOT_FLAG: Word[int] = Word("name", parse_slot_flag, lambda: _completed(SLOT_FLAGS))
 QUIRK: Word[int] = Word("name", parse_quirk, lambda: _completed(QUIRKS))
-NUMBER: Word[int] = Word("number", parse_number, list)
+ADDRESS: Word[int] = Word("address", parse_address, list)
 
 
 def _read_gpa(text: str) -> int | None:
-    return None if text == "-" else parse_number(text)
+    return None if text == "-" else parse_address(text)
 
 
 GPA: Word[int | None] = Word("address", _read_gpa, list)

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import click
 
+from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
 from mtcalc.output.diff import diff_lines, diff_rows
+from mtcalc.output.document import Document
 from mtcalc.output.emit import Result
 from mtcalc.rules.resolve import resolve
 from mtcalc.text.errors import InputError
@@ -30,17 +32,33 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     mtcalc review - --base vmx.c < mail
     """
     # Both bring the C parser, which a TAB has no need of.
-    from mtcalc.output.review import review_document, review_record
+    from mtcalc.output.review import UNTOUCHED, review_document, review_record, untouched_record
+    from mtcalc.rules.patch_apply import NothingTouchedError
     from mtcalc.rules.ref_file import patched
 
     try:
         rules = patched(patch, resolve, base, release=release_of([base] if base else []))
+    except NothingTouchedError as untouched:
+        mails, named = untouched.mails, untouched.base
+        kernel = resolve("latest")
+        nothing = compare(kernel, kernel)
+        output.write(
+            Result(
+                document=lambda: Document([UNTOUCHED]),
+                data=lambda: untouched_record(mails, named, nothing),
+                lines=lambda: diff_lines(nothing, expand),
+                rows=lambda: diff_rows(nothing, expand),
+            )
+        )
+        return
     except InputError:
         raise
     except ValueError as error:
         raise click.UsageError(str(error) if str(error).startswith("--kernel") else f"--base: {error}") from None
     found = compare(rules.before, rules.after)
-    remarks = ask(found)
+    if expand:
+        check_expandable(found)
+    remarks = ask(found, rules.one_vcpu)
     output.write(
         Result(
             document=lambda: review_document(rules, found, remarks),

@@ -63,8 +63,12 @@ def show(ref: str, output: Output) -> None:
 @click.argument("ref", metavar="FILE", type=REF)
 @base_option
 @output_options()
-def check(ref: str, output: Output) -> None:
-    """A rule file, C source or patch: rules that never match, inputs not caught, rules without effect."""
+@click.pass_context
+def check(ctx: click.Context, ref: str, output: Output) -> None:
+    """A rule file, C source or patch: rules that never match, inputs not caught, rules without effect.
+
+    Exit status 1 if there is a finding.
+    """
     from mtcalc.analysis.rule_check import check_rules
     from mtcalc.output.rules import finding_record, findings_document, findings_rows
     from mtcalc.rules.names import RULE_FILE_SUFFIXES
@@ -86,3 +90,4 @@ def check(ref: str, output: Output) -> None:
             rows=lambda: findings_rows(findings),
         )
     )
+    ctx.exit(1 if findings else 0)

@@ -12,12 +12,13 @@ import os
 import sys
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import repeat
 from operator import getitem
 
 from mtcalc.output.lines import Source
 from mtcalc.text.errors import InputError, Place
-from mtcalc.text.numbers import parse_number
+from mtcalc.text.numbers import parse_address, parse_number
 from mtcalc.x86.memtype import MemType, parse_memtype
 from mtcalc.x86.pat import Pat
 
@@ -48,18 +49,33 @@ class _Tails(dict[int, bytes]):
 class Stream:
     """Answers addresses in order; remembers whether a line was bad."""
 
-    def __init__(self, source: Source, pat: Pat | None) -> None:
-        """`pat`: the guest's PAT, for indices; None where a line holds an address alone."""
+    def __init__(
+        self,
+        source: Source,
+        pat: Pat | None,
+        default: MemType | None = None,
+        out: Callable[[bytes], object] | None = None,
+    ) -> None:
+        """`pat`: the guest's PAT, for indices; None where a line holds an address alone.
+
+        `default`: the PAT type of lines that name none, None: all six. `out` takes the answers, standard output
+        by default.
+        """
         self.source = source
         self.pat = pat
         self.bad = False
+        self._out = out or write
+        self._default = default
         self._head = encode(source.head)
         self._line = 0
-        self._tails: dict[bytes, _Tails] = {b"": _Tails(source, None)}  # by the word behind the address
-        self._by_type: dict[MemType | None, _Tails] = {None: self._tails[b""]}
+        self._tails: dict[bytes, _Tails] = {b"": _Tails(source, default)}  # by the word behind the address
+        self._by_type: dict[MemType | None, _Tails] = {default: self._tails[b""]}
 
     def run(self, header: Callable[[bool], str]) -> None:
-        """Reads standard input to its end. `header` is asked once, with whether the first line names a PAT type."""
+        """Reads standard input to its end. `header` is asked once, with whether the first answer is for one PAT type.
+
+        Blank lines and lines that begin with # are passed over.
+        """
         rest = b""
         first = True
         while True:
@@ -74,22 +90,32 @@ class Stream:
                     raise InputError("a line of more than 64 KiB (an address, then a PAT type if you like)", place)
                 continue
             lines, rest = rest[:whole], rest[whole:]
-            if first:
-                write(encode(header(len(lines.split(b"\n", 1)[0].split()) > 1)))
-                first = False
+            first = first and not self._begun(lines, header)
             self._answer(lines)
-        if first:
-            write(encode(header(len(rest.split()) > 1)))
+        if first and not self._begun(rest, header):
+            self._out(encode(header(self._default is not None)))
         if rest:
             self._answer(rest + b"\n")
+
+    def _begun(self, lines: bytes, header: Callable[[bool], str]) -> bool:
+        """Writes the header if one of the lines is to be answered."""
+        for line in lines.split(b"\n"):
+            if not _is_passed_over(line):
+                self._out(encode(header(self._default is not None or len(line.split()) > 1)))
+                return True
+        return False
 
     def _answer(self, lines: bytes) -> None:
         count = lines.count(b"\n")
         done = self._bulk(lines, count)
         if done is None:
+            kept = [line for line in lines.split(b"\n") if not _is_passed_over(line)]
+            if len(kept) < count:
+                done = self._bulk(b"\n".join((*kept, b"")), len(kept)) if kept else b""
+        if done is None:
             self._one_by_one(lines)
         else:
-            write(done)
+            self._out(done)
             self._line += count
 
     def _bulk(self, lines: bytes, count: int) -> bytes | None:
@@ -162,21 +188,22 @@ class Stream:
         out: list[bytes] = []
         for line in lines.split(b"\n")[:-1]:
             self._line += 1
+            if _is_passed_over(line):
+                continue
             try:
                 out.append(self._one(line))
             except InputError as error:
                 self.bad = True
                 # What was answered before stands before the message.
-                write(b"".join(out))
+                self._out(b"".join(out))
                 out.clear()
-                sys.stderr.write(f"{error}\n")
-                sys.stderr.flush()
-        write(b"".join(out))
+                complain(str(error))
+        self._out(b"".join(out))
 
     def _one(self, line: bytes) -> bytes:
         words = line.split()
         try:
-            gpa = parse_number(words[0].decode())
+            gpa = parse_address(words[0].decode())
             tails = self._tails[words[1] if len(words) > 1 else b""]
         except (ValueError, LookupError):
             gpa, tails = self._with_care(line)
@@ -192,9 +219,9 @@ class Stream:
         words = line.split()
         column = len(line) - len(line.lstrip()) + 1
         try:
-            if not words:
-                raise ValueError("empty line (an address, then a PAT type if you like)")
-            gpa = parse_number(words[0])
+            if not words:  # blanks that only Unicode knows
+                raise ValueError("no address here (an address, then a PAT type if you like)")
+            gpa = parse_address(words[0])
             if gpa >= self.source.limit:
                 bits = self.source.limit.bit_length() - 1
                 most = self.source.limit - 1
@@ -209,6 +236,19 @@ class Stream:
         except ValueError as error:
             raise InputError(str(error), Place("-", self._line, column, line)) from None
         return gpa, tails
+
+
+def _is_passed_over(line: bytes) -> bool:
+    """Whether a line is blank or a comment."""
+    begin = line.lstrip()
+    return not begin or begin.startswith(b"#")
+
+
+def complain(message: str) -> None:
+    """A line on standard error; where that is closed or full, the answers matter more."""
+    with suppress(OSError, AttributeError):
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
 
 
 def read() -> bytes:

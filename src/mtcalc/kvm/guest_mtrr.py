@@ -27,7 +27,7 @@ from mtcalc.x86.mtrr import (
 )
 
 KVM_PAIRS = 8
-"""Variable pairs that KVM gives a guest."""
+"""Variable pairs that KVM gives a guest, but for 3.16: PAIRS in mtcalc.kvm.history."""
 
 MAX_PIECES = 1 << 16
 """More pieces than this in one slot (masks full of holes, kernels up to 4.1) are refused."""
@@ -40,6 +40,15 @@ class Span(NamedTuple):
     start: int
     end: int
     memtype: MemType
+
+
+def as_read(mtrrs: Mtrrs, walk: MtrrWalk, host_maxphyaddr: int) -> Mtrrs:
+    """The MTRRs with the width, in bits, that KVM takes their masks to have.
+
+    4.2 and 4.3 take the host's (var_mtrr_range() in arch/x86/kvm/mtrr.c): where the guest's is smaller, the mask
+    bits between the two are 0, and every valid pair covers everything from its base up. Others take the guest's.
+    """
+    return mtrrs._replace(maxphyaddr=host_maxphyaddr) if walk is MtrrWalk.V4_2 else mtrrs
 
 
 def kvm_spans(mtrrs: Mtrrs) -> tuple[Span, ...]:
@@ -69,7 +78,7 @@ def combine(current: MemType, new: MemType) -> tuple[MemType, bool]:
 
 
 def kvm_lookup(mtrrs: Mtrrs, gpa: int, walk: MtrrWalk, cpuid_mtrr: bool = True) -> MtrrLookup:
-    """The guest MTRR type of the page at `gpa` (bytes), as KVM sees it.
+    """The guest MTRR type of the page at `gpa` (bytes), as KVM sees it; `mtrrs` as as_read() has them.
 
     Raises ValueError for MtrrWalk.NONE, which never asks.
     """
@@ -81,7 +90,9 @@ def kvm_lookup(mtrrs: Mtrrs, gpa: int, walk: MtrrWalk, cpuid_mtrr: bool = True) 
         uncached = cpuid_mtrr or walk is MtrrWalk.V4_2
         return MtrrLookup(MemType.UC if uncached else MemType.WB, "disabled")
     if mtrrs.fixed_enabled and gpa < ONE_MEGABYTE:
-        return MtrrLookup(mtrrs.fixed[fixed_index(gpa)], "fixed")
+        fixed = _fixed_4_2(mtrrs, gpa) if walk is MtrrWalk.V4_2 else _fixed(mtrrs, gpa)
+        if fixed is not None:
+            return fixed
     page = gpa & ~0xFFF
     current: MemType | None = None
     visited = []
@@ -100,11 +111,57 @@ def kvm_lookup(mtrrs: Mtrrs, gpa: int, walk: MtrrWalk, cpuid_mtrr: bool = True) 
     return MtrrLookup(current, "variable", tuple(visited))
 
 
+def _fixed(mtrrs: Mtrrs, gpa: int) -> MtrrLookup:
+    return MtrrLookup(mtrrs.fixed[fixed_index(gpa)], "fixed")
+
+
+class Misread(NamedTuple):
+    """Addresses [start, end) in bytes below 1M, and where 4.2 and 4.3 look for their fixed range's type."""
+
+    start: int
+    end: int
+    first: int | None  # which of the 88 types is the first page's; None: bytes of KVM's own
+    step: int  # bytes of addresses that share a type
+
+
+MISREAD_4_2: tuple[Misread, ...] = (
+    Misread(0x0, 0x1000, 0, 0x1000),
+    Misread(0x1000, 0x60000, None, 0x4000),
+    Misread(0x60000, 0x80000, 0, 0x4000),
+    Misread(0x80000, 0x81000, 8, 0x1000),
+    Misread(0x81000, 0xA8000, None, 0x1000),
+    Misread(0xA8000, 0xC0000, 0, 0x1000),
+    Misread(0xC0000, 0xC1000, 24, 0x1000),
+)
+"""fixed_mtrr_addr_to_seg() of 4.2 and 4.3 asks "start >= addr": a segment's first page is right, other pages fall
+into the next segment, with an index counted back from its start, before the table in part; behind 0xc0000 there is
+no next one, and the variable ranges are asked. Read and computed: 4.2.8, 4.3.3."""
+
+OVERRUN_PAIRS = slice(6, 8)
+"""The pairs whose structures lie before the table of fixed types: what an index below 0 reads."""
+
+
+def _fixed_4_2(mtrrs: Mtrrs, gpa: int) -> MtrrLookup | None:
+    """What 4.2 and 4.3 read for an address below 1M; None: no fixed range, so the variable ones are asked."""
+    for part in MISREAD_4_2:
+        if part.start <= gpa < part.end:
+            break
+    else:
+        return None
+    if part.first is not None:
+        index = part.first + (gpa - part.start) // part.step
+        return MtrrLookup(mtrrs.fixed[index], "fixed" if index == fixed_index(gpa) else "misread")
+    # Registers, and list pointers that stay 0 while their pair was never valid: then every byte is 0, UC.
+    if any(pair.base or pair.mask for pair in mtrrs.variable[OVERRUN_PAIRS]):
+        return MtrrLookup(None, "garbage")
+    return MtrrLookup(MemType.UC, "misread")
+
+
 def _lookup_4_1(mtrrs: Mtrrs, gpa: int) -> MtrrLookup:
     if not mtrrs.enabled and not mtrrs.fixed_enabled:
         return MtrrLookup(MemType.WB, "disabled")
     if gpa < ONE_MEGABYTE:
-        return MtrrLookup(mtrrs.fixed[fixed_index(gpa)], "fixed")
+        return _fixed(mtrrs, gpa)
     if not mtrrs.enabled:
         return MtrrLookup(mtrrs.default, "default")
     pairs = matching_pairs(mtrrs, gpa & ~0xFFF)
@@ -118,7 +175,7 @@ def _lookup_4_1(mtrrs: Mtrrs, gpa: int) -> MtrrLookup:
 
 
 class GuestMtrrMap:
-    """The guest's MTRR types over ranges of addresses, by one walk."""
+    """The guest's MTRR types over ranges of addresses, by one walk; `mtrrs` as as_read() has them."""
 
     def __init__(self, mtrrs: Mtrrs, walk: MtrrWalk, cpuid_mtrr: bool = True) -> None:
         self.mtrrs = mtrrs
@@ -129,6 +186,8 @@ class GuestMtrrMap:
         if mtrrs.enabled or mtrrs.fixed_enabled:
             edges.update(start for start, _ in FIXED_RANGES)
             edges.add(ONE_MEGABYTE)
+        if walk is MtrrWalk.V4_2:
+            edges.update(edge for part in MISREAD_4_2 for edge in range(part.start, part.end, part.step))
         for span in kvm_spans(mtrrs):
             pair = mtrrs.variable[span.pair]
             if walk is MtrrWalk.V4_1 and not is_regular(pair, mtrrs.maxphyaddr):

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How large a page KVM may map: the MTRR consistency check and the slot's own limits.
+"""How large a page KVM may map: the MTRR consistency check, the slot's own limits, the host page's.
 
-Source: kvm_mtrr_check_gfn_range_consistency() in arch/x86/kvm/mtrr.c, 4.2 to 6.10, asked only when the VM
-has non-coherent DMA; kvm_alloc_memslot_metadata() in arch/x86/kvm/x86.c.
+Source: kvm_mtrr_check_gfn_range_consistency() in arch/x86/kvm/mtrr.c, 4.2 to 6.10; when it is asked, and what
+else limits the level in which release, stands in mtcalc.kvm.history. kvm_alloc_memslot_metadata() in
+arch/x86/kvm/x86.c for the slot's limits.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.guest_mtrr import kvm_spans
+from mtcalc.kvm.history import LEVEL_LIMITS, LevelLimits
 from mtcalc.kvm.vm import Slot
 from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, Mtrrs
+
+NEWEST_LIMITS = LEVEL_LIMITS[-1].what
 
 
 def consistent(mtrrs: Mtrrs, start: int, end: int) -> bool:
@@ -44,34 +50,87 @@ def consistent(mtrrs: Mtrrs, start: int, end: int) -> bool:
     return not gap or found is None or found == mtrrs.default
 
 
-def level_obstacle(mtrrs: Mtrrs | None, slot: Slot | None, gpa: int, level: int) -> str | None:
+def leaves_fixed_ranges(mtrrs: Mtrrs) -> bool:
+    """Whether the check of the block at 0 goes on from the fixed ranges, all of one type, to the variable ones.
+
+    Up to 4.6 it does so with a stray cursor: UNDEFINED_CHECKS in mtcalc.kvm.history.
+    """
+    return mtrrs.enabled and mtrrs.fixed_enabled and len(set(mtrrs.fixed)) == 1
+
+
+class HostPages(NamedTuple):
+    """The largest page that the host's side lets KVM map, 1 (4K) to 3 (1G), and why no larger one."""
+
+    level: int
+    why: str  # empty where it is 3 and nothing is known to be against it
+    assumed: bool  # the size in which the host maps the page was not said, and is taken from what VFIO does
+
+
+def host_pages(slot: Slot, limits: LevelLimits) -> HostPages:
+    """What the host page behind a slot, and KVM itself, allow, whatever the slot's edges and the MTRRs are."""
+    backing = slot.backing
+    if backing.zero_page:
+        return HostPages(1, "the zero page is a page of 4K", False)
+    if limits.reserved_small and not backing.struct_page:
+        return HostPages(1, "up to 5.19 a page without struct page is mapped in 4K", False)
+    if limits.reserved_small and backing.reserved:
+        return HostPages(1, "up to 5.19 a reserved page is mapped in 4K (ZONE_DEVICE aside)", False)
+    if backing.page_level is not None:
+        level = min(backing.page_level, limits.highest)
+        if level == backing.page_level:
+            return HostPages(level, f"the host maps it in pages of {LEVEL_NAMES[level]}", False)
+    elif not backing.struct_page or (slot.device and backing.reserved):
+        why = "" if limits.device == 3 else "the host maps a BAR in 4K, as VFIO does up to 6.11 (assumed)"
+        return HostPages(limits.device, why, True)
+    level = limits.highest
+    return HostPages(level, "" if level == 3 else f"KVM of this release maps {LEVEL_NAMES[level]} at most", False)
+
+
+def level_obstacle(
+    mtrrs: Mtrrs | None, slot: Slot | None, gpa: int, level: int, limits: LevelLimits = NEWEST_LIMITS
+) -> str | None:
     """Why the block of `level` around `gpa` (bytes) can't be mapped as one page, in words; None if it can.
 
-    `mtrrs` None: they do not limit it (no non-coherent DMA, or a kernel that never asks); `slot` None: no
-    slot limits it. The host's own page size, which limits it further, is not known here.
+    `mtrrs` None: they do not limit it (no non-coherent DMA from 6.0 on, or a kernel that never asks); `slot`
+    None: no slot limits it. The default of `limits` is that of the newest release.
     """
     if level == 1:
         return None
     size = 1 << LEVEL_SHIFT[level]
     block = gpa & -size
-    if slot is not None:
-        if slot.flags & SLOT_FLAGS["LOG_DIRTY_PAGES"]:
-            return "the slot logs dirty pages"
-        if block < slot.gpa or block + size > slot.end:
-            return f"the slot does not hold all of {block:#x} to {block + size - 1:#x}"
-        if slot.hva is not None and (slot.hva ^ slot.gpa) & (size - 1):
-            return f"guest and host address differ modulo {LEVEL_NAMES[level]}"
-    if mtrrs is not None and not consistent(mtrrs, block, block + size):
+    why = slot_obstacle(slot, gpa, level, limits)
+    if why is None and mtrrs is not None and not consistent(mtrrs, block, block + size):
         return f"KVM finds the MTRRs not consistent over {block:#x} to {block + size - 1:#x}"
-    return None
+    return why
 
 
-def mapping_level(mtrrs: Mtrrs | None, slot: Slot | None, gpa: int) -> int:
+def slot_obstacle(slot: Slot | None, gpa: int, level: int, limits: LevelLimits = NEWEST_LIMITS) -> str | None:
+    """As level_obstacle(), the guest's MTRRs left aside."""
+    size = 1 << LEVEL_SHIFT[level]
+    block = gpa & -size
+    if slot is None:
+        return None
+    if slot.flags & SLOT_FLAGS["LOG_DIRTY_PAGES"]:
+        return "the slot logs dirty pages"
+    if block < slot.gpa or block + size > slot.end:
+        return f"the slot does not hold all of {block:#x} to {block + size - 1:#x}"
+    if slot.hva is not None and (slot.hva ^ slot.gpa) & (size - 1):
+        return f"guest and host address differ modulo {LEVEL_NAMES[level]}"
+    host = host_pages(slot, limits)
+    return host.why if level > host.level else None
+
+
+def mapping_level(mtrrs: Mtrrs | None, slot: Slot | None, gpa: int, limits: LevelLimits = NEWEST_LIMITS) -> int:
     """The highest level (3: 1G, 2: 2M, 1: 4K) that nothing known here stands against; see level_obstacle()."""
-    return next(level for level in (3, 2, 1) if level_obstacle(mtrrs, slot, gpa, level) is None)
+    return next(level for level in (3, 2, 1) if level_obstacle(mtrrs, slot, gpa, level, limits) is None)
 
 
-def largest_level(mtrrs: Mtrrs | None, slot: Slot, start: int, end: int) -> int:
+def is_determined(slot: Slot, level: int) -> bool:
+    """Whether a level found for a page of the slot is what KVM maps, rather than the most it can."""
+    return level == 1 or (slot.backing.page_level is not None and slot.hva is not None)
+
+
+def largest_level(mtrrs: Mtrrs | None, slot: Slot, start: int, end: int, limits: LevelLimits = NEWEST_LIMITS) -> int:
     """The highest level that some page of [start, end) can get; no MTRR range may begin or end inside.
 
     Blocks wholly inside meet the same ranges, so three of them tell: the first, the last and one between.
@@ -80,7 +139,7 @@ def largest_level(mtrrs: Mtrrs | None, slot: Slot, start: int, end: int) -> int:
     for level in (3, 2):
         size = 1 << LEVEL_SHIFT[level]
         for gpa in {start, min((start & -size) + size, end - 1), end - 1}:
-            best = max(best, mapping_level(mtrrs, slot, gpa))
+            best = max(best, mapping_level(mtrrs, slot, gpa, limits))
         if best >= level:
             return best
     return best

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """KVM's own checks of memory slots, and the search for the slot of an address.
 
-Source: __kvm_set_memory_region() and check_memory_region_flags() in virt/kvm/kvm_main.c of 6.12; the
-limit of 32764 slots since commit 4fc096a99e01.
+What every release refuses is a refusal; what only some refuse (mtcalc.kvm.slot_history) is a note.
+
+Source: __kvm_set_memory_region() and check_memory_region_flags() in virt/kvm/kvm_main.c.
 """
 
 from __future__ import annotations
@@ -13,11 +14,21 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.slot_history import SlotLimits
 from mtcalc.kvm.vm import Slot
 
 MAX_SLOTS = 32764
+"""More than any release has."""
+
 MAX_PAGES = (1 << 31) - 1
 PAGE = 0x1000
+
+APIC_PAGE = 0xFEE00000
+"""Where KVM puts a slot of its own, one page, for CPUs that virtualize APIC accesses."""
+
+USER_END_4_LEVEL = (1 << 47) - PAGE
+USER_END_5_LEVEL = (1 << 56) - PAGE
+"""The first address behind user space, with 4-level and 5-level paging (TASK_SIZE_MAX)."""
 
 
 class SlotRefusal(NamedTuple):
@@ -29,8 +40,8 @@ class SlotRefusal(NamedTuple):
     reason: str
 
 
-def check_slot(slot: Slot, host_maxphyaddr: int) -> tuple[str, str, str] | None:
-    """(field, errno, reason) of the first check that one new slot fails, None where KVM takes it."""
+def check_slot(slot: Slot) -> tuple[str, str, str] | None:
+    """(field, errno, reason) of the first check of every release that one new slot fails, None where it passes."""
     flags = slot.flags
     known = sum(SLOT_FLAGS.values())
     if flags & ~known:
@@ -54,21 +65,49 @@ def check_slot(slot: Slot, host_maxphyaddr: int) -> tuple[str, str, str] | None:
         return "size", "EINVAL", "size 0 deletes a slot, it can't create one (at least 0x1000)"
     if slot.end >= 1 << 64:  # KVM adds in 64 bits, so an end of 2^64 is 0
         return "size", "EINVAL", "the slot wraps around the end of the address space (gpa + size below 2^64)"
-    if slot.size // PAGE > MAX_PAGES:
-        return "size", "EINVAL", f"{slot.size // PAGE} pages (at most 2^31-1)"
-    if slot.end - 1 >> host_maxphyaddr:
-        what = f"last page {slot.end - PAGE:#x} is above the host's maxphyaddr {host_maxphyaddr}"
-        return "size", "EINVAL", f"{what} (end at or below {1 << host_maxphyaddr:#x})"
     return None
 
 
-def check_slots(slots: Sequence[Slot], host_maxphyaddr: int) -> SlotRefusal | None:
-    """The first refusal KVM would answer when the slots are created in order, or None.
+def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[str, ...]:
+    """What one release refuses of a slot that others take: a sentence each. `host_maxphyaddr` in bits.
+
+    Its flags aside: those are inputs of the rules as well (mtcalc.rules.kernel).
+    """
+    found = []
+    if slot.address_space >= limits.spaces:
+        found.append(f"no address space {slot.address_space}: the whole number is the slot id, 0 to {limits.ids - 1}")
+    elif slot.id >= limits.ids:
+        found.append(f"slot id {slot.id} (0 to {limits.ids - 1})")
+    if slot.address_space and limits.memfd_private_only and slot.flags & SLOT_FLAGS["GUEST_MEMFD"]:
+        found.append("address space 1 on a VM with private memory (0 alone)")
+    if slot.hva is not None and limits.host_address and slot.hva + slot.size > USER_END_5_LEVEL:
+        found.append(f"host address {slot.hva:#x} is outside user space (below {USER_END_5_LEVEL:#x})")
+    if limits.most_pages and slot.size // PAGE > MAX_PAGES:
+        found.append(f"{slot.size // PAGE} pages (at most 2^31-1)")
+    if limits.host_maxphyaddr and slot.end - 1 >> host_maxphyaddr:
+        what = f"last page {slot.end - PAGE:#x} is above the host's maxphyaddr {host_maxphyaddr}"
+        found.append(f"{what} (end at or below {1 << host_maxphyaddr:#x})")
+    notes = [f"this kernel refuses the slot (EINVAL): {what}" for what in found]
+    beyond = slot.hva is not None and USER_END_4_LEVEL < slot.hva + slot.size <= USER_END_5_LEVEL
+    if beyond and limits.host_address:
+        notes.append(f"host address {slot.hva:#x}: user space with 5-level paging alone, else EINVAL")
+    return tuple(notes)
+
+
+def own_slot_notes(limits: SlotLimits, start: int, last: int) -> tuple[str, ...]:
+    """A note where [start, last] of a user slot holds the page of KVM's own that can be known."""
+    if limits.internal_slots and start <= APIC_PAGE <= last:
+        return (f"{APIC_PAGE:#x} is KVM's own where the CPU virtualizes APIC accesses: then EEXIST",)
+    return ()
+
+
+def check_slots(slots: Sequence[Slot]) -> SlotRefusal | None:
+    """The first refusal every release would answer when the slots are created in order, or None.
 
     Overlaps and ids are judged within one address space.
     """
     for index, slot in enumerate(slots):
-        refusal = check_slot(slot, host_maxphyaddr)
+        refusal = check_slot(slot)
         if refusal:
             return SlotRefusal(index, *refusal)
     seen: dict[tuple[int, int], int] = {}

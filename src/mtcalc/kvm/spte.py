@@ -1,86 +1,218 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What KVM's shadow-page-table entries say beyond the EPT format.
+"""SPTEs of a known release or of none: what they are, and which releases can have written them.
 
-Source: arch/x86/kvm/mmu/spte.h and spte.c of 6.1 and 6.12: bit 11 MMU-present, 57 host-writable, 58
-MMU-writable, 53:52 A/D mode, 54 and 56 saved R and X of an access-tracked leaf; removed (frozen) 0x5a0, with
-bit 63 in 6.12; MMIO entries are RWX=110b without bit 11.
+The layouts are mtcalc.kvm.spte_eras, one value under one layout is mtcalc.kvm.spte_reading.
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
 
+from mtcalc.kvm.spte_eras import LAYOUTS, Layout, Release, era_text, layout_at, spans, unread
+from mtcalc.kvm.spte_reading import (
+    Gfn,
+    Reading,
+    SpteKind,
+    generation_repeats,
+    read_ept,
+    read_manual,
+    read_pte,
+)
 from mtcalc.x86.ept_entry import EptEntry, decode_entry
 
-REMOVED = (0x5A0, 0x8000_0000_0000_05A0)
-MMU_PRESENT = 1 << 11
-WRITABLE = 1 << 1
-NPT_MMU_WRITABLE = 1 << 10
-EPT_HOST_WRITABLE = 1 << 57
-EPT_MMU_WRITABLE = 1 << 58
+__all__ = ["EraReading", "Gfn", "Reading", "Spte", "SpteKind", "decode_spte", "decode_spte_at_any_level", "eras_of"]
+
+T = TypeVar("T")
+LEVELS = (1, 2, 3, 4, 5)
 
 
-class SpteKind(Enum):
-    """What an SPTE is, in the order in which it is told."""
+class EraReading(NamedTuple):
+    """A reading and the releases that have it."""
 
-    EMPTY = "empty: nothing mapped"
-    REMOVED = "removed (frozen): KVM is changing it"
-    MMIO = "MMIO: emulated access, no memory behind it"
-    NOT_EPT = "not EPT: shadow paging or NPT, no memory type in the entry"
-    TABLE = "table: points to the next level"
-    LEAF = "leaf"
-
-
-KVM_STATE = MMU_PRESENT | EPT_HOST_WRITABLE | EPT_MMU_WRITABLE | 3 << 52 | 1 << 54 | 1 << 56
-"""The bits, ignored by the CPU, that KVM keeps its own state in."""
+    era: str
+    reading: Reading
 
 
 class Spte(NamedTuple):
-    """An SPTE classified: its kind, the EPT reading, KVM's own bits by name."""
+    """An SPTE: what each release that can have written it says. What they agree on are the properties."""
 
-    kind: SpteKind
-    entry: EptEntry
-    state: tuple[str, ...]
-    access_tracked: bool
-    undecided: bool  # a leaf that may as well be a read-only one of NPT or shadow paging
+    value: int
+    level: int
+    entry: EptEntry  # as the manual reads it, whatever wrote it
+    readings: tuple[EraReading, ...]  # one at least, oldest era first, then NPT and shadow paging
+    era: str  # '' where no release writes such an entry, and it is read as the CPU does
+    release: Release | None = None  # whose layout was asked for
+    pte_era: str = ""  # the releases that can have written it for NPT or shadow paging, where EPT's can as well
+    fits: str = ""  # the releases that can have written it, where the one asked for can not
+    pte_fits: str = ""  # where none can into an EPT: those that can for NPT or shadow paging
+    notes: tuple[str, ...] = ()
+    levels: tuple[int, ...] = ()  # all that it reads the same at, where none was given
+    others: tuple[Spte, ...] = ()  # the same value at levels where it says something else
+
+    @property
+    def kind(self) -> SpteKind | None:
+        """What it is; None where that is undecided."""
+        return _one(found.reading.kind for found in self.readings)
+
+    @property
+    def memtype(self) -> int | None:
+        """The encoding in a leaf, else None."""
+        return _one(found.reading.memtype for found in self.readings)
+
+    @property
+    def ipat(self) -> bool | None:
+        """Ignore-PAT in a leaf, else None."""
+        return _one(found.reading.ipat for found in self.readings)
+
+    @property
+    def address(self) -> int | None:
+        """Physical, in bytes: of the page, or of the next table."""
+        return _one(found.reading.address for found in self.readings)
+
+    @property
+    def access_tracked(self) -> bool:
+        """RWX is 0 because KVM waits for an access; memory type and IPAT are valid."""
+        return all(found.reading.saved is not None for found in self.readings)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it may as well be an entry of NPT or shadow paging: nothing in it tells.
+
+        With a release, `kind` is then what it is in a VM that uses EPT; without one it is None.
+        """
+        return bool(self.pte_era)
 
 
-def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52) -> Spte:
-    """The SPTE `value` at `level` (1 to 5). Raises ValueError as decode_entry() does.
+def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52, release: Release | None = None) -> Spte:
+    """The SPTE `value` (64 bits) at `level` (1 to 5), of KVM in `release` or of any.
 
-    Memory type and IPAT mean something in LEAF alone. One that is `undecided` is a leaf of EPT if its VM
-    uses EPT; nothing in the entry tells.
+    Raises ValueError for a level or value out of range, and for a release before 2.6.29.
     """
     entry = decode_entry(value, level, maxphyaddr)
-    state = []
-    access_tracked = bool(value & MMU_PRESENT) and not value & 7
-    if value & MMU_PRESENT:
-        state.append("MMU-present")
-    if value & EPT_HOST_WRITABLE:
-        state.append("host-writable")
-    if value & EPT_MMU_WRITABLE:
-        state.append("MMU-writable")
-    ad_mode = value >> 52 & 3
-    if ad_mode:
-        state.append(("A/D disabled", "A/D write-protect only", "A/D mode 3")[ad_mode - 1])
-    if access_tracked:
-        saved = "".join(c for bit, c in ((54, "R"), (56, "X")) if value >> bit & 1) or "none"
-        state.append(f"access-tracked, saved {saved}")
-    if value in (0, 1 << 63):
-        kind = SpteKind.EMPTY
-    elif value in REMOVED:
-        kind = SpteKind.REMOVED
-    elif value & 7 == 6 and not value & MMU_PRESENT:
-        kind = SpteKind.MMIO
-    elif not entry.present and not access_tracked:
-        kind = SpteKind.EMPTY
-    elif value & NPT_MMU_WRITABLE and not value & (EPT_HOST_WRITABLE | EPT_MMU_WRITABLE):
-        kind = SpteKind.NOT_EPT
-    elif not entry.leaf:
-        kind = SpteKind.TABLE
+    if release is not None:
+        return _of_release(entry, release)
+    ept, pte = _fitting(entry)
+    if ept:
+        readings = (*_grouped(ept), *_grouped(pte))
+        notes = _mmio_notes(value, ept)
+        return Spte(value, level, entry, readings, _spans([*ept, *pte]), pte_era=_spans(pte), notes=notes)
+    if pte:
+        told = _with_sign(entry, pte)
+        return Spte(value, level, entry, _grouped(told), _spans(pte))
+    strong = read_ept(entry, LAYOUTS[1])
+    if strong.kind is SpteKind.NOT_EPT:
+        return Spte(value, level, entry, (EraReading("", strong),), "")
+    note = "no release of KVM writes such an entry: read as the CPU does"
+    return Spte(value, level, entry, (EraReading("", read_manual(entry)),), "", notes=(note,))
+
+
+def decode_spte_at_any_level(value: int, maxphyaddr: int = 52, release: Release | None = None) -> Spte:
+    """As decode_spte(), at the lowest level at which KVM would write such an entry; level 1 where there is none.
+
+    `levels` are those at which it says the same, `others` has the rest of those at which KVM would write it.
+    """
+    found = [decode_spte(value, level, maxphyaddr, release) for level in LEVELS]
+    sound = [spte for spte in found if _sound(spte)]
+    no_ept = [spte for spte in found if spte.kind is SpteKind.NOT_EPT]
+    ept = [spte for spte in sound if spte not in no_ept]
+    choice = ept or sound or [spte for spte in found if spte.fits] or no_ept or found[:1]
+    groups: dict[tuple[EraReading, ...], list[Spte]] = {}
+    for spte in choice:
+        groups.setdefault(spte.readings, []).append(spte)
+    first, *rest = (same[0]._replace(levels=tuple(spte.level for spte in same)) for same in groups.values())
+    return first._replace(others=tuple(rest))
+
+
+def eras_of(value: int, level: int) -> tuple[str, ...]:
+    """The eras whose KVM can have written this value at this level into an EPT: '5.4 to 5.12', ... Oldest first."""
+    return tuple(dict.fromkeys(era_text(layout) for layout, _ in _fitting(decode_entry(value, level))[0]))
+
+
+def _one(values: Iterable[T]) -> T | None:
+    different = set(values)
+    return different.pop() if len(different) == 1 else None
+
+
+def _sound(spte: Spte) -> bool:
+    """Whether KVM may have written it at this level."""
+    if spte.release is not None:
+        return not spte.readings[0].reading.odd
+    return bool(spte.era)
+
+
+Fit = tuple[Layout, Reading]
+
+
+def _fitting(entry: EptEntry) -> tuple[list[Fit], list[Fit]]:
+    """The layouts that can have written it into an EPT, and those that can have for NPT or shadow paging."""
+    ept: list[Fit] = []
+    pte: list[Fit] = []
+    for layout in LAYOUTS:
+        reading = read_ept(entry, layout)
+        if not reading.odd:
+            ept.append((layout, reading))
+        other = _pte(entry, layout, reading)
+        if other is not None:
+            pte.append((layout, other))
+    return ept, pte
+
+
+def _pte(entry: EptEntry, layout: Layout, ept: Reading) -> Reading | None:
+    if ept.kind in (SpteKind.EMPTY, SpteKind.REMOVED):  # the same in every paging mode
+        return None
+    found = read_pte(entry.value, entry.level, layout)
+    if found is not None and found.gfns and layout.mmu_present and not ept.odd:
+        return None  # a present entry of EPT, far up in a host of 52 bits
+    return found
+
+
+def _spans(fits: Iterable[Fit]) -> str:
+    return spans(layout for layout, _ in fits)
+
+
+def _grouped(fits: list[Fit]) -> tuple[EraReading, ...]:
+    groups: dict[Reading, list[Layout]] = {}
+    for layout, reading in fits:
+        groups.setdefault(reading, []).append(layout)
+    return tuple(EraReading(spans(layouts), reading) for reading, layouts in groups.items())
+
+
+def _with_sign(entry: EptEntry, pte: list[Fit]) -> list[Fit]:
+    """Entries that are no EPT's in any release, with one sign that tells so: the newest such release's."""
+    if pte[0][1].gfns:
+        return pte
+    signs = [read_ept(entry, layout) for layout, _ in pte]
+    # The signs that hold in every release first.
+    told = [s.sign for s in signs if s.sign and "from 6.10" not in s.sign] or [s.sign for s in signs if s.sign]
+    sign = told[0] if told else f"{signs[-1].odd[0]}: {pte[-1][1].sign}"
+    return [(layout, reading._replace(sign=sign)) for layout, reading in pte]
+
+
+def _of_release(entry: EptEntry, release: Release) -> Spte:
+    value, level = entry.value, entry.level
+    layout = layout_at(release)
+    era = era_text(layout)
+    reading = read_ept(entry, layout)
+    other = _pte(entry, layout, reading)
+    pte_era = fits = pte_fits = ""
+    if not reading.odd:
+        pte_era = era if other is not None else ""
+    elif other is not None:
+        sign = other.sign if other.gfns else reading.sign or f"{reading.odd[0]}: {other.sign}"
+        reading = other._replace(sign=sign)
     else:
-        kind = SpteKind.LEAF
-    # A writable entry would have one of the three.
-    told = value & (NPT_MMU_WRITABLE | EPT_HOST_WRITABLE | EPT_MMU_WRITABLE | WRITABLE)
-    return Spte(kind, entry, tuple(state), access_tracked, kind is SpteKind.LEAF and not told)
+        ept, pte = _fitting(entry)
+        fits, pte_fits = _spans(ept), "" if ept else _spans(pte)
+    notes = [unread(release)] if unread(release) else []
+    if layout.tdx and level == 1 and not value & layout.mmio_mask:
+        notes.append("in the shared EPT of a TDX guest this is an MMIO entry")
+    notes += _mmio_notes(value, [(layout, reading)])
+    return Spte(value, level, entry, (EraReading(era, reading),), era, release, pte_era, fits, pte_fits, tuple(notes))
+
+
+def _mmio_notes(value: int, fits: list[Fit]) -> tuple[str, ...]:
+    partial = [layout for layout, found in fits if found.kind is SpteKind.MMIO and generation_repeats(value, layout)]
+    if not partial:
+        return ()
+    return (f"{spans(partial)}: kernels without 34c0f6f2695a keep low bits of the generation alone",)

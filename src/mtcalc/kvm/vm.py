@@ -23,6 +23,7 @@ class Slot(NamedTuple):
     backing: Backing = RAM
     hva: int | None = None  # None: not said; then it does not limit the mapping level
     address_space: int = 0  # 1 is SMM's
+    device: bool = False  # the guest sees a device's BAR there, not RAM
 
     @property
     def end(self) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.output.document import (
     STRONG,
     Block,
@@ -26,7 +26,9 @@ from mtcalc.x86.memtype import PAT_TYPES
 
 
 def _ept(answer: Answer) -> Content:
-    return "-" if answer.byte is None else Cell(f"{answer.byte:#04x}", memtype_tone(answer.memtype))
+    if answer.byte is None:
+        return "-" if answer.slot is None else "?"
+    return Cell(f"{answer.byte:#04x}", memtype_tone(answer.memtype))
 
 
 def answers_result(
@@ -87,9 +89,10 @@ def _effective(answer: Answer) -> list[Content]:
 def _lead(answer: Answer) -> list[Content]:
     """Mapping level, guest MTRR type and EPT byte; '-' where there is none."""
     mtrr = None if answer.facts is None else answer.facts.guest_mtrr
+    none = "?" if answer.guest_mtrr == UNKNOWN else "-"
     return [
         "-" if answer.level is None else LEVEL_NAMES[answer.level],
-        "-" if mtrr is None else memtype_cell(mtrr),
+        none if mtrr is None else memtype_cell(mtrr),
         _ept(answer),
     ]
 

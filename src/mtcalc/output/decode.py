@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Register values and EPT entries in words."""
+"""Register values in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from mtcalc.kvm.spte import KVM_STATE, Spte, SpteKind
-from mtcalc.output.document import WARN, Block, Cell, Content, Document, Fields, Table, memtype_cell, memtype_tone
+from mtcalc.output.document import Content, Document, Table, memtype_cell
 from mtcalc.text.numbers import format_size
-from mtcalc.x86.ept import LEVEL_NAMES, ept_mask
-from mtcalc.x86.memtype import MemType, memtype_name
+from mtcalc.x86.memtype import memtype_name
 from mtcalc.x86.mtrr import FIXED_REGISTERS, MSR_CAP, MSR_DEF_TYPE, VariableRange, is_regular, register_name
-from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_PAT, RESET_PAT, Pat
+from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_4_2_PAT, LINUX_PAT, RESET_PAT, Pat
 
 PAT_NAMES = {
     RESET_PAT: "the value at reset",
-    LINUX_PAT: "Linux",
-    LINUX_4_1_PAT: "Linux up to 4.1",
+    LINUX_PAT: "Linux from 4.14 on",
+    LINUX_4_2_PAT: "Linux 4.2 to 4.13",
+    LINUX_4_1_PAT: "Linux up to 4.1 (on old Intel CPUs: every release)",
 }
 
 
@@ -117,67 +116,3 @@ def mtrr_rows(values: dict[int, int], problems: dict[int, str], maxphyaddr: int)
     for record in mtrr_record(values, problems, maxphyaddr):
         text = "; ".join(record["text"])
         yield [record["msr"], record["name"], record["value"], text, record["error"] or ""]
-
-
-def _spte_fields(spte: Spte) -> list[tuple[str, Content]]:
-    entry = spte.entry
-    fields: list[tuple[str, Content]] = [("kind", spte.kind.value)]
-    if spte.kind is SpteKind.LEAF and entry.memtype is not None and entry.ipat is not None:
-        byte = ept_mask(MemType.UC, entry.ipat) | entry.memtype << 3
-        words = f"{byte:#04x}  {memtype_name(entry.memtype)}, IPAT {int(entry.ipat)}"
-        fields.append(("EPT byte", Cell(words, memtype_tone(entry.memtype))))
-        if spte.undecided:
-            fields.append(("but", "a read-only entry of NPT or shadow paging looks the same, and has no memory type"))
-        fields.append(("maps", f"{LEVEL_NAMES[entry.level]} at {entry.address:#x}"))
-    elif spte.kind is SpteKind.TABLE:
-        fields.append(("next table", hex(entry.address)))
-    if entry.flags and spte.kind in (SpteKind.LEAF, SpteKind.TABLE):
-        fields.append(("flags", ", ".join(entry.flags)))
-    if spte.state and spte.kind in (SpteKind.LEAF, SpteKind.TABLE):
-        fields.append(("KVM's state", ", ".join(spte.state)))
-    other = entry.ignored & ~KVM_STATE
-    if other and spte.kind in (SpteKind.LEAF, SpteKind.TABLE):
-        fields.append(("other bits", hex(other)))
-    if spte.kind in (SpteKind.LEAF, SpteKind.TABLE):
-        fields += [("misconfigured", Cell(wrong, WARN)) for wrong in entry.misconfigurations]
-    return fields
-
-
-def spte_document(sptes: Sequence[Spte]) -> Document:
-    """Each entry with what it says."""
-    blocks: list[Block] = [
-        Fields(_spte_fields(spte), title=f"{spte.entry.value:#x} at level {spte.entry.level}") for spte in sptes
-    ]
-    return Document(blocks)
-
-
-def spte_record(spte: Spte) -> dict[str, Any]:
-    """One entry as plain data; memory type and IPAT are null where they mean nothing."""
-    entry = spte.entry
-    leaf = spte.kind is SpteKind.LEAF
-    maps = spte.kind in (SpteKind.LEAF, SpteKind.TABLE)
-    return {
-        "value": hex(entry.value),
-        "level": entry.level,
-        "kind": spte.kind.name.lower(),
-        "text": spte.kind.value,
-        "memtype": memtype_name(entry.memtype) if leaf and entry.memtype is not None else None,
-        "ipat": int(entry.ipat) if leaf and entry.ipat is not None else None,
-        "mask": f"{entry.value & 0x78:#04x}" if leaf else None,
-        "address": hex(entry.address) if maps else None,
-        "flags": list(entry.flags),
-        "kvm_state": list(spte.state),
-        "undecided": spte.undecided,
-        "misconfigurations": list(entry.misconfigurations) if maps else [],
-        "ignored_bits": hex(entry.ignored),
-    }
-
-
-def spte_rows(sptes: Sequence[Spte]) -> Iterator[list[str]]:
-    """Header and a row an entry."""
-    yield ["value", "level", "kind", "memtype", "ipat", "mask", "address", "misconfigurations"]
-    for spte in sptes:
-        record = spte_record(spte)
-        values = [record[key] for key in ("value", "level", "kind", "memtype", "ipat", "mask", "address")]
-        row = ["" if value is None else str(value) for value in values]
-        yield [*row, "; ".join(record["misconfigurations"])]

@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mtcalc.analysis.diff import Change, Diff, Row, by_pat, change_record, outcome_record, row_record
+from mtcalc.analysis.answer import starred
+from mtcalc.analysis.diff import Change, Diff, Row, by_pat, change_record, outcome_bytes, outcome_record, row_record
 from mtcalc.analysis.diff_words import notes, sentence, when_text
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, memtype_tone, text_of
 from mtcalc.output.plain import WIDTH
@@ -41,6 +42,7 @@ def diff_document(found: Diff) -> Document:
 def diff_notes(found: Diff) -> list[str]:
     """Notes of the comparison and of both kernels, and what the table's words stand for."""
     legend = ["a>b: the effective type changes from a to b"] if found.rows else []
+    legend += ["*: for some inputs or all, undefined in previous editions of the manual"] if _any_starred(found) else []
     legend += [f"{word}: {input_words(item)}" for item, word in _type_words(found).items() if item != GUEST_MTRR]
     return [*legend, *_spoken(found)]
 
@@ -48,9 +50,13 @@ def diff_notes(found: Diff) -> list[str]:
 def _spoken(found: Diff) -> list[str]:
     """Notes of the comparison and of both kernels."""
     overlap = sum(row.states for row in found.rows) - found.changed_count
-    said = [f"rows overlap: {overlap} inputs are counted twice or more"] if overlap else []
-    changed = {change.before for change in found.changes} | {change.after for change in found.changes}
-    said += [f"{byte:#04x}: {words}" for byte in sorted(changed) if (words := odd_byte(byte))]
+    counted = "1 input is" if overlap == 1 else f"{overlap} inputs are"
+    said = [f"rows overlap: {counted} counted twice or more"] if overlap else []
+    said += [] if found.fewest else ["the rows say every change, but need not be the fewest that do"]
+    changed = [
+        byte for table in (found.bytes_before, found.bytes_after) for byte in table if table[byte] & found.changed
+    ]
+    said += [f"{byte:#04x}: {words}" for byte in sorted(set(changed)) if (words := odd_byte(byte))]
     both = dict.fromkeys((*kernel_notes(found.before), *kernel_notes(found.after)))
     return [*said, *notes(found), *both]
 
@@ -108,21 +114,35 @@ def _pat_cell(row: Row, pat: MemType, words: Mapping[Input, str]) -> Cell:
         for item, value in zip(items, values, strict=True):
             facts = with_value(facts, item, value) if item else facts
         same = same and by_pat(row.before.byte(facts))[pat] == by_pat(row.after.byte(facts))[pat]
-    before, after = (_side(outcome, row, pat, words) for outcome in (row.before, row.after))
+    outcomes = row.before, row.after
+    stars = ["*" if _starred(outcome, row, pat) else "" for outcome in outcomes]
+    if same:  # one cell for both sides, starred where either is
+        stars = [max(stars)] * 2
+    before, after = (_side(outcome, row, pat, words, star) for outcome, star in zip(outcomes, stars, strict=True))
     return Cell(before, FAINT) if same else Cell(f"{before}>{after}", STRONG)
 
 
-def _side(outcome: Outcome, row: Row, pat: MemType, words: Mapping[Input, str]) -> str:
+def _side(outcome: Outcome, row: Row, pat: MemType, words: Mapping[Input, str], star: str) -> str:
     value = outcome_record(outcome, row.when)["effective"][str(pat)]
     item = outcome.memtype_of
     if item is not None and value == [str(kind) for kind in row.when.get(item, domain(item))]:
         return words[item]
-    return _types(value)
+    return _types(value) + star
 
 
 def _types(value: Any) -> str:
     """One effective type, or those it can be."""
     return "/".join("-" if kind is None else str(kind) for kind in (value if isinstance(value, list) else [value]))
+
+
+def _starred(outcome: Outcome, row: Row, pat: MemType) -> bool:
+    """Whether some byte that the outcome can be in the row leads to a starred cell of the manual's table."""
+    return any(starred(byte, pat) for byte in outcome_bytes(outcome, row.when))
+
+
+def _any_starred(found: Diff) -> bool:
+    sides = ((side, row) for row in found.rows for side in (row.before, row.after))
+    return any(_starred(side, row, pat) for side, row in sides for pat in PAT_TYPES)
 
 
 def expanded_document(found: Diff) -> Document:

@@ -3,9 +3,10 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from mtcalc.output.document import Document
+from mtcalc.text.errors import printable
 
 PEOPLE = ("table", "plain")
 PAGES = ("markdown", "html", "svg")
@@ -24,6 +25,15 @@ class Result(NamedTuple):
 def formats(*, lines: bool = True, rows: bool = True) -> tuple[str, ...]:
     """The formats of a command that has these forms."""
     return (*PEOPLE, "json", *(("jsonl",) if lines else ()), *(("csv", "tsv") if rows else ()), *PAGES)
+
+
+def write_rows(out: TextIO, rows: Iterable[Sequence[str]], form: str) -> None:
+    """Rows as csv or tsv, a line each: what is not printable, tabs and line ends too, is written as \\x..."""
+    import csv
+
+    writer = csv.writer(out, "excel-tab" if form == "tsv" else "excel", lineterminator="\n")
+    for row in rows:
+        writer.writerow([cell if cell.isprintable() else printable(cell) for cell in row])
 
 
 def emit(result: Result, form: str, colour: bool) -> None:
@@ -51,10 +61,7 @@ def emit(result: Result, form: str, colour: bool) -> None:
 
         out.writelines(f"{json.dumps(line)}\n" for line in result.lines())
     elif form in ("csv", "tsv") and result.rows is not None:
-        import csv
-
-        dialect = "excel-tab" if form == "tsv" else "excel"
-        csv.writer(out, dialect, lineterminator="\n").writerows(result.rows())
+        write_rows(out, result.rows(), form)
     elif form == "yaml" and result.yaml is not None:
         out.write(result.yaml())
     else:

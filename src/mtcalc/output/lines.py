@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.output.answers import grouped
 from mtcalc.output.document import Document
+from mtcalc.output.emit import write_rows
 from mtcalc.output.plain import escape
 from mtcalc.output.plain import render as plain
-from mtcalc.output.records import answer_header, answer_record, answer_row
+from mtcalc.output.records import answer_header, answer_record, answer_row, effective_column, rare_columns
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
@@ -46,6 +46,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
     starts = evaluator.segments()
     limit = 1 << evaluator.vm.maxphyaddr
     rule_width = max(4, *(len(escape(rule.id)) for rule in evaluator.kernel.rules.rules))
+    rare = rare_columns([evaluator.base_facts])
     six = True
     seen: list[Answer] = []
 
@@ -54,7 +55,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
         six = not one
         if form == "jsonl":
             return ""
-        return _plain_header(six, rule_width) if form == "plain" else _row(answer_header(six), form)
+        return _plain_header(six, rule_width) if form == "plain" else _row(answer_header(six, rare), form)
 
     def tail(gpa: int, pat: MemType | None) -> str:
         answer = evaluator.page(gpa, pat)
@@ -64,9 +65,9 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
             if len(seen) < MOST_NOTED:
                 seen.append(answer if answer.slot else answer._replace(gpa=None))
             return _plain_tail(answer, six, rule_width) + "\n"
-        row = answer_row(answer, six)
+        row = answer_row(answer, six, rare)
         if answer.pat is None and not six:
-            row[-1] = _all_six(answer)
+            row[effective_column()] = _all_six(answer)
         return _row(row[1:], form)[len(hex(gpa)) :]
 
     head = ""
@@ -84,12 +85,12 @@ MOST_NOTED = 1000
 
 def _row(row: Sequence[str], form: str) -> str:
     out = io.StringIO()
-    csv.writer(out, "excel-tab" if form == "tsv" else "excel", lineterminator="\n").writerow(row)
+    write_rows(out, [row], form)
     return out.getvalue()
 
 
 def _all_six(answer: Answer) -> str:
-    return " ".join(f"{pat}={kind}" for pat, kind in answer.effective)
+    return " ".join(f"{pat}={'?' if kind is None else kind}" for pat, kind in answer.effective)
 
 
 def _plain_header(six: bool, rule_width: int) -> str:
@@ -102,10 +103,13 @@ def _plain_tail(answer: Answer, six: bool, rule_width: int) -> str:
     if facts is None or answer.rule is None or answer.slot is None or answer.level is None:
         lead, rest = "-   -    -   ", f"{'-'.ljust(rule_width)} -"
     else:
-        mtrr = "-" if facts.guest_mtrr is None else str(facts.guest_mtrr)
-        lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {answer.byte:#04x}"
+        mtrr = {None: "-", UNKNOWN: "?"}.get(answer.guest_mtrr, answer.guest_mtrr)
+        byte = "?" if answer.byte is None else f"{answer.byte:#04x}"
+        lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {byte}"
         rest = f"{escape(answer.rule.id).ljust(rule_width)} {escape(answer.slot.name)}"
-    types = {pat: f"{kind}{'*' if answer.starred(pat) else ''}" for pat, kind in answer.effective}
+    types = {
+        pat: "?" if kind is None else f"{kind}{'*' if answer.starred(pat) else ''}" for pat, kind in answer.effective
+    }
     if six:
         middle = " ".join(types.get(pat, "-").ljust(3) for pat in PAT_TYPES)
     elif answer.pat is None:

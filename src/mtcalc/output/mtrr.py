@@ -36,6 +36,8 @@ MOST_REASONS = 32
 MOST_PLACES = 4
 
 UNDEFINED = "undefined"
+UNKNOWN = "unknown"
+"""KVM's type where it asks and reads garbage."""
 
 
 def manual_name(memtype: MemType | None) -> str:
@@ -45,6 +47,17 @@ def manual_name(memtype: MemType | None) -> str:
 
 def _manual_cell(memtype: MemType | None) -> Cell:
     return Cell(UNDEFINED, WARN) if memtype is None else memtype_cell(memtype)
+
+
+def kvm_name(view: MtrrView, memtype: MemType | None) -> str | None:
+    """A type as KVM has it; None where it does not ask."""
+    if memtype is None:
+        return UNKNOWN if view.asked else None
+    return str(memtype)
+
+
+def _kvm_cell(view: MtrrView, memtype: MemType | None) -> Cell:
+    return Cell(UNKNOWN, WARN) if memtype is None and view.asked else memtype_cell(memtype)
 
 
 def _def_type(mtrrs: Mtrrs) -> int:
@@ -87,7 +100,7 @@ def _register_blocks(view: MtrrView) -> Iterator[Block]:
             [hex(run.start), hex(run.end - 1), memtype_cell(run.memtype)] for run in fixed_runs(mtrrs)
         ]
         yield Table(("GPA", "END", "TYPE"), rows, title="fixed ranges")
-    pairs = decode_pairs(mtrrs)
+    pairs = decode_pairs(mtrrs, view.kvm_mtrrs)
     if pairs:
         header = ("PAIR", "BASE", "SIZE", "TYPE", "PHYSBASE", "PHYSMASK", "REMARK")
         yield Table(header, list(_pair_rows(pairs)), title="variable ranges")
@@ -135,7 +148,7 @@ def _map_table(view: MtrrView, found: ResolvedMap, reasons: dict[str, list[Segme
     rows: list[list[Content]] = []
     for s in shown:
         part = Cell(f"[{numbers[s.reason]}]", WARN) if s.reason else ""
-        rows.append([hex(s.start), hex(s.end - 1), memtype_cell(s.kvm), _manual_cell(s.manual), part])
+        rows.append([hex(s.start), hex(s.end - 1), _kvm_cell(view, s.kvm), _manual_cell(s.manual), part])
     return Table(("GPA", "END", "KVM", "MANUAL", "PART"), rows, title="address space")
 
 
@@ -184,20 +197,21 @@ def map_record(view: MtrrView, found: ResolvedMap) -> dict[str, Any]:
             },
             "fixed": {hex(register): f"{value:#018x}" for register, value in _fixed_registers(mtrrs).items()},
             "fixed_ranges": [_run_record(run) for run in fixed_runs(mtrrs)],
-            "variable": [_pair_record(pair) for pair in decode_pairs(mtrrs)],
+            "variable": [_pair_record(pair) for pair in decode_pairs(mtrrs, view.kvm_mtrrs)],
         },
         "maps": {
-            "kvm": [_run_record(run) for run in found.kvm] if view.asked else None,
+            "kvm": [_run_record(run, UNKNOWN) for run in found.kvm] if view.asked else None,
             "manual": [_run_record(run) for run in found.manual],
             "complete_to": hex(found.complete_to - 1) if incomplete else None,
         },
-        "disagreements": [segment_record(s) for s in found.segments if s.reason],
+        "disagreements": [segment_record(view, s) for s in found.segments if s.reason],
         "notes": [*view.notes(), *([incomplete_note(found)] if incomplete else [])],
     }
 
 
-def _run_record(run: Run) -> dict[str, str]:
-    return {"gpa": hex(run.start), "end": hex(run.end - 1), "type": manual_name(run.memtype)}
+def _run_record(run: Run, nameless: str = UNDEFINED) -> dict[str, str]:
+    kind = nameless if run.memtype is None else str(run.memtype)
+    return {"gpa": hex(run.start), "end": hex(run.end - 1), "type": kind}
 
 
 def _pair_record(pair: Pair) -> dict[str, Any]:
@@ -214,22 +228,22 @@ def _pair_record(pair: Pair) -> dict[str, Any]:
     }
 
 
-def segment_record(segment: Segment) -> dict[str, Any]:
+def segment_record(view: MtrrView, segment: Segment) -> dict[str, Any]:
     """One piece of the address space."""
     return {
         "gpa": hex(segment.start),
         "end": hex(segment.end - 1),
-        "kvm": None if segment.kvm is None else str(segment.kvm),
+        "kvm": kvm_name(view, segment.kvm),
         "manual": manual_name(segment.manual),
         "reason": segment.reason or None,
     }
 
 
-def segment_rows(segments: Sequence[Segment]) -> Iterator[list[str]]:
+def segment_rows(view: MtrrView, segments: Sequence[Segment]) -> Iterator[list[str]]:
     """Header and a row a piece."""
     yield ["gpa", "end", "kvm", "manual", "reason"]
     for s in segments:
-        yield [hex(s.start), hex(s.end - 1), "" if s.kvm is None else str(s.kvm), manual_name(s.manual), s.reason]
+        yield [hex(s.start), hex(s.end - 1), kvm_name(view, s.kvm) or "", manual_name(s.manual), s.reason]
 
 
 # Single addresses
@@ -242,26 +256,27 @@ _SEPARATORS = {"csv": ",", "tsv": "\t"}
 def seen_document(view: MtrrView, answers: Sequence[tuple[int, Seen]]) -> Document:
     """A row an address."""
     rows: list[list[Content]] = [
-        [hex(gpa), memtype_cell(seen.kvm), _manual_cell(seen.manual), LEVEL_NAMES[seen.level]] for gpa, seen in answers
+        [hex(gpa), _kvm_cell(view, seen.kvm), _manual_cell(seen.manual), LEVEL_NAMES[seen.level]]
+        for gpa, seen in answers
     ]
     return Document([_title(view), Table(tuple(name.upper() for name in SEEN_COLUMNS), rows)], view.notes())
 
 
-def seen_record(gpa: int, seen: Seen) -> dict[str, Any]:
+def seen_record(view: MtrrView, gpa: int, seen: Seen) -> dict[str, Any]:
     """One address as JSON has it."""
     return {
         "gpa": hex(gpa),
-        "kvm": None if seen.kvm is None else str(seen.kvm),
+        "kvm": kvm_name(view, seen.kvm),
         "manual": manual_name(seen.manual),
         "level": LEVEL_NAMES[seen.level],
     }
 
 
-def seen_rows(answers: Sequence[tuple[int, Seen]]) -> Iterator[list[str]]:
+def seen_rows(view: MtrrView, answers: Sequence[tuple[int, Seen]]) -> Iterator[list[str]]:
     """Header and a row an address."""
     yield list(SEEN_COLUMNS)
     for gpa, seen in answers:
-        yield [value or "" for value in seen_record(gpa, seen).values()]
+        yield [value or "" for value in seen_record(view, gpa, seen).values()]
 
 
 def seen_source(view: MtrrView, form: str) -> Source:
@@ -272,7 +287,7 @@ def seen_source(view: MtrrView, form: str) -> Source:
         head='{"gpa": "' if form == "jsonl" else "",
         width=ADDRESS_WIDTH if form == "plain" else 0,
         starts=segments.starts if segments else None,
-        tail=lambda gpa, _: _line_tail(form, answer(gpa)),
+        tail=lambda gpa, _: _line_tail(view, form, answer(gpa)),
         limit=view.end,
     )
 
@@ -294,9 +309,9 @@ def stream_notes(view: MtrrView, form: str) -> Iterator[str]:
             yield f"{line}\n"
 
 
-def _line_tail(form: str, seen: Seen) -> str:
+def _line_tail(view: MtrrView, form: str, seen: Seen) -> str:
     """What stands behind the address, the same for all addresses of one answer."""
-    _, kvm, manual, level = seen_record(0, seen).values()
+    _, kvm, manual, level = seen_record(view, 0, seen).values()
     if form == "jsonl":
         kvm = "null" if kvm is None else f'"{kvm}"'
         return f'", "kvm": {kvm}, "manual": "{manual}", "level": "{level}"}}\n'

@@ -61,7 +61,7 @@ def _field_lines(fields: Fields) -> Iterator[str]:
 
 
 def wrap(text: str, first: str, rest: str, width: int = WIDTH) -> Iterator[str]:
-    """Text filled to a width at its blanks; a longer word is broken."""
+    """Text filled to a width at its blanks; a longer word is broken, beside a long lead letter by letter."""
     lead, line = first, ""
     for raw in escape(text).split(" "):
         word = raw
@@ -74,7 +74,7 @@ def wrap(text: str, first: str, rest: str, width: int = WIDTH) -> Iterator[str]:
                 yield lead + line
                 lead, line = rest, ""
                 continue
-            room = width - len(lead)
+            room = max(width - len(lead), 1)
             yield lead + word[:room]
             lead, word = rest, word[room:]
     yield (lead + line).rstrip()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mtcalc.analysis.diff import Change, Diff, by_pat, change_record
@@ -10,6 +11,7 @@ from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.review import Remark, state_of
 from mtcalc.output.diff import byte_words, diff_blocks, diff_notes, diff_record
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields
+from mtcalc.rules.patch import Mail
 from mtcalc.rules.patch_apply import PatchedRules
 from mtcalc.x86.memtype import MemType
 
@@ -24,6 +26,35 @@ def review_document(patch: PatchedRules, found: Diff, remarks: tuple[Remark, ...
     if patch.left_aside:
         blocks.append(Fields([("", name) for name in patch.left_aside], title="left aside (not vmx_get_mt_mask)"))
     return Document(blocks, diff_notes(found))
+
+
+UNTOUCHED = "touches no rule: vmx_get_mt_mask() and what it calls stay as they are"
+
+
+def untouched_record(mails: Sequence[Mail], base: str | None, nothing: Diff) -> dict[str, Any]:
+    """Patches that touch no rule, with the keys of a review; `nothing` is a difference without any."""
+    record = {
+        **diff_record(nothing, expand=False),
+        **dict.fromkeys(("before", "after", "before_ref", "after_ref")),
+        "text": UNTOUCHED,
+        "reachable": 0,
+        "left_out": 0,
+        "notes": [],
+    }
+    day = next((mail.date for mail in mails if mail.date), None)
+    return {
+        "patches": [_patch_record(mail, False) for mail in mails],
+        "date": day.isoformat() if day else None,
+        "base": base,
+        "base_note": None,
+        "left_aside": [],
+        "questions": [],
+        **record,
+    }
+
+
+def _patch_record(mail: Mail, touches: bool) -> dict[str, Any]:
+    return {"subject": mail.subject, "author": mail.author, "message_id": mail.message_id, "touches": touches}
 
 
 def _head(patch: PatchedRules) -> list[tuple[str, Content]]:
@@ -43,7 +74,12 @@ def _shown(found: Diff, remark: Remark) -> list[tuple[str, Content]]:
         return [("rule", remark.rule)] if remark.rule else []
     change = remark.example
     return [
-        ("in", f"{remark.states} of {found.changed_count} changes, such as:"),
+        (
+            "in",
+            "the one change:"
+            if found.changed_count == 1
+            else f"{remark.states} of {found.changed_count} changes, such as:",
+        ),
         ("", when_text({item: (value,) for item, value in state_of(found, change).items()})),
         ("", _from_to(change, remark.pat)),
     ]
@@ -60,9 +96,7 @@ def _from_to(change: Change, pat: MemType | None) -> str:
 def review_record(patch: PatchedRules, found: Diff, remarks: tuple[Remark, ...], expand: bool) -> dict[str, Any]:
     """A review as plain data: diff's record, and the mails, base, remarks and hunks left aside."""
     return {
-        "patches": [
-            {"subject": mail.subject, "author": mail.author, "message_id": mail.message_id} for mail in patch.mails
-        ],
+        "patches": [_patch_record(mail, True) for mail in patch.mails],
         "date": patch.date.isoformat() if patch.date else None,
         "base": patch.before.ref,
         "base_note": patch.choice_note,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table
 from mtcalc.rules.condition import condition_text, reason_text, value_text
-from mtcalc.rules.kernel import Kernel, kernel_notes, version_text
+from mtcalc.rules.kernel import Kernel, kernel_notes, split_text, version_text
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import Rule, inputs_read
 
@@ -53,13 +53,12 @@ def show_document(kernel: Kernel) -> Document:
 
 def around_words(kernel: Kernel) -> dict[str, str]:
     """The kernel behaviour around a rule set, in words."""
-    split = "never" if kernel.split_when is None else f"when {condition_text(kernel.split_when)}"
     return {
         "behaviour of": version_text(kernel.release),
         "reads": ", ".join(map(str, inputs_read(kernel.rules))) or "nothing",
         "guest MTRRs": kernel.mtrr_walk.value,
         "host MMIO": kernel.mmio_test.value,
-        "MTRRs split huge pages": split,
+        "MTRRs split huge pages": split_text(kernel),
         "slot flags": ", ".join(flag_names(kernel.slot_flags, SLOT_FLAGS)),
         "quirks": ", ".join(kernel.quirks) or "none",
         "cannot happen": "; ".join(state.why for state in kernel.unreachable) or "-",

@@ -41,6 +41,9 @@ STYLES = {
 }
 
 
+LEAST_WIDTH = 20
+"""Columns at least: what is folded into fewer is harder to read than what the terminal breaks."""
+
 LEAST_LAST = 16
 """Columns that are left to the last column at least, if it is to be folded."""
 
@@ -59,6 +62,7 @@ def render(document: Document, stream: TextIO, colour: bool, width: int | None =
         no_color=not colour,
         color_system="standard" if colour else None,
         width=width or _width(stream),
+        height=25,  # else rich reads LINES, whatever it holds
         highlight=False,
         emoji=False,
         markup=False,
@@ -79,14 +83,15 @@ def render(document: Document, stream: TextIO, colour: bool, width: int | None =
 
 
 def _width(stream: TextIO) -> int:
-    """The terminal's columns; a pipe has no edge, so nothing is folded there unless COLUMNS says so."""
+    """COLUMNS if it is a number, else the terminal's; a pipe has no edge, so nothing is folded there."""
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdigit() and int(columns):
-        return int(columns)
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 1000
+    width = int(columns) if columns.isascii() and columns.isdigit() and len(columns) < 6 else 0
+    if not width:
+        try:
+            width = os.get_terminal_size(stream.fileno()).columns or 80
+        except (OSError, ValueError):
+            width = 1000
+    return max(width, LEAST_WIDTH)
 
 
 def _text(content: Content) -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.analysis.side_by_side import Difference, Piece, difference, whole
 from mtcalc.output.document import (
     STRONG,
@@ -38,7 +38,7 @@ class Sides:
         for label in map(kernel_label, kernels):
             again = sum(other == label or other.startswith(f"{label} #") for other in full)
             full.append(f"{label} #{again + 1}" if again else label)
-        long = any(len(label) > LONGEST for label in full)
+        long = len(full) > 1 and any(len(label) > LONGEST for label in full)
         self.labels = [chr(ord("A") + at) if at < 26 else f"#{at}" for at in range(len(full))] if long else full
         self.legend: list[tuple[str, Content]] = [
             (short, name) for short, name in zip(self.labels, full, strict=True) if long
@@ -72,7 +72,8 @@ def marked(cell: Cell, differs: bool) -> Cell:
 
 def ept_cell(answer: Answer, differs: bool = False) -> Cell:
     """The EPT byte in its memory type's colour."""
-    text = "-" if answer.byte is None else f"{answer.byte:#04x}"
+    none = "-" if answer.slot is None else "?"
+    text = none if answer.byte is None else f"{answer.byte:#04x}"
     return marked(Cell(text, memtype_tone(answer.memtype)), differs)
 
 
@@ -117,7 +118,9 @@ def _level(answer: Answer) -> Cell:
 
 def _mtrr(answer: Answer) -> Cell:
     kind = answer.facts.guest_mtrr if answer.facts else None
-    return Cell("-") if kind is None else Cell(str(kind), memtype_tone(kind))
+    if kind is None:
+        return Cell("?" if answer.guest_mtrr == UNKNOWN else "-")
+    return Cell(str(kind), memtype_tone(kind))
 
 
 def lookup_sides(sides: Sequence[Sequence[Answer]]) -> Document:

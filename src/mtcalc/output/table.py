@@ -75,6 +75,10 @@ def _inputs_words(sides: Sequence[Sequence[Answer]]) -> str:
     return f"guest MTRR type down, PAT type across; {', '.join(said.values()) or 'no other input is read'}"
 
 
+def _combinations(result: Search) -> str:
+    return "combination" if result.found[0].total == 1 else "combinations"
+
+
 def search_document(result: Search, wheres: Sequence[Where]) -> Document:
     """Who gets it: the combinations that fit, in as few rows as say it; a dot where a PAT type does not fit."""
     names = Sides([found.kernel for found in result.found])
@@ -85,7 +89,7 @@ def search_document(result: Search, wheres: Sequence[Where]) -> Document:
         each = ", ".join(f"{count} under {label}" for count, label in zip(counts, names.labels, strict=True))
         blocks = names.head(f"combinations of inputs with {what}: {each}{_apart(result)}")
     else:
-        blocks = [Cell(f"rules {names.first}", STRONG), f"{counts[0]} combinations of inputs: {what}"]
+        blocks = [Cell(f"rules {names.first}", STRONG), f"{counts[0]} {_combinations(result)} of inputs: {what}"]
     differs = False
     for label, found in zip(names.labels, result.found, strict=True):
         table = rows(result, found)

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
-from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Table
+from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Table, grouped_notes
 from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
 
 
@@ -16,7 +17,11 @@ def _summary(verdicts: Sequence[Verdict]) -> str:
         return "no expectations in this scenario (an expect: list has them)"
     failed = sum(bool(verdict.failures) for verdict in verdicts)
     if not failed:
+        if len(verdicts) == 1:
+            return "the one expectation holds"
         return f"{len(verdicts)} of {len(verdicts)} expectations hold"
+    if len(verdicts) == 1:
+        return "the one expectation failed"
     return f"{failed} of {len(verdicts)} expectations failed"
 
 
@@ -46,7 +51,12 @@ def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
     if rows:
         blocks.append(Table(("RESULT", "GPA", "PAT", "WRITTEN AT", "BECAUSE"), rows))
     blocks.append(_summary(verdicts))
-    return Document(blocks, kernel_notes(kernel))
+    pairs = [(hex(verdict.expect.gpa), note) for verdict in verdicts for note in verdict.notes]
+    return Document(blocks, [*_notes(kernel, verdicts), *grouped_notes(pairs)])
+
+
+def _notes(kernel: Kernel, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    return (*kernel_notes(kernel), *latest_summary(kernel, (verdict.answer for verdict in verdicts)))
 
 
 def verdict_record(verdict: Verdict) -> dict[str, Any]:
@@ -67,7 +77,7 @@ def check_record(kernel: Kernel, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "rules": kernel.rules.name,
         "expectations": [verdict_record(verdict) for verdict in verdicts],
         "failed": sum(bool(verdict.failures) for verdict in verdicts),
-        "notes": list(kernel_notes(kernel)),
+        "notes": list(_notes(kernel, verdicts)),
     }
 
 

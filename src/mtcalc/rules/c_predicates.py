@@ -140,6 +140,13 @@ GUEST_MTRR_SPELLINGS = (
 """Expressions whose value is the guest's MTRR type of the page, a walk over the VM's registers included."""
 
 
+ONE_VCPU = re.compile(
+    r"(?:kvm_)?mtrr_get_guest_memory_type\((?:\w+->)*kvm, \w+\)|kvm_get_guest_memory_type\((?:\w+->)*kvm, \w+\)"
+    r"|kvm_get_vcpu(?:_by_id)?\((?:\w+->)*kvm, 0\)|(?:\w+->)*kvm->vcpus\[0\]"
+)
+"""Expressions that take one vCPU's state for that of the whole VM."""
+
+
 class Register(NamedTuple):
     """An unsigned number some of whose bits are inputs.
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mtcalc.text.errors import Place
@@ -28,12 +28,21 @@ class Function(NamedTuple):
 
 _TOKEN = re.compile(
     r"""(?P<blank>\s+)|(?P<line_comment>//.*)|(?P<comment>/\*)|
-    "(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[A-Za-z_]\w*|\.?\d[\w.]*|
+    "(?:\\.|[^"\\])*(?:"|\Z)|'(?:\\.|[^'\\])*(?:'|\Z)|[A-Za-z_]\w*|\.?\d[\w.]*|
     <<=|>>=|\.\.\.|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|.""",
     re.X | re.S,
 )
+_CUT_COMMENT = re.compile(r"\*(?:\s|/|$)")
 _NAME = re.compile(r"[A-Za-z_]\w*$")
 _CONTROL = {"if", "for", "while", "switch", "return", "else", "do", "sizeof", "case", "goto"}
+
+
+class Side(NamedTuple):
+    """The tokens of one side of a hunk, and whether a comment is open where it begins and where it ends."""
+
+    tokens: tuple[Token, ...]
+    begins_open: bool
+    ends_open: bool
 
 
 def tokens(lines: Iterable[tuple[str, Place | None]]) -> list[Token]:
@@ -42,16 +51,26 @@ def tokens(lines: Iterable[tuple[str, Place | None]]) -> list[Token]:
     A comment that is cut has to look like one, each line of it starting with '*': what has lost only the
     mark that opens or closes a comment must not vanish. Raises ValueError where it does not.
     """
+    return list(side_of(lines).tokens)
+
+
+def side_of(lines: Iterable[tuple[str, Place | None]]) -> Side:
+    """The tokens of part of a file as tokens() has them, and the comments cut at its ends. Raises ValueError."""
     given = list(lines)
     found: list[Token] = []
     start = _behind_cut_comment([text for text, _ in given])
     in_comment = False
+    in_line_comment = False  # of the line before, which goes on behind a backslash
     for number, (text, place) in enumerate(given):
         at, gap = 0, "\n"
+        shift = place.source.find(text) + 1 if place else 0
         if (number, 0) < start:
             if number < start[0]:
                 continue
             at = start[1]
+        if in_line_comment:
+            in_line_comment = _goes_on(text)
+            continue
         if in_comment:
             close = text.find("*/")
             if close < 0:
@@ -65,29 +84,40 @@ def tokens(lines: Iterable[tuple[str, Place | None]]) -> list[Token]:
                 close = text.find("*/", match.end())
                 if close < 0:
                     in_comment = True
-                    _check_cut(given[number + 1 :])
+                    _check_cut(given, number + 1)
                     break
                 at = close + 2
                 gap = gap or " "
                 continue
+            if match.group() == "*" and text.startswith("/", match.end()):
+                raise ValueError("a comment that ends and does not begin (a cut one has '*' on each line)")
             at = match.end()
             if match.lastgroup == "blank":
                 gap = gap or " "
+            elif match.lastgroup == "line_comment":
+                in_line_comment = _goes_on(text)
             elif match.lastgroup is None:
-                where = place and place._replace(column=place.source.find(text) + 1 + match.start())
+                where = place and place._replace(column=shift + match.start())
                 found.append(Token(match.group(), gap, where))
                 gap = ""
-    return found
+    return Side(tuple(found), start > (0, 0), in_comment or in_line_comment)
+
+
+def _goes_on(text: str) -> bool:
+    """Whether a line is spliced with the next; gcc takes blanks behind the backslash too."""
+    return text.rstrip().endswith("\\")
 
 
 def _behind_cut_comment(texts: Sequence[str]) -> tuple[int, int]:
-    """(line, column) behind a comment that began before the part."""
+    """(line, column) behind a comment that began before the part. Raises ValueError where it does not end there."""
     at = (0, 0)
     for number, text in enumerate(texts):
         stripped = text.strip()
         if not stripped:
             continue
-        if not re.match(r"\*(?:\s|/|$)", stripped):
+        if not _CUT_COMMENT.match(stripped):
+            if at > (0, 0):
+                raise ValueError("a comment that does not end (a cut one goes on with '*' on each line)")
             break
         close = text.find("*/")
         if close >= 0:
@@ -96,11 +126,11 @@ def _behind_cut_comment(texts: Sequence[str]) -> tuple[int, int]:
     return at
 
 
-def _check_cut(rest: Sequence[tuple[str, Place | None]]) -> None:
+def _check_cut(given: Sequence[tuple[str, Place | None]], start: int) -> None:
     """What follows an opened comment: its lines up to the closing mark, or up to the end of the part."""
-    if any("*/" in text for text, _ in rest):
+    if any("*/" in given[at][0] for at in range(start, len(given))):
         return
-    if any(text.strip() and not text.strip().startswith("*") for text, _ in rest):
+    if any(text.strip() and not text.strip().startswith("*") for text, _ in given[start:]):
         raise ValueError("a comment that does not end (a cut one goes on with '*' on each line)")
 
 
@@ -109,8 +139,23 @@ def texts(found: Iterable[Token]) -> list[str]:
     return [token.text for token in found]
 
 
-def head_at(found: Sequence[Token], at: int) -> tuple[int, int, str] | None:
-    """(first token, index of `{`, name) of a function head whose name stands at `at`, None if none does."""
+def parentheses(found: Sequence[Token]) -> dict[int, int]:
+    """Each `(` that is closed, and where."""
+    closed: dict[int, int] = {}
+    opened: list[int] = []
+    for index, token in enumerate(found):
+        if token.text == "(":
+            opened.append(index)
+        elif token.text == ")" and opened:
+            closed[opened.pop()] = index
+    return closed
+
+
+def head_at(found: Sequence[Token], at: int, closed: Mapping[int, int]) -> tuple[int, int, str] | None:
+    """(first token, index of `{`, name) of a function head whose name stands at `at`, None if none does.
+
+    `closed` is parentheses(found).
+    """
     name = found[at].text
     if not _NAME.match(name) or name in _CONTROL or at + 1 >= len(found) or found[at + 1].text != "(":
         return None
@@ -118,12 +163,8 @@ def head_at(found: Sequence[Token], at: int) -> tuple[int, int, str] | None:
         return None
     if found[at - 1].text in _CONTROL:
         return None
-    depth = 0
-    for index in range(at + 1, len(found)):
-        depth += (found[index].text == "(") - (found[index].text == ")")
-        if not depth:
-            break
-    if depth or index + 1 >= len(found) or found[index + 1].text != "{":
+    index = closed.get(at + 1, len(found))
+    if index + 1 >= len(found) or found[index + 1].text != "{":
         return None
     first = at
     while first and (_NAME.match(found[first - 1].text) or found[first - 1].text == "*"):
@@ -159,9 +200,10 @@ def closing(found: Sequence[Token], at: int, depth: int) -> int | None:
 def functions(found: Sequence[Token]) -> list[Function]:
     """The complete function definitions in a token list."""
     defined = []
+    closed = parentheses(found)
     at = 0
     while at < len(found):
-        head = head_at(found, at)
+        head = head_at(found, at, closed)
         end = closing(found, head[1], 0) if head else None
         if head and end is not None:
             first, brace, name = head

@@ -167,6 +167,8 @@ class _Parser:
             self._fail(str(error), token.at)
         if len(found) != 1:
             self._fail(f"{before.text} {token.text} is {len(found)} flags (one: {', '.join(names)})", token.at)
+        if found[0] not in names:
+            self._fail(f"{before.text} {token.text} decides no memory type ({', '.join(names)})", token.at)
         self.next += 1
         return found[0]
 

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A rule set together with the kernel behaviour around it, and that behaviour by release."""
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
-from mtcalc.kvm.versions import MmioTest, MtrrWalk
+from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.history import MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
+from mtcalc.kvm.quirks import first_releases, has_quirk, known_quirks, off_at_start, unconcerned
+from mtcalc.kvm.release import Version as Version
+from mtcalc.kvm.release import in_force
+from mtcalc.kvm.release import since as since
+from mtcalc.kvm.release import sort_key as sort_key
+from mtcalc.kvm.slot_history import FLAGS, slot_limits
+from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
 from mtcalc.rules.condition import (
+    ALWAYS,
     GUEST_MTRR,
     NONCOHERENT_DMA,
     QUIRK_IGNORE_GUEST_PAT,
@@ -19,16 +26,12 @@ from mtcalc.rules.condition import (
     Input,
     Not,
     Value,
+    condition_text,
     holds,
     reason_text,
     same_input,
 )
 from mtcalc.rules.rule import RuleSet, inputs_read
-
-Version: TypeAlias = tuple[int, ...]
-"""(6, 12, 78); a release candidate as (6, 11, -1). Compare by sort_key()."""
-
-T = TypeVar("T")
 
 NEWEST: Version = (7, 3)
 """The newest release whose code was read."""
@@ -58,71 +61,46 @@ class Kernel(NamedTuple):
     split_when: Condition | None  # when MTRRs limit the mapping level; None: never
     quirks: tuple[str, ...]  # those this kernel knows
     slot_flags: int  # those this kernel accepts
+    quirks_off: int = 0  # KVM_X86_QUIRK_ bits not in force when it starts a VM, nor ever
     unreachable: tuple[Unreachable, ...] = ()
     proposal: str = ""  # what it is, where it never was in mainline
     notes: tuple[str, ...] = ()  # said with every answer
     default: bool = False  # nobody asked for it
 
 
-# Each table: since which release, and what then. Looked up by bisection, as releases sort.
-_WALKS: tuple[tuple[Version, MtrrWalk], ...] = (
-    ((0,), MtrrWalk.V4_1),
-    ((4, 2), MtrrWalk.V4_2),
-    ((4, 4), MtrrWalk.V4_4),
-    ((6, 11, -1), MtrrWalk.NONE),
-)
-_MMIO_TESTS: tuple[tuple[Version, MmioTest], ...] = (
-    ((0,), MmioTest.RESERVED),
-    ((4, 16), MmioTest.HOST_TYPE),
-    ((5, 2), MmioTest.E820),
-)
-_SPLITS: tuple[tuple[Version, Condition | None], ...] = (
-    ((0,), None),
-    ((4, 2), Atom(NONCOHERENT_DMA)),
-    ((6, 11, -1), None),
-)
-_QUIRKS: tuple[tuple[Version, tuple[str, ...]], ...] = (
-    ((0,), ()),
-    ((4, 2), ("CD_NW_CLEARED",)),
-    ((6, 12, 78), ("CD_NW_CLEARED", "IGNORE_GUEST_PAT")),
-    ((6, 13), ("CD_NW_CLEARED",)),
-    ((6, 16), ("CD_NW_CLEARED", "IGNORE_GUEST_PAT")),
-)
-_LOG = SLOT_FLAGS["LOG_DIRTY_PAGES"]
-_SLOT_FLAGS: tuple[tuple[Version, int], ...] = (
-    ((0,), _LOG),
-    ((3, 7), _LOG | SLOT_FLAGS["READONLY"]),
-    ((6, 8), _LOG | SLOT_FLAGS["READONLY"] | SLOT_FLAGS["GUEST_MEMFD"]),
-)
+_SPLITS: dict[MtrrLimit, Condition | None] = {
+    MtrrLimit.NEVER: None,
+    MtrrLimit.ALWAYS: ALWAYS,
+    MtrrLimit.NONCOHERENT_DMA: Atom(NONCOHERENT_DMA),
+}
+
 _QUIRK_NEEDS_SELF_SNOOP = Unreachable(
     And((Not(Atom(QUIRK_IGNORE_GUEST_PAT)), Not(Atom(SELF_SNOOP)))),
     "from v6.16 on, IGNORE_GUEST_PAT cannot be disabled on a CPU without self-snoop",
 )
 
 
-def sort_key(release: Version) -> Version:
-    """Three numbers at least, so that 6.11-rc sorts before 6.11 and 6.11 equals 6.11.0."""
-    return release + (0,) * (3 - len(release))
-
-
-def since(table: Sequence[tuple[Version, T]], release: Version) -> T:
-    """The row of a table in force at a release."""
-    return table[bisect_right([sort_key(key) for key, _ in table], sort_key(release)) - 1][1]
+def _off_from_the_start(name: str) -> Unreachable:
+    return Unreachable(Atom(Input("quirk", name)), f"quirk {name} is off from the start, and nothing turns it on")
 
 
 def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "", extra_slot_flags: int = 0) -> Kernel:
     """The rules with the behaviour of a release around them."""
-    quirks = since(_QUIRKS, release)
+    quirks = known_quirks(release)
+    off = off_at_start(release)
+    never = [_QUIRK_NEEDS_SELF_SNOOP] if "IGNORE_GUEST_PAT" in quirks else []
+    never += [_off_from_the_start(name) for name in quirks if off & QUIRKS[name]]
     return Kernel(
         ref=ref,
         rules=rules,
         release=release,
-        mtrr_walk=since(_WALKS, release),
-        mmio_test=since(_MMIO_TESTS, release),
-        split_when=since(_SPLITS, release),
+        mtrr_walk=row_at(WALKS, release).what,
+        mmio_test=row_at(MMIO_TESTS, release).what,
+        split_when=_SPLITS[row_at(MTRR_LIMITS, release).what],
         quirks=quirks,
-        slot_flags=since(_SLOT_FLAGS, release) | extra_slot_flags,
-        unreachable=(_QUIRK_NEEDS_SELF_SNOOP,) if "IGNORE_GUEST_PAT" in quirks else (),
+        slot_flags=in_force(FLAGS, release) | extra_slot_flags,
+        quirks_off=off,
+        unreachable=tuple(never),
         proposal=proposal,
     )
 
@@ -161,8 +139,10 @@ def kernel_notes(kernel: Kernel) -> tuple[str, ...]:
 
 
 def kernel_label(kernel: Kernel) -> str:
-    """What was asked for, and the rule set that it has: '6.1 (v4.4)', 'slot-flag'."""
+    """What was asked for, and the rule set that it has: '6.1 (v4.4)', 'slot-flag'; what is odd about the default."""
     name = kernel.rules.name
+    if kernel.default and kernel.proposal:
+        return f"{name} (the default: a proposal, not in mainline)"
     if kernel.ref == name or kernel.ref.endswith(f"/{name}"):
         return kernel.ref  # a file's path, which tells two of one name apart
     return f"{kernel.ref} ({name})"
@@ -171,6 +151,13 @@ def kernel_label(kernel: Kernel) -> str:
 def asks_guest_mtrr(kernel: Kernel) -> bool:
     """Whether the kernel looks at the guest's MTRRs at all."""
     return kernel.mtrr_walk is not MtrrWalk.NONE
+
+
+def split_text(kernel: Kernel) -> str:
+    """When the guest's MTRRs limit the mapping level: 'never', 'always', 'when noncoherent_dma'."""
+    if kernel.split_when is None:
+        return "never"
+    return "always" if kernel.split_when == ALWAYS else f"when {condition_text(kernel.split_when)}"
 
 
 def out_of_reach(kernel: Kernel) -> tuple[Unreachable, ...]:
@@ -189,17 +176,44 @@ def assuming(kernel: Kernel, item: Input, value: Value) -> Kernel:
     return kernel._replace(unreachable=(*kernel.unreachable, other))
 
 
+def from_the_start(kernel: Kernel, facts: Facts) -> Facts:
+    """The facts, with the quirks not in force that this kernel turns off itself when it starts a VM."""
+    return facts._replace(disabled_quirks=facts.disabled_quirks | kernel.quirks_off)
+
+
 def unknown_inputs(kernel: Kernel, facts: Facts) -> tuple[str, ...]:
     """Notes on inputs given that this kernel does not know, cannot reach or does not look at."""
-    notes = []
-    for name, bit in QUIRKS.items():
-        if facts.disabled_quirks & bit and name not in kernel.quirks:
-            notes.append(f"this kernel has no quirk {name}: disabling it does nothing here")
-    for name, bit in SLOT_FLAGS.items():
-        if facts.slot_flags & bit & ~kernel.slot_flags:
-            notes.append(f"this kernel refuses slot flag {name} (EINVAL)")
+    notes = [*_quirk_notes(kernel, facts.disabled_quirks), *_slot_flag_notes(kernel, facts.slot_flags)]
     notes += [f"this kernel cannot get here: {s.why}" for s in kernel.unreachable if holds(s.when, facts)]
     return tuple(notes)
+
+
+def _quirk_notes(kernel: Kernel, disabled: int) -> Iterator[str]:
+    known = {name for name in ALL_QUIRK_BITS if has_quirk(name, kernel.release)} | set(kernel.quirks)
+    for name, bit in ALL_QUIRK_BITS.items():
+        if disabled & bit and name not in known:
+            came = f" (first in {first_releases(name)})" if name not in QUIRKS else ""
+            yield f"this kernel has no quirk {name}{came}: disabling it does nothing here"
+    others = [name for name in unconcerned(disabled) if name in known]
+    if others:
+        yield f"no memory type hangs on quirk {', '.join(others)}"
+
+
+_MEMFD, _NOT_WITH_MEMFD = SLOT_FLAGS["GUEST_MEMFD"], SLOT_FLAGS["READONLY"] | SLOT_FLAGS["LOG_DIRTY_PAGES"]
+
+
+def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[str]:
+    limits = slot_limits(kernel.release)
+    for name, bit in SLOT_FLAGS.items():
+        if flags & bit & ~kernel.slot_flags:
+            if limits.flags_checked:
+                yield f"this kernel refuses slot flag {name} (EINVAL)"
+            else:
+                yield f"this kernel does not know slot flag {name}, and takes it unchecked"
+    if flags & _MEMFD and flags & _NOT_WITH_MEMFD:
+        yield "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGES (EINVAL)"
+    elif flags & _MEMFD & kernel.slot_flags and limits.memfd_private_only:
+        yield "this kernel takes GUEST_MEMFD on VMs with private memory alone (6.18 on: on every VM)"
 
 
 def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:

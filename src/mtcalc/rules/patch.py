@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from mtcalc.rules.patch_mail import Envelope, TextLine, split_mails
+from mtcalc.rules.patch_mail import Envelope, split_mails
+from mtcalc.rules.patch_parts import TextLine
 from mtcalc.text.errors import InputError, Place
 
 
@@ -36,10 +37,11 @@ class Hunk(NamedTuple):
     section: str
     lines: tuple[Line, ...]
     place: Place
+    trouble: InputError | None = None  # why its lines are not surely those of the hunk
 
 
 class FilePatch(NamedTuple):
-    """What a patch does to one file; `depth` is how often it is quoted."""
+    """What a patch does to one file; `depth` is how often it is quoted, `trouble` the first, its hunks' too."""
 
     path: str
     hunks: tuple[Hunk, ...]
@@ -60,6 +62,7 @@ class Mail(NamedTuple):
     files: tuple[FilePatch, ...]
     place: Place
     version: int = 1
+    cover: bool = False  # [PATCH 0/4]
 
 
 _GIT = re.compile(r'diff --git "?(\S+?)"? +"?(\S+?)"?\s*$')
@@ -68,10 +71,20 @@ _EXTENDED = re.compile(
     r"(?:dis)?similarity index |GIT binary patch|Binary files )"
 )
 _HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@ ?(.*)$")
-_SERIES = re.compile(r"\[[^\]]*?(\d+)\s*/\s*(\d+)\s*\]")
-_VERSION = re.compile(r"\[[^\]]*?\bv(\d+)\b[^\]]*\]", re.I)
+_BRACKETS = re.compile(r"\[([^\[\]]{1,120})\]")
+_SERIES = re.compile(r"(?<!\d)(\d{1,5}) ?/ ?(\d{1,5}) ?$")
+_VERSION = re.compile(r"\bv(\d{1,5})\b", re.I)
+_COMBINED = re.compile(r"diff --(?:cc|combined) (\S.*)")
+_RANGE_DIFF = re.compile(r"\s*(?:\d+|-):\s+(?:[0-9a-f]{7,40}|-+) [!=<>] +(?:\d+|-):\s")
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|#39|#x27);")
+_SECTION = 120
+"""Characters of a hunk's section that are kept; git writes 80."""
 _QUOTE = re.compile(r"(?:> ?)*")
 _DIFF = re.compile(r"diff --git |@@ -\d")
+_LONGEST_PATHS = 8_300
+"""Characters of a `diff --git` line: two paths of PATH_MAX bytes."""
+_BROKEN_LINES = 2_000
+"""Of a hunk that does not add up, how many lines are looked at to tell whether it matters."""
 _STATEMENT = re.compile(
     r".\s*(?:(?:if|else|for|while|do|switch|case|default|return|goto|break|continue|static|struct|u8|u64|bool)\b"
     r"|[/{}#]|$)"
@@ -87,38 +100,87 @@ def read_patches(text: str, file: str) -> tuple[Mail, ...]:
     Replies in a thread that also holds the patch itself are left out. Raises InputError where there is no
     patch, or where a mail cannot be decoded.
     """
-    mails = [_mail(envelope) for envelope in split_mails(text, file)]
-    mails = [mail for mail in mails if mail.files]
+    envelopes = split_mails(text, file)
+    mails = [mail for mail in map(_mail, envelopes) if mail.files]
     if not mails:
-        raise InputError("no patch found (a patch has 'diff --git', or '---', '+++' and '@@' lines)", Place(file, 1, 1))
-    talk = re.compile(r"(?:re|aw|fwd?):", re.I)
-    originals = [mail for mail in mails if not talk.match(mail.subject)]
-    mails = originals or mails
+        raise _no_patch(envelopes, file)
+    patches = [mail for mail in mails if not mail.cover]
+    if not patches:
+        what = "a cover letter, whose diff is one between versions (give the patches)"
+        raise InputError(what, mails[0].files[0].place)
+    talk = re.compile(r"(?:re|aw|fwd?|wg):", re.I)
+    originals = [mail for mail in patches if not talk.match(mail.subject)]
+    mails = originals or patches
     if all(mail.number for mail in mails):
         mails.sort(key=lambda mail: mail.number)
+    elif len(mails) > 1 and all(envelope.commit for envelope in envelopes if envelope.body):
+        # `git log` begins with the newest.
+        days = [mail.date for mail in mails if mail.date]
+        if days == sorted(days, reverse=True) or days != sorted(days):
+            mails.reverse()
     return tuple(mails)
+
+
+def _no_patch(envelopes: Sequence[Envelope], file: str) -> InputError:
+    """What a file without a patch is, where that shows."""
+    for envelope in envelopes:
+        for at, line in enumerate(envelope.body):
+            if _RANGE_DIFF.match(line.text[:200]):
+                return InputError("a range-diff, of patches and not of code (give the patches)", line.place)
+            if line.text.startswith("***************") and at and envelope.body[at - 1].text.startswith("--- "):
+                return InputError("a context diff (diff -u makes a unified one)", line.place)
+            if line.text.startswith(("| diff --git ", "* diff --git ")) or line.text.startswith("|  diff --git "):
+                return InputError("a diff beside a graph (git log -p without --graph)", line.place)
+        if envelope.html:
+            return InputError("HTML (the raw mail: save it as plain text)", envelope.place)
+    what = "no patch found (a patch has 'diff --git', or '---', '+++' and '@@' lines)"
+    return InputError(what, Place(file, 1, 1))
 
 
 def _mail(envelope: Envelope) -> Mail:
     subject = envelope.subject
-    series = _SERIES.search(subject)
-    version = _VERSION.search(subject)
-    files: list[FilePatch] = []
-    for depth, lines in _depths(envelope.body):
-        files += (item._replace(depth=depth) for item in _files(lines, prose=bool(subject)))
-    files.sort(key=lambda item: item.place.line)
+    tags = [found[1] for found in _BRACKETS.finditer(subject)]
+    series = next((found for found in map(_SERIES.search, tags) if found), None)
+    version = next((found for found in map(_VERSION.search, tags) if found), None)
+    files = _files_of(envelope.body, subject)
+    if envelope.unwrapped and any(item.trouble for item in files):
+        unwrapped = _files_of(envelope.unwrapped, subject)
+        if unwrapped and not any(item.trouble for item in unwrapped):
+            files = unwrapped
+    if envelope.html and files and not files[0].trouble:
+        trouble = InputError("a patch in HTML (the raw mail: save it as plain text)", files[0].place)
+        files = [item._replace(trouble=trouble, hunks=()) for item in files] if not envelope.subject else files
     depth = min((item.depth for item in files), default=0)
+    number, total = (int(series[1]), int(series[2])) if series else (0, 0)
     return Mail(
         subject=subject,
         author=envelope.quoted_authors.get(depth) or envelope.author,
         date=envelope.date,
         message_id=envelope.message_id,
-        number=int(series[1]) if series and len(series[1]) < 6 else 0,
-        total=int(series[2]) if series and len(series[2]) < 6 else 0,
+        number=number,
+        total=total,
         files=tuple(files),
         place=envelope.place,
-        version=int(version[1]) if version and len(version[1]) < 6 else 1,
+        version=int(version[1]) if version else 1,
+        cover=bool(series) and not number,
     )
+
+
+def _files_of(body: Sequence[TextLine], subject: str) -> list[FilePatch]:
+    """The files of a mail's patches, quoted ones too, in the order they stand in; a patch sent twice counts once."""
+    files: list[FilePatch] = []
+    for depth, lines in _depths(body):
+        files += (item._replace(depth=depth) for item in _files(lines, prose=bool(subject)))
+    files.sort(key=lambda item: item.place.line)
+    seen: set[tuple[object, ...]] = set()
+    kept = []
+    for item in files:
+        # In the text and as an attachment.
+        said = tuple((hunk.old_start, tuple((n.kind, n.text) for n in hunk.lines)) for hunk in item.hunks)
+        if not said or (item.path, item.depth, said) not in seen:
+            kept.append(item)
+        seen.add((item.path, item.depth, said))
+    return kept
 
 
 def _depths(body: Sequence[TextLine]) -> Iterator[tuple[int, list[TextLine]]]:
@@ -145,7 +207,13 @@ def _files(lines: Sequence[TextLine], prose: bool) -> Iterator[FilePatch]:
     at = 0
     while at < len(lines):
         header = _git_header(lines, at)
-        if header or (not text and _plain_header(lines, at)):
+        combined = _COMBINED.match(lines[at].text[:1000])
+        if combined and at + 1 < len(lines) and lines[at + 1].text.startswith(("index ", "mode ", "--- ")):
+            text = False
+            what = "a merge's combined diff (git show -m --first-parent, or git diff A B)"
+            yield FilePatch(_path(combined[1]), (), lines[at].place, InputError(what, lines[at].place))
+            at += 1
+        elif header or (not text and _plain_header(lines, at)):
             text = False
             found, at = _file(lines, at, header or "")
             yield found
@@ -155,7 +223,7 @@ def _files(lines: Sequence[TextLine], prose: bool) -> Iterator[FilePatch]:
 
 def _git_header(lines: Sequence[TextLine], at: int) -> str | None:
     """The path a `diff --git` line names, if what follows says that it is one and not prose."""
-    if not lines[at].text.startswith("diff --git "):
+    if not lines[at].text.startswith("diff --git ") or len(lines[at].text) > _LONGEST_PATHS:
         return None
     named = _GIT.match(lines[at].text)
     if named is None or at + 1 == len(lines):
@@ -212,11 +280,33 @@ def _file(lines: Sequence[TextLine], at: int, path: str) -> tuple[FilePatch, int
             end += 1
         try:
             hunk, at = _hunk(lines, at, end)
-            hunks.append(hunk)
         except InputError as error:
-            trouble = trouble or error
-            at = end
+            hunk, at = _broken_hunk(lines[at:end], error), end
+        hunks.append(hunk)
+        trouble = trouble or hunk.trouble
     return FilePatch(path, tuple(hunks), place, trouble), at
+
+
+def _broken_hunk(lines: Sequence[TextLine], trouble: InputError) -> Hunk:
+    """A hunk that can't be read, with what tells whether it matters: its section, and its lines by their signs."""
+    header = _HUNK.match(lines[0].text)
+    body = lines[1 : _BROKEN_LINES + 1]
+    if any(_has_word_diff(line.text) for line in body):
+        trouble = InputError("a word diff (git diff without --word-diff)", lines[0].place)
+    kept = [
+        Line(sign if sign in "+-" else " ", line.text[1:], line.place)
+        for line, sign in zip(body, _signs(body), strict=True)
+        if sign
+    ]
+    section = header[5].strip()[:_SECTION] if header else ""
+    counts = [int(header[n] or 1) if header else 0 for n in (1, 2, 3, 4)]
+    return Hunk(counts[0], counts[1], counts[2], counts[3], section, tuple(kept), lines[0].place, trouble)
+
+
+def _has_word_diff(text: str) -> bool:
+    """Whether a line marks words as `git diff --word-diff` does."""
+    marked = any(0 <= text.find(start) < text.rfind(end) - 1 for start, end in (("[-", "-]"), ("{+", "+}")))
+    return marked or text == "~"
 
 
 def _ends_body(lines: Sequence[TextLine], at: int) -> bool:
@@ -232,10 +322,12 @@ def _hunk(lines: Sequence[TextLine], at: int, end: int) -> tuple[Hunk, int]:
         raise InputError("not a hunk header (@@ -7600,6 +7600,9 @@ is one)", place)
     old_count = int(header[2]) if header[2] else 1
     new_count = int(header[4]) if header[4] else 1
-    section = header[5].strip()
+    section = header[5].strip()[:_SECTION]
     body = lines[at + 1 : end]
     first = at + 1
-    broken = bool(body) and _net_parens(body[0].text) < 0 < _net_parens(section) and body[0].text[:1] not in (" ", "\t")
+    broken = (
+        bool(body) and _net_parens(body[0].text) < 0 < _net_parens(header[5]) and body[0].text[:1] not in (" ", "\t")
+    )
     if broken and not _blanks_eaten(body[1:]) and _kinds(body[1:], old_count, new_count) is not None:
         # A mail program broke the @@ line: its rest is no line of the hunk.
         section = f"{section} {body[0].text.strip()}"
@@ -254,7 +346,12 @@ def _hunk(lines: Sequence[TextLine], at: int, end: int) -> tuple[Hunk, int]:
             continue
         text = line.text[1:] if line.text[:1] == kind else line.text
         found.append(Line(kind, text, line.place))
-    hunk = Hunk(int(header[1]), old_count, int(header[3]), new_count, section, tuple(found), place)
+    trouble = None
+    if all(line.kind == " " for line in found):
+        trouble = InputError("a hunk that changes nothing (a word diff without its colours? get the raw diff)", place)
+    elif any(_ENTITY.search(line.text) for line in found if "&" in line.text):
+        trouble = InputError("HTML for characters, such as &lt; for < (get the raw mail)", place)
+    hunk = Hunk(int(header[1]), old_count, int(header[3]), new_count, section, tuple(found), place, trouble)
     return hunk, first + len(kinds)
 
 
@@ -290,15 +387,34 @@ def _kinds(body: Sequence[TextLine], old: int, new: int) -> list[str] | None:
     return kinds if not old and not new and _stops(body, len(kinds)) else None
 
 
-def _stops(body: Sequence[TextLine], at: int) -> bool:
-    """Whether the text does not go on as a hunk would behind its last line.
+class _Stops:
+    """Where in a body the text does not go on as a hunk would behind its last line.
 
     A line of blanks is no line of it. Where the hunk lost its blanks, any text may be its context.
     """
-    behind = next((line.text for line in body[at:] if not line.text or line.text.strip()), "")
-    if not behind or _BEHIND.match(behind):
-        return True
-    return behind[0] not in "+- \t" and not _blanks_eaten(body[:at])
+
+    def __init__(self, body: Sequence[TextLine]) -> None:
+        self._behind = [""] * (len(body) + 1)  # the next line with text, or that is quite empty
+        for at in range(len(body) - 1, -1, -1):
+            text = body[at].text
+            self._behind[at] = text if not text or text.strip() else self._behind[at + 1]
+        self._eaten = len(body) + 1  # from which length on a line has lost its blank
+        for at, line in enumerate(body):
+            if line.text.rstrip() == "--":
+                break
+            if line.text[:1] not in (" ", "\t", "+", "-", "\\", ""):
+                self._eaten = at + 1
+                break
+
+    def at(self, length: int) -> bool:
+        behind = self._behind[length]
+        if not behind or _BEHIND.match(behind):
+            return True
+        return behind[0] not in "+- \t" and length < self._eaten
+
+
+def _stops(body: Sequence[TextLine], at: int) -> bool:
+    return _Stops(body).at(at)
 
 
 def _blanks_eaten(body: Sequence[TextLine]) -> bool:
@@ -317,28 +433,33 @@ def _other_kinds(body: Sequence[TextLine], old: int, new: int, place: Place) -> 
     Raises InputError where they allow several.
     """
     readings = []
-    several = False
     signs = list(_signs(body))
     own = [sign in ("+", "-") and not _STATEMENT.match(line.text) for sign, line in zip(signs, body, strict=True)]
-    for length in range(1, len(signs) + 1):
-        part = signs[:length]
-        if "" in part:
+    counted = {" ": 0, "+": 0, "-": 0, "\\": 0}
+    most = {"+": 0, "-": 0}  # of them, those that can be context
+    stops = _Stops(body)
+    for length, (sign, is_own) in enumerate(zip(signs, own, strict=True), 1):
+        if not sign:
             break
-        if length < len(signs) and (body[length].text.isspace() or not _stops(body, length)):
+        counted[sign] += 1
+        most[sign if is_own else "+"] += is_own
+        if length < len(signs) and (body[length].text.isspace() or not stops.at(length)):
             continue
-        context, added, removed = part.count(" "), part.count("+"), part.count("-")
-        from_added, from_removed = old - context - removed, new - context - added
-        turned = {"+": from_added, "-": from_removed}
-        most = {sign: sum(o for s, o in zip(part, own, strict=False) if s == sign) for sign in turned}
-        if not all(0 <= turned[sign] <= most[sign] for sign in turned):
+        turned = {
+            "+": old - counted[" "] - counted["-"],
+            "-": new - counted[" "] - counted["+"],
+        }
+        if min(turned.values()) < -len(signs) or not all(0 <= turned[sign] <= most[sign] for sign in turned):
             continue
-        several = several or any(turned[sign] not in (0, most[sign]) for sign in turned)
-        readings.append([" " if o and turned[sign] else sign for sign, o in zip(part, own, strict=False)])
-    if several or len(readings) > 1:
-        raise InputError(
-            "blanks were eaten, and lines with + or - can be read in several ways (get the raw mail)", place
-        )
-    return readings[0] if readings else None
+        readings.append((length, turned))
+        if len(readings) > 1 or any(turned[sign] not in (0, most[sign]) for sign in turned):
+            raise InputError(
+                "blanks were eaten, and lines with + or - can be read in several ways (get the raw mail)", place
+            )
+    if not readings:
+        return None
+    length, turned = readings[0]
+    return [" " if o and turned[sign] else sign for sign, o in zip(signs[:length], own, strict=False)]
 
 
 def _count_trouble(body: Sequence[TextLine], old: int, new: int) -> str:

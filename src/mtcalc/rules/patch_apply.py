@@ -4,21 +4,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
 from mtcalc.rules.c_kernel import kernel_of_c
-from mtcalc.rules.c_predicates import FUNCTION
+from mtcalc.rules.c_predicates import FUNCTION, ONE_VCPU
 from mtcalc.rules.c_source import rules_from_c
+from mtcalc.rules.c_tokens import Token, functions, render, texts, tokens
 from mtcalc.rules.c_writer import all_texts, texts_of_its_time
 from mtcalc.rules.kernel import Kernel, with_read
 from mtcalc.rules.names import built_in, built_in_names
-from mtcalc.rules.patch import FilePatch, Mail
-from mtcalc.rules.patch_fit import Fitted, Misfit, Untouched, fit, hunk_name, is_function_file, nothing_touched
-from mtcalc.rules.patch_lines import PatchedLine, apply_hunk, mentions
+from mtcalc.rules.patch import FilePatch, Hunk, Mail
+from mtcalc.rules.patch_fit import Fitted, Misfit, Untouched, fit, left_aside
+from mtcalc.rules.patch_hunks import Prepared, hunk_name, is_function_file, prepare, whole
+from mtcalc.rules.patch_lines import PatchedLine, apply_hunk
 from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.text.errors import InputError, Place
+
+_OPAQUE = re.compile(r"""/\*.*?(?:\*/|\Z)|//(?:\\\n|[^\n])*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'""", re.DOTALL)
+
+
+class NothingTouchedError(InputError):
+    """Patches that leave the rules as they are; `mails` are they, `day` is theirs."""
+
+    def __init__(self, mails: Sequence[Mail], base: str | None) -> None:
+        super().__init__(f"the patch touches no rule ({FUNCTION}() and what it calls stay as they are)", mails[0].place)
+        self.mails = tuple(mails)
+        self.base = base
 
 
 class CFile(NamedTuple):
@@ -38,6 +52,7 @@ class PatchedRules(NamedTuple):
     left_aside: tuple[str, ...]  # hunks elsewhere, as 'path: section'
     choice_note: str | None  # which base was taken and why, where nobody named one
     date: date | None
+    one_vcpu: tuple[str, ...] = ()  # where the new code takes one vCPU's state for all
 
 
 def apply_to_c(mails: Sequence[Mail], c_text: str, c_file: str) -> str:
@@ -62,6 +77,9 @@ def _patched_c(mails: Sequence[Mail], source: CFile) -> _PatchedC:
     raw = [line.removesuffix("\r") for line in source.text.split("\n")]
     lines = [PatchedLine(line, Place(source.file, n, 1, line)) for n, line in enumerate(raw, 1)]
     mails, quoted = _meant(mails)
+    defined = _defined_in(raw)
+    patches = prepare(mails, reached_from(FUNCTION, defined))
+    ours = {id(step.hunk) for step in patches.steps}
     touching: list[Mail] = []
     aside: list[str] = quoted
     for mail in mails:
@@ -69,22 +87,78 @@ def _patched_c(mails: Sequence[Mail], source: CFile) -> _PatchedC:
             if not (_is_for(item, base_name, source.file) if own else is_function_file(item.path)):
                 aside += (hunk_name(item, hunk) for hunk in item.hunks or (None,))
                 continue
-            if item.trouble:
-                raise item.trouble
             shift = 0
             for hunk in item.hunks:
-                applied = apply_hunk(lines, hunk, shift, partial=not own)
-                if applied is None and not own and not mentions(hunk, FUNCTION):
+                applied = _applied(lines, hunk, shift, not own, id(hunk) in ours)
+                if applied is None and id(hunk) not in ours:
                     aside.append(hunk_name(item, hunk))
                     continue
                 if applied is None:
-                    raise InputError(f"this hunk does not fit {source.file} (its old lines are not in it)", hunk.place)
+                    what = f"this hunk does not fit {source.file} (its old lines are not in it)"
+                    raise InputError(what, hunk.place)
                 lines, shift = applied
                 if mail not in touching:
                     touching.append(mail)
     if not touching:
-        raise nothing_touched(aside, mails)
+        raise NothingTouchedError(mails, source.file)
+    if patches.unbalanced and patches.steps:
+        raise patches.unbalanced
+    lines += _helpers_elsewhere(patches, defined)
     return _PatchedC(lines, tuple(touching), tuple(dict.fromkeys(aside)))
+
+
+def _applied(
+    lines: list[PatchedLine], hunk: Hunk, shift: int, partial: bool, ours: bool
+) -> tuple[list[PatchedLine], int] | None:
+    """apply_hunk(), and None for a hunk elsewhere that can't be read or that fits in several places."""
+    if hunk.trouble and not ours:
+        return None
+    try:
+        return apply_hunk(lines, hunk, shift, partial)
+    except InputError:
+        if ours:
+            raise
+        return None
+
+
+def _defined_in(lines: Sequence[str]) -> dict[str, set[str]]:
+    """The functions of a C file, and the words in the body of each."""
+    try:
+        found = functions(tokens((line, None) for line in lines))
+    except ValueError:
+        return {}
+    words: dict[str, set[str]] = {}
+    for function in found:
+        words.setdefault(function.name, set()).update(texts(function.body))
+    return words
+
+
+def reached_from(name: str, defined: Mapping[str, set[str]]) -> set[str]:
+    """A function and those of its file that it calls, directly or not."""
+    reached = {name}
+    todo = [name]
+    while todo:
+        called = {word for word in defined.get(todo.pop(), ()) if word in defined}
+        todo += called - reached
+        reached |= called
+    return reached
+
+
+def _helpers_elsewhere(patches: Prepared, defined: Mapping[str, set[str]]) -> list[PatchedLine]:
+    """The functions that the patches add whole in other files, as lines behind the C file."""
+    found = []
+    for step in patches.steps:
+        before = {piece.name for piece in step.before if piece.head}
+        for piece in step.after if not is_function_file(step.item.path) else ():
+            end = whole(piece) if piece.head and piece.name not in before else None
+            if end is None or piece.name in defined or piece.name not in patches.names:
+                continue
+            start = piece.head[0]._replace(gap="\n")
+            written = render((start, *piece.head[1:], Token("{", "\n", None), *piece.body[:end]))
+            for number, text in enumerate(written.text.rstrip("\n").split("\n"), 1):
+                token = written.token_near(number, 1)
+                found.append(PatchedLine(text, (token and token.place) or step.hunk.place))
+    return found
 
 
 def _is_for(item: FilePatch, base_name: str, c_file: str) -> bool:
@@ -126,110 +200,174 @@ def fitting(mails: Sequence[Mail]) -> list[str]:
 
     Raises InputError as rules_from_patch() does.
     """
-    return list(_fitting(*_meant(mails))[0])
+    return list(_fitting(prepare(_meant(mails)[0]))[0])
 
 
-def _fitting(mails: Sequence[Mail], quoted: Sequence[str]) -> tuple[dict[str, Fitted], Misfit | None]:
+def _fitting(patches: Prepared) -> tuple[dict[str, Fitted], Misfit | None]:
     """What fits, and the misfit that came furthest into the patches where nothing does.
 
-    Raises InputError where the patches touch no rule set at all.
+    Raises NothingTouchedError where the patches fit, and touch no rule.
     """
     found = {}
     furthest: Misfit | None = None
-    untouched: Untouched | None = None
+    untouched = not patches.steps
     for name in built_in_names():
         kernel = built_in(name)
-        if kernel is None:
+        if kernel is None or not patches.steps:
             continue
-        fitted = _fit(mails, texts_of_its_time(kernel.rules))
+        fitted = _fit(patches, texts_of_its_time(kernel.rules))
         if isinstance(fitted, Fitted):
             found[name] = fitted
         elif isinstance(fitted, Untouched):
-            untouched = fitted
+            untouched = True
         elif furthest is None or fitted.rank > furthest.rank:
             furthest = fitted
-    if not found and furthest is None and untouched is not None:
-        raise nothing_touched((*untouched.aside, *quoted), mails)
+    if not found and untouched:
+        raise NothingTouchedError(patches.mails, None)
     # A rule set without a helper that the patches change fits the rest of them only.
-    least = min((len(fitted.left_aside) for fitted in found.values()), default=0)
-    return {name: fitted for name, fitted in found.items() if len(fitted.left_aside) == least}, furthest
+    least = min((fitted.left for fitted in found.values()), default=0)
+    return {name: fitted for name, fitted in found.items() if fitted.left == least}, furthest
 
 
-def _fit(mails: Sequence[Mail], written: Sequence[str]) -> Fitted | Misfit | Untouched:
-    """The first text that the patches fit; else the misfit that came furthest, else that nothing is touched."""
+def _fit(patches: Prepared, written: Sequence[str]) -> Fitted | Misfit | Untouched:
+    """The first text that the patches fit; else that nothing is touched, else the misfit that came furthest."""
     results = []
     for text in written:
-        result = fit(mails, text)
+        result = fit(patches, text)
         if isinstance(result, Fitted):
             return result
         results.append(result)
     misfits = [result for result in results if isinstance(result, Misfit)]
-    return max(misfits, key=lambda misfit: misfit.rank) if misfits else results[0]
+    return max(misfits, key=lambda misfit: misfit.rank) if len(misfits) == len(results) else Untouched()
 
 
 def rules_from_patch(mails: Sequence[Mail], file: str, base: Kernel | CFile | None = None) -> PatchedRules:
     """The rules before and after the patches, on a base or on the built-in rule set they fit.
 
-    Without a base: of the built-in rule sets that fit, the newest that was in mainline at the mail's date.
-    Raises InputError: the patches do not touch the function, do not fit, are unreadable, leave code that is
-    no rule set, or fit several rule sets and bear no date.
+    Without a base: of the built-in rule sets that fit, the newest that was in mainline at the mail's date, or the
+    newest at all where it bears none. Raises NothingTouchedError where no rule is touched; InputError: the patches
+    do not fit or are applied already, are unreadable, or leave code that is no rule set.
     """
     mails, quoted = _meant(mails)
     day = next((mail.date for mail in mails if mail.date and _ours(mail)), None)
     if isinstance(base, CFile):
         return _on_c_file(mails, file, base, day)
+    patches = prepare(mails)
     note = None
     if base is None:
-        base, fitted, note = _choose(mails, quoted, day)
+        base, fitted, note = _choose(patches, day)
     else:
-        result = _fit(mails, all_texts(base.rules))
-        if isinstance(result, Misfit):
-            fits = ", ".join(_fitting(mails, quoted)[0]) or "no built-in rule set does"
-            what = f"this hunk does not fit {base.ref}: {result.reason} (fitting: {fits}; or give the C file as base)"
-            raise InputError(what, result.place)
-        if isinstance(result, Untouched):
-            raise nothing_touched((*result.aside, *quoted), mails)
-        fitted = result
+        fitted = _on_base(patches, base)
     try:
         rules = rules_from_c(fitted.written.text, file)
     except InputError as error:
         raise _moved(error, fitted) from None
     placed = tuple(_placed(rule, base.rules, fitted, file) for rule in rules.rules)
     after = _after(base, rules._replace(rules=placed), file, fitted.mails)
-    return PatchedRules(base, after, fitted.mails, (*fitted.left_aside, *quoted), note, day)
+    aside = (*left_aside(patches, fitted.named), *quoted)
+    return PatchedRules(base, after, fitted.mails, aside, note, day, _one_vcpu("", fitted.written.text))
+
+
+def _on_base(patches: Prepared, base: Kernel) -> Fitted:
+    """The patches on a rule set that somebody named. Raises InputError."""
+    result = _fit(patches, all_texts(base.rules)) if patches.steps else Untouched()
+    if isinstance(result, Fitted):
+        return result
+    if isinstance(result, Untouched):
+        raise NothingTouchedError(patches.mails, base.ref)
+    if _holds(_undoing(patches), all_texts(base.rules)):
+        raise InputError(f"already applied: {base.ref} is what this patch makes (a base before it)", result.place)
+    fits = ", ".join(_fitting(patches)[0])
+    fits = fits or f"no built-in rule set does{_of_a_series(patches.mails)}"
+    what = f"this hunk does not fit {base.ref}: {result.reason} (fitting: {fits}; or give the C file as base)"
+    raise InputError(what, result.place)
+
+
+def _undoing(patches: Prepared) -> Prepared | None:
+    """The patches that undo these; None where what they undo could stand there for itself, or can't be told."""
+    if any(all(line.kind == "+" for line in step.hunk.lines) for step in patches.steps):
+        return None
+    with suppress(InputError):
+        return prepare(_reversed(patches.mails))
+    return None
+
+
+def _holds(undoing: Prepared | None, written: Sequence[str]) -> bool:
+    """Whether texts hold what patches make, and not what they need."""
+    if undoing is None:
+        return False
+    with suppress(InputError):
+        return isinstance(_fit(undoing, written), Fitted)
+    return False
+
+
+def _reversed(mails: Sequence[Mail]) -> list[Mail]:
+    """The patches that undo the patches."""
+    turned = {"+": "-", "-": "+"}
+    undone = []
+    for mail in reversed(mails):
+        files = []
+        for item in reversed(mail.files):
+            hunks = []
+            for hunk in item.hunks:
+                lines = tuple(line._replace(kind=turned.get(line.kind, line.kind)) for line in hunk.lines)
+                hunks.append(hunk._replace(lines=lines, old_start=hunk.new_start, new_start=hunk.old_start))
+            files.append(item._replace(hunks=tuple(hunks)))
+        undone.append(mail._replace(files=tuple(files)))
+    return undone
+
+
+def _of_a_series(mails: Sequence[Mail]) -> str:
+    """What to say of one patch of a series that does not fit."""
+    numbers = {mail.number for mail in mails if mail.total > 1}
+    missing = [mail for mail in mails if mail.total > 1 and not numbers >= set(range(1, mail.number))]
+    if not missing:
+        return ""
+    mail = missing[0]
+    return f"; patch {mail.number}/{mail.total} may need those before it, so give the whole series"
 
 
 def _ours(mail: Mail) -> bool:
     return any(is_function_file(item.path) for item in mail.files)
 
 
-def _choose(mails: Sequence[Mail], quoted: Sequence[str], day: date | None) -> tuple[Kernel, Fitted, str]:
-    found, misfit = _fitting(mails, quoted)
-    place = misfit.place if misfit else mails[0].place
+def _choose(patches: Prepared, day: date | None) -> tuple[Kernel, Fitted, str]:
+    found, misfit = _fitting(patches)
     kernels = [kernel for kernel in map(built_in, found) if kernel is not None]
     listed = ", ".join(found)
     if not kernels:
-        reason = f": {misfit.reason}" if misfit else ""
-        known = ", ".join(built_in_names())
-        raise InputError(
-            f"this hunk fits none of the built-in rule sets{reason} (none of {known}; give the C file with --base)",
-            place,
-        )
+        raise _fits_none(patches, misfit)
     if len(kernels) == 1:
         return kernels[0], found[listed], f"base {listed}: the only built-in rule set that the patch fits"
     first = next(iter(found.values())).touched
-    if day is None:
-        raise InputError(f"the patch bears no date and fits several rule sets (say which with --base: {listed})", first)
-    month = f"{day:%Y-%m}"
+    month = f"{day:%Y-%m}" if day else "9999-99"
     there = [kernel for kernel in kernels if "" < kernel.rules.mainline <= month]
     if not there:
-        what = f"the patch fits several rule sets, none of them in mainline on {_day_text(day)}"
+        when = f" on {_day_text(day)}" if day else ""
+        what = f"the patch fits several rule sets, none of them in mainline{when}"
         raise InputError(f"{what} (say which with --base: {listed})", first)
     newest = max(there, key=lambda kernel: kernel.rules.mainline)
-    note = f"base {newest.rules.name}: of those the patch fits ({listed}), the newest in mainline on {_day_text(day)}"
+    name = newest.rules.name
+    if day is None:
+        return newest, found[name], f"base {name}: the newest that the patch fits ({listed}); it bears no date"
+    note = f"base {name}: of those the patch fits ({listed}), the newest in mainline on {_day_text(day)}"
     if newest.rules.mainline == month:
-        note += f"; {newest.rules.name} came in that very month"
-    return newest, found[newest.rules.name], note
+        note += f"; {name} came in that very month"
+    return newest, found[name], note
+
+
+def _fits_none(patches: Prepared, misfit: Misfit | None) -> InputError:
+    place = misfit.place if misfit else patches.mails[0].place
+    reason = f": {misfit.reason}" if misfit else ""
+    undoing = _undoing(patches)
+    sets = ((name, built_in(name)) for name in built_in_names())
+    holding = [name for name, kernel in sets if kernel and _holds(undoing, texts_of_its_time(kernel.rules))]
+    if holding:
+        what = f"already applied: {', '.join(holding)} is what this patch makes, if it is not a reversed one"
+        return InputError(f"{what} (a base before it: --base)", place)
+    known = ", ".join(built_in_names())
+    what = f"this hunk fits none of the built-in rule sets{reason}"
+    return InputError(f"{what} (none of {known}; give the C file with --base{_of_a_series(patches.mails)})", place)
 
 
 def _day_text(day: date) -> str:
@@ -238,8 +376,14 @@ def _day_text(day: date) -> str:
 
 def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) -> PatchedRules:
     before = kernel_of_c(base.text, base.file, base.file, base.release)
-    patched = _patched_c(mails, base)
+    try:
+        patched = _patched_c(mails, base)
+    except NothingTouchedError:
+        raise
+    except InputError as error:
+        raise _already_in(error, mails, base) from None
     patched_text = "\n".join(line.text for line in patched.lines)
+    _check_comments(patched_text, patched.lines)
     try:
         rules = rules_from_c(patched_text, file)
     except InputError as error:
@@ -254,9 +398,46 @@ def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) 
         placed.append(rule._replace(source=f"{origin_place.file}:{origin_place.line}") if origin_place else rule)
     decided = [(rule.when, rule.then) for rule in before.rules.rules]
     if decided == [(rule.when, rule.then) for rule in placed] and _same_function(base.text, patched_text):
-        raise nothing_touched((*_names(patched.mails), *patched.left_aside), patched.mails)
+        raise NothingTouchedError(patched.mails, base.file)
     after = _after(before, rules._replace(rules=tuple(placed)), file, patched.mails)
-    return PatchedRules(before, after, patched.mails, patched.left_aside, None, day)
+    asked = _one_vcpu(base.text, patched_text)
+    return PatchedRules(before, after, patched.mails, patched.left_aside, None, day, asked)
+
+
+def _one_vcpu(before: str, after: str) -> tuple[str, ...]:
+    """The expressions that take one vCPU's state for all, of what the function reaches, and that are new."""
+    found = [_one_vcpu_in(text) for text in (before, after)]
+    return tuple(text for text in found[1] if text not in found[0])
+
+
+def _one_vcpu_in(text: str) -> dict[str, None]:
+    if not any(word in text for word in ("kvm_get_vcpu", "guest_memory_type", "vcpus[")):
+        return {}
+    held = {function.name: function for function in functions(tokens((line, None) for line in text.split("\n")))}
+    reached = reached_from(FUNCTION, {name: set(texts(function.body)) for name, function in held.items()})
+    found: dict[str, None] = {}
+    for name in reached & held.keys():
+        words = " ".join(texts(held[name].body))
+        found |= dict.fromkeys(ONE_VCPU.findall(re.sub(r" ?(->|[()\[\]]) ?", r"\1", words).replace(" ,", ",")))
+    return found
+
+
+def _already_in(error: InputError, mails: Sequence[Mail], base: CFile) -> InputError:
+    """The error of patches that do not fit a C file; another where it holds them already."""
+    try:
+        _patched_c(_reversed(mails), base)
+    except InputError:
+        hint = _of_a_series(mails) if error.message.endswith(")") else ""
+        return InputError(f"{error.message[:-1]}{hint})" if hint else error.message, error.place)
+    return InputError(f"already applied: {base.file} is what this patch makes (the file before it)", error.place)
+
+
+def _check_comments(text: str, lines: Sequence[PatchedLine]) -> None:
+    """Refuses a C text whose last comment never ends."""
+    for found in _OPAQUE.finditer(text):
+        if found.group().startswith("/*") and not (found.group().endswith("*/") and len(found.group()) > 3):
+            place = lines[text.count("\n", 0, found.start())].place
+            raise InputError("after the patch, a comment that never ends (*/ behind it)", place)
 
 
 def _same_function(before: str, after: str) -> bool:
@@ -266,7 +447,7 @@ def _same_function(before: str, after: str) -> bool:
 
 def _function_text(text: str) -> str:
     """The function's definition without blanks, up to the brace that closes it; '' where it is not found."""
-    head = re.search(rf"^[^\n;]*\b{FUNCTION}\([^;{{]*\)\s*\{{", text, re.M)
+    head = re.search(rf"\b{FUNCTION}\([^;{{]*\)\s*\{{", text)
     if head is None:
         return ""
     depth, end = 1, head.end()
@@ -274,10 +455,6 @@ def _function_text(text: str) -> str:
         depth += (text[end] == "{") - (text[end] == "}")
         end += 1
     return "".join(text[head.start() : end].split())
-
-
-def _names(mails: Sequence[Mail]) -> list[str]:
-    return [hunk_name(item, hunk) for mail in mails for item in mail.files for hunk in item.hunks or (None,)]
 
 
 def _column_in(origin: Place, seen: Place) -> Place:

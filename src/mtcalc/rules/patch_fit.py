@@ -7,35 +7,27 @@ Heads of functions are compared by name alone, as parameter lists came and went.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from mtcalc.rules.c_predicates import FUNCTION
-from mtcalc.rules.c_tokens import (
-    Function,
-    Rendered,
-    Token,
-    closing,
-    functions,
-    head_at,
-    render,
-    texts,
-    tokens,
-    without_cut_head,
-)
-from mtcalc.rules.patch import FilePatch, Hunk, Mail
-from mtcalc.text.errors import InputError, Place
+from mtcalc.rules.c_tokens import Function, Rendered, Token, functions, render, texts, tokens
+from mtcalc.rules.c_writer import HELPER
+from mtcalc.rules.patch import Hunk, Mail
+from mtcalc.rules.patch_hunks import Piece, Prepared, Step, defines, hunk_name, is_function_file, whole
+from mtcalc.text.errors import Place
 
-_OUTSIDE = "code outside functions"
-_LABEL = re.compile(r"\w+:$")
-_CALLED = re.compile(r"(\w+)\s*\(")
 _STATEMENTS = {"if", "else", "for", "while", "do", "switch", "case", "return", "goto", "break", "continue"}
+_NEVER_OUTSIDE = {"=", ":", "->", ".", "+=", "-=", "|=", "&=", "++", "--", "<<=", ">>="}
+"""Behind the first word of a line outside of functions."""
 _BREAK_BEHIND = {"&&", "||", "|", "&", "<<", ",", "=", "?", ":", "==", "!="}
 _BREAK_BEFORE = {"&&", "||", "|", "?", ":"}
-_HINTS = {FUNCTION, "VMX_EPT_MT_EPTE_SHIFT", "VMX_EPT_IPAT_BIT", "VMX_EPT_IGMT_BIT", "is_mmio"}
-"""Words that give away a hunk of the function where its @@ line names none."""
+_STORAGE = frozenset(("static", "inline", "__inline", "__always_inline", "noinline", "noinstr", "extern", "__init"))
+"""Words of a head that change nothing about what the function returns."""
+
+_TELLING = 8
+"""Tokens of context that, without any name, are taken for those of the function and of no other."""
 
 
 class Misfit(NamedTuple):
@@ -52,9 +44,7 @@ class Misfit(NamedTuple):
 
 
 class Untouched(NamedTuple):
-    """A patch that changes nothing in a text; what it does touch."""
-
-    aside: tuple[str, ...]
+    """A patch that changes nothing in a text."""
 
 
 class Fitted(NamedTuple):
@@ -62,21 +52,17 @@ class Fitted(NamedTuple):
 
     written: Rendered
     mails: tuple[Mail, ...]  # those that touch the function
-    left_aside: tuple[str, ...]
+    named: Mapping[int, list[str]]  # by the identity of a hunk, what of it was left aside
     touched: Place  # the first hunk that does
 
-
-class _Piece(NamedTuple):
-    """Part of one side of a hunk that lies in one function; without head where it began before the hunk."""
-
-    name: str
-    head: tuple[Token, ...]
-    body: tuple[Token, ...]
-    anchored: bool  # starts right behind the function's `{`
+    @property
+    def left(self) -> int:
+        """How much of the hunks that can concern the function was left aside."""
+        return sum(len(names) for names in self.named.values())
 
 
 class Effect(NamedTuple):
-    """What a hunk does: changes a function held here, changes others, adds some (by name)."""
+    """What a hunk does: changes a function held here, changes others, adds or moves some (by name)."""
 
     touches: bool
     others: tuple[str, ...]
@@ -94,10 +80,16 @@ class _Refused(Exception):
 class _Text:
     """The functions of a written text while patches are applied to it."""
 
-    def __init__(self, c_text: str) -> None:
+    def __init__(self, c_text: str, names: frozenset[str]) -> None:
         self.functions = {function.name: function for function in _written(c_text)}
+        self.names = names  # other functions are nobody's concern
         self.macros: list[tuple[Token, ...]] = []
         self.cursor: dict[str, int] = {}
+        self.elsewhere: dict[str, Function] = {}  # helpers added in other files
+        self.twins: dict[str, Place] = {}  # of them, those of which two differ
+        self.partial: dict[str, Place] = {}  # added, and not shown whole
+        self.twice: dict[str, tuple[Function, Place]] = {}  # added while there is one: moved, if that one goes
+        self.gone: dict[str, Place] = {}  # removed whole: moved, if it is added elsewhere
 
     def render(self) -> Rendered:
         parts = [token for line in self.macros for token in line]
@@ -107,68 +99,131 @@ class _Text:
             parts += function.body
         return render(parts)
 
-    def apply(self, hunk: Hunk) -> Effect:
+    def apply(self, step: Step) -> Effect:
         """Applies a hunk. Raises _Refused."""
-        old, new = _side(hunk, "-"), _side(hunk, "+")
-        comments_only = texts(old) == texts(new)
-        before, after = _pieces(hunk, "-"), _pieces(hunk, "+")
+        if step.trouble:
+            raise _Refused(step.trouble)
+        before, after = step.before, step.after
+        if not is_function_file(step.item.path):
+            return self._note_helpers(step)
         others = []
         touched = False
         for number, piece in enumerate(before):
             match = _same_name(after, piece)
-            if match and not comments_only and _same(piece, match):
+            if match and not step.comments_only and _same(piece, match):
                 continue
             last = number == len(before) - 1
-            name = piece.name or self._by_content(piece, last, {*texts(old), *texts(new)})
-            if name not in self.functions:
+            name = piece.name or self._by_content(piece, last, step)
+            if name == HELPER and name not in self.functions:
+                raise _Refused(f"there is no {HELPER}() in it")
+            if name not in self.functions or name not in self.names:
                 others.append(piece.name)
-                continue
-            if match is None:
-                self._remove(name, piece)
+            elif match is None:
+                self._remove(name, piece, step.hunk.place)
                 touched = True
+            elif step.comments_only:
+                touched = touched or self._comments_inside(name, piece, last, step.hunk)
             else:
+                at = after.index(match) + 1
+                followed = after[at] if at < len(after) else None
                 was = self.functions[name]
-                self.functions[name] = self._change(name, piece, match, last)
-                touched = touched or comments_only or not _same(was, self.functions[name])
-        self.macros += _defines(hunk)
+                self.functions[name] = self._change(name, piece, match, last, followed)
+                touched = touched or texts(was.body) != texts(self.functions[name].body)
+                touched = touched or _meaning(piece.head) != _meaning(match.head)
+        self.macros += defines(step.hunk)
         added = [piece for piece in after if piece.head and _same_name(before, piece) is None]
         for piece in added:
-            end = closing(piece.body, 0, 1)
-            if end is None:
-                raise _Refused(f"it does not show all of {piece.name}(), which it adds")
-            if piece.name in self.functions:
-                raise _Refused(f"it adds {piece.name}() once more")
-            self.functions[piece.name] = Function(piece.name, piece.head, piece.body[:end])
+            self._add(piece, step.hunk.place)
         return Effect(touched, tuple(others), tuple(piece.name for piece in added))
 
-    def drop_unused(self) -> set[str]:
-        """Forgets the functions that nothing on the way from vmx_get_mt_mask() names; those that stay."""
+    def _add(self, piece: Piece, place: Place) -> None:
+        end = whole(piece)
+        if end is None:
+            self.partial[piece.name] = place
+            return
+        function = Function(piece.name, piece.head, piece.body[:end])
+        if piece.name in self.functions:
+            self.twice[piece.name] = function, place
+            return
+        self.gone.pop(piece.name, None)
+        self.functions[piece.name] = function
+
+    def _note_helpers(self, step: Step) -> Effect:
+        """Functions that a hunk of another file adds whole."""
+        added = []
+        for piece in step.after:
+            end = whole(piece) if piece.head and _same_name(step.before, piece) is None else None
+            if end is None:
+                continue
+            function = Function(piece.name, piece.head, piece.body[:end])
+            if not _same(self.elsewhere.setdefault(piece.name, function), function):
+                self.twins[piece.name] = step.hunk.place
+            added.append(piece.name)
+        return Effect(False, (), tuple(added))
+
+    def settle(self) -> tuple[set[str], tuple[str, Place] | None]:
+        """Forgets the functions that nothing on the way from vmx_get_mt_mask() names.
+
+        Returns those that stay, and what is wrong with one of them, if anything is.
+        """
         used: set[str] = set()
         new = {FUNCTION}
         while new:
             used |= new
-            named = {text for name in new for text in texts(self.functions[name].body)}
-            new = {name for name in self.functions if name in named} - used
+            named = {text for name in new if name in self.functions for text in texts(self.functions[name].body)}
+            for name in sorted(named - self.functions.keys()):
+                if name in self.twins:
+                    return used, (f"it adds two {name}() that differ", self.twins[name])
+                if name in self.elsewhere:
+                    self.functions[name] = self.elsewhere[name]
+            new = {name for name in named if name in self.functions} - used
+            wrong = [name for name in sorted(named) if name not in self.functions and name in self.partial]
+            if wrong:
+                return used, (f"it does not show all of {wrong[0]}(), which it adds", self.partial[wrong[0]])
+        if FUNCTION not in self.functions:
+            return used, (f"it removes {FUNCTION}()", self.gone[FUNCTION])
+        again = next((name for name in self.twice if name in used), None)
+        if again:
+            return used, (f"it adds {again}() once more", self.twice[again][1])
         self.functions = {name: function for name, function in self.functions.items() if name in used}
-        return used
+        return used, None
 
-    def _by_content(self, piece: _Piece, last: bool, named: set[str]) -> str:
+    def _by_content(self, piece: Piece, last: bool, step: Step) -> str:
         """The function that a piece without a name lies in; '' where it is none held here."""
         if not piece.body:
             return ""
         found = [name for name in self.functions if self._positions(name, piece, last)]
+        if len(found) == 1 and not step.hinted and len(piece.body) < _TELLING:
+            if step.comments_only:
+                return ""
+            raise _Refused("its @@ line names no function, and its lines can be those of others too (diff -p)")
         if len(found) == 1:
             return found[0]
         if found:
             raise _Refused(f"its context fits {' and '.join(found)}")
-        if _HINTS & named:
+        if step.hinted:
             raise _Refused("its @@ line names no function, and its statements fit none", near=False)
         return ""
 
-    def _positions(self, name: str, piece: _Piece, last: bool) -> list[tuple[int, int, int]]:
+    def _comments_inside(self, name: str, piece: Piece, last: bool, hunk: Hunk) -> bool:
+        """Whether a change of comments lies in the function's body. Raises _Refused where its code is another."""
+        if piece.body:
+            found = self._positions(name, piece, last)
+            if not found:
+                raise _Refused(f"its context and removed lines are not in {name}()", near=False)
+            _, depth, _ = found[0]
+        else:
+            depth = 1
+        start = piece.head[0].place if piece.head else None
+        end = piece.ends.get(depth)
+        stop = piece.body[end - 1].place if end else None
+        lines = [line.place.line for line in hunk.lines if line.kind != " "]
+        return any((not start or start.line < line) and (not stop or line < stop.line) for line in lines)
+
+    def _positions(self, name: str, piece: Piece, last: bool) -> list[tuple[int, int, int]]:
         """Where a piece fits a function's body: (position, depth there, how many of its tokens lie inside)."""
-        body = texts(self.functions[name].body)
-        wanted = texts(piece.body)
+        body = tuple(texts(self.functions[name].body))
+        wanted = piece.words
         starts = [0] if piece.anchored else range(self.cursor.get(name, 0), len(body))
         depths = _depths(body)
         found = []
@@ -177,9 +232,9 @@ class _Text:
                 continue
             if not piece.anchored and wanted and body[start] != wanted[0]:
                 continue
-            end = closing(piece.body, 0, depths[start])
+            end = piece.ends.get(depths[start])
             length = len(wanted) if end is None else end
-            if end is None and not last:
+            if start + length > len(body) or (end is None and not last):
                 continue
             inside = body[start : start + length]
             if inside != wanted[:length] or (end is not None and start + length != len(body)):
@@ -187,11 +242,11 @@ class _Text:
             tokens_here = self.functions[name].body
             if not _line_starts(tokens_here, start) or (end is None and not _line_starts(tokens_here, start + length)):
                 continue
-            if end is None or _between_functions(wanted[end:]):
+            if end is None or _between_functions(piece.body[end:]):
                 found.append((start, depths[start], length))
         return found
 
-    def _change(self, name: str, old: _Piece, new: _Piece, last: bool) -> Function:
+    def _change(self, name: str, old: Piece, new: Piece, last: bool, followed: Piece | None) -> Function:
         function = self.functions[name]
         head = new.head if new.head and old.head and texts(new.head) != texts(old.head) else function.head
         if not old.body and not new.body:
@@ -202,31 +257,37 @@ class _Text:
         if not found:
             raise _Refused(f"its context and removed lines are not in {name}()", near=False)
         if len(found) > 1:
-            if texts(old.body) == texts(new.body):
+            if old.words == new.words:
                 return function._replace(head=head)
             raise _Refused(f"its context fits {name}() in {len(found)} places")
         start, depth, length = found[0]
-        end = closing(new.body, 0, depth)
+        end = new.ends.get(depth)
+        if end is None and followed:
+            raise _Refused(f"it does not show all of {followed.name}(), which it adds")
         closed = start + length == len(function.body)
         if closed is not (end is not None):
             raise _Refused(f"it leaves the braces of {name}() unbalanced")
         inside = new.body[:end] if end is not None else new.body
         if end is None and _net_braces(inside) != _net_braces(old.body):
             raise _Refused(f"it leaves the braces of {name}() unbalanced")
-        if end is not None and not _between_functions(texts(new.body[end:])):
+        if end is not None and not _between_functions(new.body[end:]):
             raise _Refused(f"it leaves code behind the end of {name}()")
         tail = function.body[start + length :]
-        if tail and texts(inside) != texts(old.body[:length]):
+        if tail and tuple(texts(inside)) != old.words[:length]:
             tail = (tail[0]._replace(gap="\n"), *tail[1:])
         self.cursor[name] = start + len(inside)
         return function._replace(head=head, body=(*function.body[:start], *inside, *tail))
 
-    def _remove(self, name: str, piece: _Piece) -> None:
+    def _remove(self, name: str, piece: Piece, place: Place) -> None:
         function = self.functions[name]
-        end = closing(piece.body, 0, 1)
-        if name == FUNCTION or end is None or texts(piece.body[:end]) != texts(function.body):
+        end = whole(piece) if piece.head else None
+        if end is None or piece.words[:end] != tuple(texts(function.body)):
             raise _Refused(f"it removes {name}() or part of it in a way that cannot be followed")
         del self.functions[name]
+        if name in self.twice:
+            self.functions[name] = self.twice.pop(name)[0]
+        else:
+            self.gone[name] = place
 
 
 @lru_cache(maxsize=1024)
@@ -254,144 +315,105 @@ def _line_starts(body: Sequence[Token], at: int) -> bool:
     return body[at - 1].text in _BREAK_BEHIND or body[at].text in _BREAK_BEFORE
 
 
-def _same(one: Function | _Piece, other: Function | _Piece) -> bool:
-    return texts(one.head) == texts(other.head) and texts(one.body) == texts(other.body)
+def _same(one: Function | Piece, other: Function | Piece) -> bool:
+    return texts(one.head) == texts(other.head) and _words(one) == _words(other)
 
 
-def _between_functions(found: Sequence[str]) -> bool:
+def _words(one: Function | Piece) -> Sequence[str]:
+    return one.words if isinstance(one, Piece) else tuple(texts(one.body))
+
+
+def _between_functions(found: Sequence[Token]) -> bool:
     """Whether tokens can stand behind a function's end: no brace closed that was not opened, no statement."""
     depth = 0
-    for text in found:
-        depth += (text == "{") - (text == "}")
-        if depth < 0 or (not depth and text in _STATEMENTS):
+    before = ";"
+    for at, token in enumerate(found):
+        text = token.text
+        if not depth and text in _STATEMENTS:
             return False
+        if not depth and before in (";", "}"):
+            behind = found[at + 1].text if at + 1 < len(found) else ""
+            if behind in _NEVER_OUTSIDE or _is_indented(token):
+                return False
+        depth += (text == "{") - (text == "}")
+        if depth < 0:
+            return False
+        before = text
     return True
+
+
+def _is_indented(token: Token) -> bool:
+    """Whether a token begins a line, and not in its first column; archives that eat blanks hide that."""
+    if "\n" not in token.gap or token.place is None:
+        return False
+    return token.place.source[: token.place.column - 1].endswith(("\t", "    "))
 
 
 def _net_braces(found: Iterable[Token]) -> int:
     return sum((token.text == "{") - (token.text == "}") for token in found)
 
 
-@lru_cache(maxsize=256)
-def _side(hunk: Hunk, sign: str) -> tuple[Token, ...]:
-    """The tokens of a hunk's old ('-') or new ('+') side. Raises _Refused."""
-    try:
-        return tuple(tokens((line.text, line.place) for line in hunk.lines if line.kind in (" ", sign)))
-    except ValueError as error:
-        raise _Refused(str(error)) from None
-
-
-def _section_function(section: str) -> str | None:
-    """The function an @@ line names; None where it names none, '' for another kind of definition."""
-    if not section or _LABEL.match(section):
-        return None
-    found = _CALLED.search(section)
-    return found[1] if found else ""
-
-
-@lru_cache(maxsize=256)
-def _pieces(hunk: Hunk, sign: str) -> tuple[_Piece, ...]:
-    """One side of a hunk cut at the heads of functions. Raises _Refused."""
-    section = _section_function(hunk.section)
-    side = without_cut_head(_side(hunk, sign))
-    heads = []
-    at = 0
-    while at < len(side):
-        head = head_at(side, at)
-        if head:
-            heads.append(head)
-            at = head[1]
-        at += 1
-    first = list(side[: heads[0][0]] if heads else side)
-    # A head that began before the hunk: its closing parenthesis is one too many.
-    depth = 0
-    anchored = False
-    for index, token in enumerate(first):
-        depth += (token.text == "(") - (token.text == ")")
-        if depth < 0:
-            anchored = index + 1 < len(first) and first[index + 1].text == "{"
-            first = first[index + 2 :] if anchored else first
-            break
-    if not anchored and first and first[0].text == "{":
-        # In the kernel's style a line begins so only where a function does; its head is above the hunk.
-        anchored = True
-        first = first[1:]
-    outside = section is not None and not section
-    pieces = [_Piece(_OUTSIDE if outside else section or "", (), tuple(first), anchored)]
-    ends = [*(head[0] for head in heads[1:]), len(side)]
-    for (start, brace, name), end in zip(heads, ends, strict=False):
-        pieces.append(_Piece(name, tuple(side[start:brace]), tuple(side[brace + 1 : end]), True))
-    return tuple(pieces)
-
-
-def _same_name(pieces: Sequence[_Piece], wanted: _Piece) -> _Piece | None:
+def _same_name(pieces: Sequence[Piece], wanted: Piece) -> Piece | None:
     for piece in pieces:
         if piece.name == wanted.name and bool(piece.head) == bool(wanted.head):
             return piece
     return None
 
 
-def _defines(hunk: Hunk) -> Iterator[tuple[Token, ...]]:
-    for line in hunk.lines:
-        if line.kind == "+" and re.match(r"\s*#\s*define\s", line.text) and not line.text.rstrip().endswith("\\"):
-            yield tuple(tokens([(line.text, line.place)]))
+def _meaning(head: Sequence[Token]) -> list[str]:
+    """A head's type and parameters."""
+    return [token.text for token in head if token.text not in _STORAGE]
 
 
-def is_function_file(path: str) -> bool:
-    """Whether a path is that of the file with vmx_get_mt_mask()."""
-    return path.rsplit("/", 1)[-1] == "vmx.c" and "selftests" not in path
-
-
-def fit(mails: Sequence[Mail], c_text: str) -> Fitted | Misfit | Untouched:
+def fit(patches: Prepared, c_text: str) -> Fitted | Misfit | Untouched:
     """The patches applied in order to a written text, or where they do not fit.
 
-    Raises InputError for a patch of the function's file that could not be read.
+    Raises InputError for a patch after which the file is no C.
     """
-    text = _Text(c_text)
-    effects: list[tuple[Mail, FilePatch, Hunk | None, Effect]] = []
-    for mail in mails:
-        for item in mail.files:
-            if not is_function_file(item.path):
-                effects += ((mail, item, hunk, Effect(False, (), ())) for hunk in item.hunks or (None,))
-                continue
-            if item.trouble:
-                raise item.trouble
+    text = _Text(c_text, patches.names)
+    effects: list[tuple[Step, Effect]] = []
+    last = None
+    for step in patches.steps:
+        if step.item is not last:
             text.cursor.clear()
-            for hunk in item.hunks:
-                try:
-                    effects.append((mail, item, hunk, text.apply(hunk)))
-                except _Refused as refused:
-                    return Misfit(str(refused), hunk.place, refused.near)
-    used = text.drop_unused()
-    aside: list[str] = []
+            last = step.item
+        try:
+            effects.append((step, text.apply(step)))
+        except _Refused as refused:
+            return Misfit(str(refused), step.hunk.place, refused.near)
+    used, wrong = text.settle()
+    if wrong:
+        return Misfit(wrong[0], wrong[1], True)
+    named: dict[int, list[str]] = {}
     touching: list[Mail] = []
     touched: Place | None = None
-    for mail, item, at, effect in effects:
-        added = [f"{item.path}: {name}() (new)" for name in effect.added if name not in used]
-        others = [f"{item.path}: {name}" for name in effect.others if name]
+    for step, effect in effects:
+        path = step.item.path[-100:]
+        added = [f"{path}: {name}() (new)" for name in effect.added if name not in used]
+        others = [f"{path}: {name}" for name in effect.others if name]
         if not effect.touches and not used.intersection(effect.added):
-            named = added + others if added or not (at and at.section) else []
-            aside += named or [hunk_name(item, at)]
+            others = added + others if added or not step.hunk.section else []
+            named[id(step.hunk)] = others or [hunk_name(step.item, step.hunk)]
             continue
-        aside += added + others
-        if mail not in touching:
-            touching.append(mail)
-        if effect.touches and at:
-            touched = touched or at.place
+        named[id(step.hunk)] = added + others
+        if step.mail not in touching:
+            touching.append(step.mail)
+        if effect.touches:
+            touched = touched or step.hunk.place
     if touched is None:
-        return Untouched(tuple(aside))
-    return Fitted(text.render(), tuple(touching), tuple(dict.fromkeys(aside)), touched)
+        return Untouched()
+    if patches.unbalanced:
+        raise patches.unbalanced
+    return Fitted(text.render(), tuple(touching), named, touched)
 
 
-def hunk_name(item: FilePatch, hunk: Hunk | None) -> str:
-    """'arch/x86/kvm/mmu/spte.c: static bool kvm_is_mmio_pfn(kvm_pfn_t pfn)'; without a hunk the path alone."""
-    if hunk is None:
-        return item.path
-    return f"{item.path}: {hunk.section or f'line {hunk.old_start}'}"
-
-
-def nothing_touched(aside: Iterable[str], mails: Sequence[Mail]) -> InputError:
-    """The error for patches that leave the function as it is."""
-    listed = "; ".join(dict.fromkeys(aside)) or "nothing"
-    place = mails[0].files[0].place
-    return InputError(f"the patch does not touch {FUNCTION}() (it touches {listed})", place)
+def left_aside(patches: Prepared, named: Mapping[int, list[str]]) -> tuple[str, ...]:
+    """What of the patches is not about the function, in their order."""
+    listed = (
+        name
+        for mail in patches.mails
+        for item in mail.files
+        for hunk in item.hunks or (None,)
+        for name in (named[id(hunk)] if id(hunk) in named else [hunk_name(item, hunk)])
+    )
+    return tuple(dict.fromkeys(listed))

@@ -31,11 +31,6 @@ def _key(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-def mentions(hunk: Hunk, name: str) -> bool:
-    """Whether a hunk shows a function's head or a call: on its @@ line or in one of its lines."""
-    return any(f"{name}(" in text for text in (hunk.section, *(line.text for line in hunk.lines)))
-
-
 def apply_hunk(
     lines: Sequence[PatchedLine], hunk: Hunk, shift: int, partial: bool
 ) -> tuple[list[PatchedLine], int] | None:

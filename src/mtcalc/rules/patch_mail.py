@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mails as people save them: mboxes, raw mails, `git show` output, a page of a list archive, a pasted diff.
+"""Mails as people save them: mboxes, raw mails, `git show` and `git log -p`, a page of a list archive, a pasted diff.
 
-Every line keeps the place it has in the file, through quoted-printable and multipart too (of a base64
-body only the first line). RFC 5322, RFC 2045, RFC 4155.
+Every line keeps the place it has in the file. Headers that the standard mail parser would not find (archives eat
+blanks, replies quote them) are looked for here; what they mean is left to it, in patch_parts. RFC 5322, RFC 4155.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import islice
 from typing import NamedTuple
 
-from mtcalc.text.errors import InputError, Place
-
-
-class TextLine(NamedTuple):
-    """One decoded line of a mail."""
-
-    text: str
-    place: Place
+from mtcalc.rules.patch_parts import HEADER_LENGTH, Part, TextLine, as_utf8, flowed, header_words, parts_of
+from mtcalc.text.errors import Place
 
 
 class Envelope(NamedTuple):
@@ -33,6 +27,9 @@ class Envelope(NamedTuple):
     body: tuple[TextLine, ...]
     place: Place
     quoted_authors: Mapping[int, str] = {}  # by how often their text is quoted
+    html: bool = False  # has a text of HTML alone
+    commit: bool = False  # of `git log -p`
+    unwrapped: tuple[TextLine, ...] = ()  # the body if it is what format=flowed says; many say so and are not
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -46,13 +43,12 @@ _MBOX_FROM = re.compile(r"From \S+.* (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +[A-Z][a-z]
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t]*(.*)$")
 _QUOTE = re.compile(r"(?:> ?)*")
 _DIFF_START = re.compile(r"(?:> ?)*(?:diff --git |--- \S|Index: )")
-_ATTRIBUTION = re.compile(
-    r"(?:.*[\d,] (?:[AP]M,? )?|On (?:\w+day )?)?([^\d,<>]+?) *(?:<[^<>]*>)? *(?:wrote|writes):\s*$"
-)
 _ONE_LINE = ("from", "author", "date", "message-id")  # header fields that hardly go on in the next line
-_ESCAPE = re.compile(rb"=([0-9A-Fa-f]{2})")
+_GIT_FIELDS = ("AuthorDate", "Commit", "CommitDate", "Merge", "Reflog", "Notes")
 _LOOSE_LINES = 12  # how far into a text an archive page's From: and Date: may stand
-_MIME_DEPTH = 5
+_COMMIT = re.compile(r"commit [0-9a-f]{7,64}\b")
+_MARKUP = re.compile(r"\s*<(?:!doctype html|html\b|\?xml\b)", re.I)
+_LONGEST = 300  # characters of a line that can be an mbox line, or say who wrote what
 
 
 def parse_date(text: str) -> date | None:
@@ -73,62 +69,109 @@ def parse_date(text: str) -> date | None:
 def split_mails(text: str, file: str) -> tuple[Envelope, ...]:
     """The mails of a file in the order they stand in; a text that is no mail is one without a header.
 
-    Raises InputError for a body whose transfer encoding is broken.
+    Mails that a mail holds as attachments stand behind it. A byte that is no UTF-8 is a lone surrogate in `text`
+    (the error handler surrogateescape). Raises InputError for a body whose transfer encoding is broken.
     """
     raw = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
     lines = [TextLine(line, Place(file, n, 1, line)) for n, line in enumerate((r.removesuffix("\r") for r in raw), 1)]
-    starts = [n for n, line in enumerate(lines) if line.text.startswith("From ") and _MBOX_FROM.match(line.text)]
+    starts = [n for n, line in enumerate(lines) if _is_mbox_line(line.text)]
+    if not starts:
+        starts = [n for n in range(len(lines)) if _is_commit(lines, n)]
     if not starts or any(line.text.strip() for line in lines[: starts[0]]):
         starts.insert(0, 0)
     ends = [*starts[1:], len(lines)]
-    return tuple(_envelope(lines[start:end]) for start, end in zip(starts, ends, strict=True))
+    found: list[Envelope] = []
+    for start, end in zip(starts, ends, strict=True):
+        found += _envelopes(lines[start:end])
+    return tuple(found)
 
 
-def _envelope(lines: Sequence[TextLine]) -> Envelope:
+def _is_mbox_line(text: str) -> bool:
+    return text.startswith("From ") and len(text) < _LONGEST and _MBOX_FROM.match(text) is not None
+
+
+def _is_commit(lines: Sequence[TextLine], at: int) -> bool:
+    """Whether a commit of `git log` or `git show` begins here."""
+    if not _COMMIT.match(lines[at].text):
+        return False
+    return any(line.text.startswith(("Author:", "author ")) for line in lines[at + 1 : at + 5])
+
+
+def _envelopes(lines: Sequence[TextLine]) -> list[Envelope]:
+    """The mail in these lines, and behind it those that it holds."""
     place = lines[0].place
     start = 0
-    if _MBOX_FROM.match(lines[0].text):
+    if _is_mbox_line(lines[0].text):
         start = 1
     while start < len(lines) and not lines[start].text.strip():
         start += 1
     headers, body_at = _headers(lines, start)
-    if headers.keys() & {"from", "subject", "date"}:
-        body = _decode(headers, lines[body_at:], _MIME_DEPTH)
+    mail = bool(headers.keys() & {"from", "subject", "date"})
+    parts = list(parts_of(headers, lines[body_at:], place)) if mail else []
+    found = [_envelope(headers, lines[start:] if not mail else None, parts, place)]
+    for part in parts:
+        if part.mail and any(line.text.strip() for line in part.lines):
+            inner, at = _headers(part.lines, 0)
+            inner_place = part.lines[0].place
+            inner_parts = list(parts_of(inner, part.lines[at:], inner_place, part.depth))
+            found.append(_envelope(inner, None, inner_parts, inner_place))
+            # What is nested deeper is not looked for: nobody attaches mails to attached mails.
+    return found
+
+
+def _envelope(
+    headers: dict[str, str], loose: Sequence[TextLine] | None, parts: Sequence[Part], place: Place
+) -> Envelope:
+    html = any(part.html for part in parts)
+    unwrapped: list[TextLine] = []
+    if any(part.flowed for part in parts):
+        for part in parts:
+            if not part.mail:
+                unwrapped += flowed(part.lines, part.delete_space) if part.flowed else part.lines
+    if loose is None:
+        body = [line for part in parts if not part.mail and not part.html for line in part.lines]
     else:
-        headers, body = _loose_headers(lines[start:])
+        body = [TextLine(as_utf8(line.text), line.place) for line in loose]
+        headers = _loose_headers(body)
+        first = next((line.text for line in body if line.text.strip()), "")
+        html = _MARKUP.match(first) is not None
     author = _inner_author(body) or headers.get("from", "") or headers.get("author", "")
     return Envelope(
-        subject=_words(headers.get("subject", "")),
-        author=_words(author),
-        date=parse_date(headers.get("date", "")),
+        subject=header_words(headers.get("subject", "")),
+        author=header_words(author),
+        date=parse_date(headers.get("date", "") or headers.get("authordate", "")),
         message_id=headers.get("message-id", "").strip().strip("<>"),
         body=tuple(body),
         place=place,
         quoted_authors=_quoted_authors(body),
+        html=html,
+        unwrapped=tuple(unwrapped),
+        commit=loose is not None and bool(body) and _COMMIT.match(body[0].text) is not None,
     )
 
 
 def _headers(lines: Sequence[TextLine], start: int) -> tuple[dict[str, str], int]:
     """Header fields by lower-case name (the first of each), and where the text behind them starts."""
-    headers: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
     key = ""
     at = start
     while at < len(lines):
         text = lines[at].text
         if not text.strip():
-            return headers, at + 1
+            at += 1
+            break
         field = _HEADER.match(text)
         if key and (text[0] in " \t" or (not field and _goes_on(key, text))):
-            headers[key] += " " + text.strip()
+            headers[key].append(text.strip())
         elif field:
             key = field[1].lower()
             if key in headers:
                 key = f"{key} again"
-            headers[key] = field[2]
+            headers[key] = [field[2]]
         else:
             break
         at += 1
-    return headers, at
+    return {key: " ".join(words)[:HEADER_LENGTH] for key, words in headers.items()}, at
 
 
 def _goes_on(key: str, text: str) -> bool:
@@ -136,7 +179,7 @@ def _goes_on(key: str, text: str) -> bool:
     return key not in _ONE_LINE and text != "---" and not _DIFF_START.match(text)
 
 
-def _loose_headers(lines: Sequence[TextLine]) -> tuple[dict[str, str], list[TextLine]]:
+def _loose_headers(lines: Sequence[TextLine]) -> dict[str, str]:
     """From: and Date: among the first lines of an archive page, of `git show`, of a quoted mail; its title."""
     headers: dict[str, str] = {}
     title = ""
@@ -144,12 +187,12 @@ def _loose_headers(lines: Sequence[TextLine]) -> tuple[dict[str, str], list[Text
     for number, line in enumerate(lines):
         if number == _LOOSE_LINES or _DIFF_START.match(line.text):
             break
-        text = line.text[_quote_length(line.text) :]
+        text = line.text[quote_length(line.text) :][:HEADER_LENGTH]
         field = _HEADER.match(text)
-        if field and field[1].lower() in (*_ONE_LINE, "subject"):
+        if field and field[1].lower() in (*_ONE_LINE, "subject", "authordate"):
             folding = field[1].lower() if field[1].lower() not in headers else ""
             headers.setdefault(field[1].lower(), field[2].strip())
-        elif not text.strip() or text.startswith("commit ") or _ATTRIBUTION.match(text):
+        elif not text.strip() or _COMMIT.match(text) or wrote(text) or (field and field[1] in _GIT_FIELDS):
             folding = ""
         elif folding == "title" and not field and _goes_on(folding, text):
             title += " " + text.strip()
@@ -160,14 +203,15 @@ def _loose_headers(lines: Sequence[TextLine]) -> tuple[dict[str, str], list[Text
             title = title or text.strip()
     if "subject" not in headers and (_names_a_patch(title) or headers):
         headers["subject"] = title
-    return headers, list(lines)
+    return headers
 
 
 def _names_a_patch(title: str) -> bool:
     return "[PATCH" in title or "[RFC" in title
 
 
-def _quote_length(text: str) -> int:
+def quote_length(text: str) -> int:
+    """How many characters of a line are marks of quoting."""
     return _QUOTE.match(text).end()  # type: ignore[union-attr]  # matches always
 
 
@@ -181,97 +225,28 @@ def _quoted_authors(body: Sequence[TextLine]) -> dict[int, str]:
     """Who wrote what is quoted once, twice, ...: by the quoted text's own `From: X`, else by `X wrote:` above it."""
     own: dict[int, str] = {}
     attributed: dict[int, str] = {}
-    filled = [line.text for line in body if line.text.strip()][:_LOOSE_LINES]
+    filled = list(islice((line.text[:HEADER_LENGTH] for line in body if line.text.strip()), _LOOSE_LINES))
     for text in filled:
-        length = _quote_length(text)
+        length = quote_length(text)
         depth = text[:length].count(">")
-        attribution = _ATTRIBUTION.match(text, length)
+        name = wrote(text[length:])
         if depth and text.startswith("From: ", length):
-            own.setdefault(depth, _words(text[length:].removeprefix("From: ")))
-        elif attribution:
-            attributed.setdefault(depth + 1, _words(attribution[1]))
+            own.setdefault(depth, header_words(text[length:].removeprefix("From: ")))
+        elif name:
+            attributed.setdefault(depth + 1, header_words(name))
     return attributed | own
 
 
-def _words(text: str) -> str:
-    """A header's text with encoded words (RFC 2047) decoded and blanks folded."""
-    if "=?" in text:
-        from email.header import decode_header, make_header  # only such headers need it
-
-        # In an unknown charset it is shown as it stands.
-        with suppress(LookupError, ValueError):
-            text = str(make_header(decode_header(text)))
-    return " ".join(text.split())
-
-
-def _decode(headers: dict[str, str], lines: Sequence[TextLine], depth: int) -> list[TextLine]:
-    kind = headers.get("content-type", "text/plain").lower()
-    if kind.startswith("multipart/") and depth:
-        boundary = re.search(r'boundary="?([^";]+)"?', headers["content-type"], re.I)
-        if boundary:
-            decoded = []
-            for part in _parts(lines, boundary[1].strip()):
-                inner, at = _headers(part, 0)
-                decoded += _decode(inner, part[at:], depth - 1)
-            return decoded
-    if not kind.startswith("text/") or kind.startswith("text/html"):
-        disposition = headers.get("content-disposition", "") + kind
-        if not re.search(r"\.(?:patch|diff|txt|mbox)\b", disposition):
-            return []
-    encoding = headers.get("content-transfer-encoding", "").strip().lower()
-    if encoding == "quoted-printable":
-        return list(_quoted_printable(lines))
-    if encoding == "base64":
-        return _base64(lines)
-    return list(lines)
-
-
-def _parts(lines: Sequence[TextLine], boundary: str) -> Iterator[list[TextLine]]:
-    part: list[TextLine] | None = None
-    for line in lines:
-        mark = line.text.rstrip()
-        if mark in (f"--{boundary}", f"--{boundary}--"):
-            if part:
-                yield part
-            part = None if mark.endswith(f"{boundary}--") else []
-        elif part is not None:
-            part.append(line)
-    if part:
-        yield part
-
-
-def _quoted_printable(lines: Sequence[TextLine]) -> Iterator[TextLine]:
-    pending = ""
-    place: Place | None = None
-    for line in lines:
-        place = place or line.place
-        text = line.text.rstrip(" \t")
-        if text.endswith("="):
-            pending += text[:-1]
-            continue
-        decoded = _unescape(pending + text)
-        yield TextLine(decoded, place._replace(source=decoded))
-        pending, place = "", None
-    if place is not None:
-        decoded = _unescape(pending)
-        yield TextLine(decoded, place._replace(source=decoded))
-
-
-def _unescape(text: str) -> str:
-    raw = _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]), text.encode("utf-8", "surrogateescape"))
-    return raw.decode("utf-8", "replace").replace("\r", "").replace("\n", " ")
-
-
-def _base64(lines: Sequence[TextLine]) -> list[TextLine]:
-    import binascii
-
-    filled = [line for line in lines if line.text.strip()]
-    if not filled:
-        return []
-    place = filled[0].place
-    try:
-        raw = binascii.a2b_base64("".join(line.text.strip() for line in filled), strict_mode=True)
-    except (binascii.Error, ValueError):
-        raise InputError("broken base64 body (save the mail as it came, or as plain text)", place) from None
-    texts = (text.removesuffix("\r") for text in raw.decode("utf-8", "replace").split("\n"))
-    return [TextLine(text, place._replace(source=text)) for text in texts]
+def wrote(text: str) -> str:
+    """The X of a line `On some day, X <x@example.org> wrote:` above what is quoted; '' of any other line."""
+    text = text.strip()
+    if len(text) > _LONGEST or not text.endswith(("wrote:", "writes:")):
+        return ""
+    text = text.rpartition("w")[0].rstrip()
+    before, mark, _ = text.rpartition("<")
+    name = before if mark and text.endswith(">") else text
+    name = re.split(r"[,<>]|\d(?: ?[AP]M)?(?= |$)", name.strip())[-1].strip()
+    for start in ("On ", "Am ", "Le "):
+        if name.startswith(start):
+            name = re.sub(r"^\w+day ", "", name.removeprefix(start)).strip()
+    return name

@@ -4,9 +4,11 @@
 from typing import NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS
+from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.rules.condition import (
     ALWAYS,
     FLAG_NON_COHERENT_DMA,
+    GUEST_MTRR,
     MEM_DMA,
     NONCOHERENT_DMA,
     QUIRK_IGNORE_GUEST_PAT,
@@ -17,9 +19,10 @@ from mtcalc.rules.condition import (
     Not,
     Or,
 )
-from mtcalc.rules.kernel import Version
+from mtcalc.rules.kernel import Kernel, Version
 from mtcalc.rules.releases import V4_4, V6_7, V6_16
 from mtcalc.rules.rule import Rule, RuleSet, ept, guest_mtrr, insert_after
+from mtcalc.text.suggest import nearest
 from mtcalc.x86.memtype import MemType
 
 SEED_MAIL = "20240105091237.24577-1-yan.y.zhao@intel.com"
@@ -32,7 +35,6 @@ class Proposal(NamedTuple):
     release: Version
     what: str
     slot_flags: int = 0  # accepted besides the release's own
-    split_when: Condition | None = None  # other than the release's own
 
 
 SLOT_FLAG = Proposal(
@@ -73,7 +75,6 @@ KVM_MEM_DMA = Proposal(
     ),
     (5, 6),
     "RFC of February 2020, not in mainline",
-    split_when=_DMA,
 )
 
 SLOT_HONOR_MTRR = Proposal(
@@ -121,3 +122,61 @@ QUIRK_V1 = Proposal(
 )
 
 PROPOSALS = (SLOT_FLAG, KVM_MEM_DMA, SLOT_HONOR_MTRR, QUIRK_V1)
+
+_ON_TOP = {proposal.rules.name: proposal for proposal in (SLOT_FLAG, SLOT_HONOR_MTRR, KVM_MEM_DMA)}
+
+
+def proposal_on_top(name: str) -> Proposal | None:
+    """The proposal behind a '+'. None for another word, such as a vendor's suffix.
+
+    Raises ValueError for a proposal that is no change on top of others, and for a word near to a proposal's name.
+    """
+    word = name.lower().replace("_", "-")
+    if word in _ON_TOP:
+        return _ON_TOP[word]
+    near = nearest(word, [proposal.rules.name for proposal in PROPOSALS])
+    if near and word[:1].isalpha():
+        right = f"one of {', '.join(_ON_TOP)}"
+        raise ValueError(f"'+{name}' is no proposal that goes on top of a release ({right})")
+    return None
+
+
+def on_top(kernel: Kernel, proposal: Proposal) -> Kernel:
+    """A kernel with a proposal's change on top of its rules. Raises ValueError where it does not go there."""
+    name = f"{kernel.rules.name}+{proposal.rules.name}"
+    before = kernel.rules.rules
+    if proposal is KVM_MEM_DMA:
+        rules = tuple(rule._replace(when=_with_mem_dma(rule.when)) for rule in before)
+        if rules == before:
+            raise ValueError(f"{kernel.rules.name} does not ask for non-coherent DMA (2.6.31 and later do)")
+    else:
+        change = next(rule for rule in proposal.rules.rules if rule.id == "slot-flag")
+        if change.then.memtype_of == GUEST_MTRR and kernel.mtrr_walk is MtrrWalk.NONE:
+            raise ValueError(f"{kernel.rules.name} never asks for the guest's MTRR type (6.10 and older do)")
+        if any(rule.id == change.id for rule in before):
+            raise ValueError(f"{kernel.rules.name} has a rule for the slot flag already (one of them)")
+        if all(rule.id != "mmio" for rule in before):
+            raise ValueError(
+                f"{kernel.rules.name} has no rule 'mmio', behind which {proposal.rules.name} goes (v4.3 has)"
+            )
+        rules = insert_after(before, "mmio", change)
+    split = kernel.split_when
+    if split is not None and proposal is KVM_MEM_DMA:
+        split = _with_mem_dma(split)
+    sources = (*kernel.rules.sources, *proposal.rules.sources)
+    title = f"{kernel.rules.name} with {proposal.rules.name} on top"
+    return kernel._replace(
+        rules=RuleSet(name, title, rules, sources, kernel.rules.unconfirmed),
+        slot_flags=kernel.slot_flags | proposal.slot_flags,
+        split_when=split,
+        proposal=proposal.what,
+    )
+
+
+def _with_mem_dma(when: Condition) -> Condition:
+    """A condition in which non-coherent DMA is also KVM_MEM_DMA's."""
+    if isinstance(when, Atom):
+        return _DMA if when == Atom(NONCOHERENT_DMA) else when
+    if isinstance(when, Not):
+        return Not(_with_mem_dma(when.of))
+    return type(when)(tuple(map(_with_mem_dma, when.of)))

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from mtcalc.rules.kernel import Kernel
-from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
+from mtcalc.rules.named_file import UnreadFile, check_named_file, unquoted
+from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref, resolve_name
 from mtcalc.rules.patch_apply import CFile, PatchedRules, rules_from_patch
 from mtcalc.text.errors import InputError
-from mtcalc.text.source import read_source
+from mtcalc.text.source import read_bytes, read_source
 
 Resolve: TypeAlias = Callable[[str, str | None, str], Kernel]
 """resolve(), which finds bases: (REF, its base, the directory that file names are relative to)."""
@@ -30,6 +31,16 @@ def kernel_of_file(
         notes = (*found.after.notes, found.choice_note) if found.choice_note else found.after.notes
         return found.after._replace(notes=notes)
     path = os.path.join(directory, ref)
+    if path.lower().endswith(RULE_FILE_SUFFIXES) and not os.path.exists(path):
+        split = _on_top(ref, directory)
+        if split is not None:
+            below, path = split
+            check_named_file(path, "")  # a scenario's name for it was checked as a whole, '6.6+' included
+            from mtcalc.rules.rulefile import load_rule_file
+
+            kernel = load_rule_file(read_source(path), path, _Resolver(path, resolve), below=below)
+            name = f"{below.rules.name}+{kernel.rules.name}"
+            return kernel._replace(ref=ref, rules=kernel.rules._replace(name=name))
     if path.lower().endswith(RULE_FILE_SUFFIXES):
         from mtcalc.rules.rulefile import load_rule_file
 
@@ -42,14 +53,34 @@ def kernel_of_file(
     raise InputError(f"{ref}: unknown kind of rule set (.yaml, .c, .patch, .diff, .mbox, .eml, .txt, or - for a patch)")
 
 
+def _on_top(ref: str, directory: str) -> tuple[Kernel, str] | None:
+    """`6.6+file.yaml`: the kernel below and the file's path; None where no '+' stands behind a kernel's name.
+
+    Where several do, the one whose file exists, else the last.
+    """
+    found = None
+    for at, character in enumerate(ref):
+        if character != "+" or is_file_ref(ref[:at]):
+            continue
+        path = os.path.join(directory, ref[at + 1 :])
+        try:
+            found = resolve_name(ref[:at]), path
+        except ValueError:
+            continue
+        if os.path.exists(path):
+            break
+    return found
+
+
 def patched(
     ref: str, resolve: Resolve, base: str | None = None, directory: str = "", release: str | None = None
 ) -> PatchedRules:
     """The kernels before and after a patch, '-' being standard input. Raises as kernel_of_file() does."""
     from mtcalc.rules.patch import read_patches
+    from mtcalc.rules.patch_bytes import patch_text
 
     path = ref if ref == "-" else os.path.join(directory, ref)
-    mails = read_patches(read_source(path), path)
+    mails = read_patches(patch_text(read_bytes(path), path), path)
     below: Kernel | CFile | None = None
     if base is not None:
         if is_file_ref(base) and base.lower().endswith(C_SUFFIXES):
@@ -70,8 +101,12 @@ def _c_file(path: str) -> CFile:
     return CFile(read_source(path), path)
 
 
+MOST_BASES = 16
+"""How many rule files may stand one on another: a variation of a variation is plenty."""
+
+
 class _Resolver:
-    """Finds the base of a rule file, and refuses one that is its own base by way of others."""
+    """Finds the base of a rule file; refuses one that is its own base by way of others, or stands on too many."""
 
     def __init__(self, path: str, resolve: Resolve, seen: frozenset[str] = frozenset()) -> None:
         self._resolve = resolve
@@ -79,11 +114,20 @@ class _Resolver:
         self._seen = seen | {os.path.realpath(path)}
 
     def __call__(self, ref: str) -> Kernel:
-        if not is_file_ref(ref) or not ref.lower().endswith(RULE_FILE_SUFFIXES):
+        if not is_file_ref(ref):
+            return self._resolve(ref, None, self._directory)
+        check_named_file(ref, self._directory)
+        with unquoted():
+            return self._file(ref)
+
+    def _file(self, ref: str) -> Kernel:
+        if not ref.lower().endswith(RULE_FILE_SUFFIXES):
             return self._resolve(ref, None, self._directory)
         path = os.path.join(self._directory, ref)
         if os.path.realpath(path) in self._seen:
-            raise ValueError(f"{ref} is its own base (a rule set that stands by itself at the end)")
+            raise UnreadFile(f"{ref} is its own base (a rule set that stands by itself at the end)")
+        if len(self._seen) >= MOST_BASES:
+            raise UnreadFile(f"more than {MOST_BASES} rule files stand one on another (rules: the whole list)")
         from mtcalc.rules.rulefile import load_rule_file
 
         return load_rule_file(read_source(path), path, _Resolver(path, self._resolve, self._seen))

@@ -101,8 +101,7 @@ V3_13 = RuleSet(
         Rule("coherent", ALWAYS, ept(WB, 1), _COHERENT.why, "e0f0bbc527f6"),
     ),
     ("e0f0bbc527f6",),
-    ("that 3.13 is its first release",),
-    "2013-11",
+    mainline="2013-11",
 )
 V4_2 = RuleSet(
     "v4.2",
@@ -135,8 +134,7 @@ V4_4 = RuleSet(
     "4.4 to 6.6",
     V4_3.rules,  # the guest's MTRR type alone is found another way: MtrrWalk.V4_4
     (),
-    ("that 4.4 is its first release",),
-    "2016-01",
+    mainline="2016-01",
 )
 V6_7 = RuleSet(
     "v6.7",
@@ -203,8 +201,7 @@ V6_16 = RuleSet(
         _HONOR_PAT,
     ),
     ("c9c1e20b4c7d",),
-    ("that 6.17 to 7.2 are as 6.16 and 7.3",),
-    "2025-06",
+    mainline="2025-06",
 )
 
 RELEASE_RULES: tuple[tuple[Version, RuleSet, Version], ...] = (

@@ -88,17 +88,24 @@ class _Change(NamedTuple):
     rules: tuple[_Located, ...]
 
 
-def load_rule_file(text: str, file: str, resolve_base: Callable[[str], Kernel], strict: bool = True) -> Kernel:
+def load_rule_file(
+    text: str,
+    file: str,
+    resolve_base: Callable[[str], Kernel],
+    strict: bool = True,
+    below: Kernel | None = None,
+) -> Kernel:
     """The rule set that a YAML text says, with the behaviour of its `kernel`, else of its `base`, around it.
 
     `resolve_base` finds the base by its REF, a file included. Without `strict`, a list that leaves inputs
-    uncaught is taken, for check_rules() to show. Raises InputError with the place of what is wrong.
+    uncaught is taken, for check_rules() to show. `below` is the base of a file that names none, as in
+    `6.6+file.yaml`. Raises InputError with the place of what is wrong.
     """
     root = parse_yaml(text, file)
     if isinstance(root, MapNode) and root.entries.keys() & {"memslots", "guest", "vm"}:
         raise InputError("this is a scenario (a rule file, with rules: or base: and changes:)", root.place)
     top = mapping(root, "a rule file", _TOP_KEYS)
-    base = _base(top, resolve_base)
+    base = _base(top, resolve_base) if below is None else _on_top_of(top, below)
     located = _rules(top) if base is None else _varied(top, base)
     rules = tuple(rule for rule, _ in located)
     rule_set = RuleSet(
@@ -238,9 +245,19 @@ def _base(top: MapNode, resolve_base: Callable[[str], Kernel]) -> Kernel | None:
     try:
         return resolve_base(ref.text)
     except InputError as error:
-        raise InputError(error.message, error.place or ref.place) from None
+        raise type(error)(error.message, error.place or ref.place) from None
     except ValueError as error:
         raise InputError(str(error), ref.place) from None
+
+
+def _on_top_of(top: MapNode, below: Kernel) -> Kernel:
+    for key in ("base", "rules", "kernel"):
+        if key in top.entries:
+            what = f"{key} in a file that goes on top of {below.ref}"
+            raise InputError(f"{what} (changes: alone; or -r without '{below.ref}+')", top.entries[key].key_place)
+    if "changes" not in top.entries:
+        raise InputError(f"nothing to put on top of {below.ref} (changes: a list)", top.place)
+    return below
 
 
 def _varied(top: MapNode, base: Kernel) -> tuple[_Located, ...]:

@@ -20,7 +20,13 @@ MTRR_WALK_NAMES = {
     MtrrWalk.V4_4: "v4.4",
     MtrrWalk.NONE: "none",
 }
-MMIO_TEST_NAMES = {MmioTest.RESERVED: "reserved", MmioTest.HOST_TYPE: "host_type", MmioTest.E820: "e820"}
+MMIO_TEST_NAMES = {
+    MmioTest.HEAD: "head",
+    MmioTest.PAGE: "page",
+    MmioTest.RESERVED: "reserved",
+    MmioTest.HOST_TYPE: "host_type",
+    MmioTest.E820: "e820",
+}
 
 HEADER = """\
 # A rule set for mtcalc: the EPT memory type and ignore-PAT bit (ipat) that KVM gives a page.

@@ -11,7 +11,7 @@ from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
 from mtcalc.scenario.record import Scenario
 from mtcalc.scenario.registers import read_mtrrs
-from mtcalc.scenario.schema import ExpectKeys, PageKeys, ScenarioKeys, SlotKeys
+from mtcalc.scenario.schema import BackingKeys, ExpectKeys, PageKeys, ScenarioKeys, SlotKeys
 from mtcalc.text.errors import Place
 from mtcalc.text.yaml import Node
 from mtcalc.x86.memtype import MemType
@@ -48,7 +48,7 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         assume=keys.assume,
     )
     places = tuple(value_place(root, ("memslots", index)) for index in range(len(keys.memslots)))
-    slots = _slots(keys.memslots, places, root, host.maxphyaddr, problems)
+    slots = _slots(keys.memslots, places, root, problems)
     pages = [_page(page, ("pages", index), root, vm, problems) for index, page in enumerate(keys.pages)]
     expects = [_expect(entry, ("expect", index), root, vm, problems) for index, entry in enumerate(keys.expect)]
     problems.raise_first()
@@ -67,10 +67,8 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
     )
 
 
-def _slots(
-    keys: list[SlotKeys], places: tuple[Place, ...], root: Node, host_maxphyaddr: int, problems: Problems
-) -> list[Slot]:
-    """The slots, ids and names filled in. A problem for what KVM refuses and for names that are taken.
+def _slots(keys: list[SlotKeys], places: tuple[Place, ...], root: Node, problems: Problems) -> list[Slot]:
+    """The slots, ids and names filled in. A problem for what every KVM refuses and for names that are taken.
 
     Of two slots with one id the id is the mistake, whatever their names.
     """
@@ -97,16 +95,22 @@ def _slots(
         flags = 0
         for bits in slot.flags:
             flags |= bits
-        backing = RAM if slot.backing is None else Backing(**dict(slot.backing))
-        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space))
+        backing = RAM if slot.backing is None else _backing(slot.backing)
+        device = backing.is_device if slot.device is None else slot.device
+        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space, device))
     if len(problems.found) == before:
-        refusal = check_slots(slots, host_maxphyaddr)
+        refusal = check_slots(slots)
         if refusal:
             field = refusal.field
             if field == "address_space" and keys[refusal.at].address_space is None:
                 field = "id"  # whose upper bits said it
             problems.add(f"{refusal.errno}: {refusal.reason}", value_place(root, ("memslots", refusal.at, field)))
     return slots
+
+
+def _backing(keys: BackingKeys) -> Backing:
+    given = dict(keys)
+    return Backing(page_level=given.pop("page_size"), **given)
 
 
 def _id_and_space(slot: SlotKeys, path: Path, root: Node, problems: Problems) -> tuple[int | None, int]:
@@ -176,8 +180,6 @@ def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs, vcnt: int) -> tuple[str, ..
         notes.append("IA32_MTRR_DEF_TYPE (0x2ff) is not given: 0 as at reset, so the MTRRs are off")
     elif "msrs" not in given and mtrrs.fixed_enabled and not keys.guest.mtrr.fixed:
         notes.append("fixed ranges are on and none is given: UC under 1M, as at reset")
-    if vcnt > KVM_PAIRS:
-        notes.append(f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}, so only the manual's view exists")
-    elif vcnt < KVM_PAIRS:
+    if vcnt < KVM_PAIRS:
         notes.append(f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}; the others are taken as off")
     return tuple(notes)

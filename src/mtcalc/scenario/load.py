@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,7 +31,14 @@ def load_scenario(text: str, file: str) -> Scenario:
 
     Raises InputError with a place: of what is wrong, the thing that stands first in the text.
     """
-    root = parse_yaml(text, file)
+    try:
+        root = parse_yaml(text, file)
+    except InputError as error:
+        raise _recognised(text, file) or error from None
+    if not isinstance(root, MapNode) or not root.entries.keys() & ScenarioKeys.model_fields.keys():
+        other = _recognised(text, file)
+        if other is not None:
+            raise other
     if not isinstance(root, MapNode):
         what = "a list" if isinstance(root, ListNode) else shown(scalar_value(root))
         raise InputError(f"{what} here (a scenario is a mapping: guest, memslots, ...)", root.place)
@@ -42,6 +50,15 @@ def load_scenario(text: str, file: str) -> Scenario:
         except ValidationError as error:
             raise _first(error.errors(include_url=False), root) from None
         return build(keys, root, file)
+
+
+def _recognised(text: str, file: str) -> InputError | None:
+    """The error that says what other tool's text this is."""
+    if re.search(rf"^(?:{'|'.join(ScenarioKeys.model_fields)}):", text, re.MULTILINE):
+        return None  # a scenario with something wrong in it
+    from mtcalc.scenario.foreign import recognised
+
+    return recognised(text, file)
 
 
 def _is_rule_file(root: MapNode) -> bool:

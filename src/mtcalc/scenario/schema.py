@@ -26,7 +26,7 @@ from mtcalc.scenario import values
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.pat import LINUX_PAT, Pat
 
-_NUMBER_FORM = "^(0[xX][0-9A-Fa-f]+(_[0-9A-Fa-f]+)*|0|[1-9][0-9]*)[KMGTkmgt]?$"
+_NUMBER_FORM = "^(0[xX][0-9A-Fa-f]+(_[0-9A-Fa-f]+)*|0|[1-9][0-9]*)( *[KMGTkmgt][iI]?[bB]|[KMGTkmgt])?$"
 NUMBER_SCHEMA: dict[str, Any] = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _NUMBER_FORM}]
 }
@@ -59,20 +59,26 @@ def _read_as(read: Callable[[object], object], schema: dict[str, Any]) -> _ReadA
 # None where it is not given takes no null from a file.
 _BOOL = _read_as(values.boolean, {"type": "boolean"})
 _NUMBER = _read_as(values.number, NUMBER_SCHEMA)
+_PADDED_FORM = {"type": "string", "pattern": "^0[0-9A-Fa-f]{15}$"}  # as dumps print registers
+_REGISTER = _read_as(values.register_value, {"anyOf": [*NUMBER_SCHEMA["anyOf"], _PADDED_FORM]})
 _MTRR_TYPE = _read_as(values.mtrr_type, _types(MTRR_TYPES))
 _PAT_TYPE = _read_as(values.pat_type, _types(PAT_TYPES))
 _REGISTER_FORMS = {
     "anyOf": [
         {"enum": ["linux", "reset"]},
         {"type": "array", "items": _types(PAT_TYPES), "minItems": 8, "maxItems": 8},
-        *NUMBER_SCHEMA["anyOf"],
+        {"type": "integer", "minimum": 0},
+        {"type": "string"},
     ]
 }
 _ANSWERS = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", *map(str, MTRR_TYPES)]}, {"type": "string"}]}
 
 Bool = Annotated[bool, *_BOOL]
+Vendor = Annotated[str, *_read_as(values.vendor, {"enum": ["intel"]})]
 BoolOrNone = Annotated[bool | None, *_BOOL]
 Number = Annotated[int, *_NUMBER]
+Register = Annotated[int, *_REGISTER]
+RegisterOrNone = Annotated[int | None, *_REGISTER]
 NumberOrNone = Annotated[int | None, *_NUMBER]
 MaxPhyAddr = Annotated[int, *_between(32, 52, "maxphyaddr", " bits")]
 MtrrType = Annotated[MemType, *_MTRR_TYPE]
@@ -107,6 +113,7 @@ class HostKeys(_Model):
     self_snoop: Bool = Field(True, description="the CPU has the self-snoop feature", examples=[True])
     pat_enabled: Bool = Field(True, description="the host kernel uses the PAT (no nopat)", examples=[True])
     maxphyaddr: MaxPhyAddr = Field(46, description="bits of a physical address", examples=[46, 39])
+    vendor: Vendor = Field("intel", description="of the CPU; the rules are those of VMX with EPT", examples=["intel"])
 
 
 class VmKeys(_Model):
@@ -144,8 +151,8 @@ class VariableKeys(_Model):
     base: NumberOrNone = Field(None, description="first address, a multiple of size", examples=["0xc0000000"])
     size: NumberOrNone = Field(None, description="bytes, a power of two, 4K or more", examples=["1G"])
     type: MtrrTypeOrNone = Field(None, description="memory type", examples=["UC"])
-    physbase: NumberOrNone = Field(None, description="IA32_MTRR_PHYSBASEn as it is", examples=["0xe0000001"])
-    physmask: NumberOrNone = Field(None, description="IA32_MTRR_PHYSMASKn as it is", examples=["0x3ffff0000800"])
+    physbase: RegisterOrNone = Field(None, description="IA32_MTRR_PHYSBASEn as it is", examples=["0xe0000001"])
+    physmask: RegisterOrNone = Field(None, description="IA32_MTRR_PHYSMASKn as it is", examples=["0x3ffff0000800"])
 
 
 class MtrrKeys(_Model):
@@ -162,13 +169,13 @@ class MtrrKeys(_Model):
         None, description="FE, bit 10 of IA32_MTRR_DEF_TYPE; true where fixed is given", examples=[True]
     )
     default: MtrrType = Field(MemType.WB, description="the default memory type", examples=["WB"])
-    fixed: dict[str, Number] = Field(
+    fixed: dict[str, Register] = Field(
         {}, description="fixed-range registers, number or name: value", examples=[{"0x250": "0x0606060606060606"}]
     )
     variable: list[VariableKeys] = Field(
         [], description="variable ranges, pair 0 first", examples=[[{"base": "0xc0000000", "size": "1G", "type": "UC"}]]
     )
-    msrs: dict[str, Number] = Field(
+    msrs: dict[str, Register] = Field(
         {},
         description="raw registers, number or name: value; one not given is 0",
         examples=[{"0x2ff": "0xc06", "0x200": "0xc0000000", "0x201": "0x3fffc0000800"}],
@@ -186,7 +193,7 @@ class GuestKeys(_Model):
     cr0: Cr0Keys = Field(default_factory=Cr0Keys.model_construct, description="bits of CR0", examples=[{"cd": True}])
     pat: PatRegister = Field(
         LINUX_PAT,
-        description="IA32_PAT: linux, reset, eight types (entry 0 first), or the register",
+        description="IA32_PAT: linux, reset, eight types (entry 0 first), dmesg's line of them, or the register",
         examples=["linux", ["WB", "WC", "UC-", "UC", "WB", "WP", "UC-", "WT"], "0x0407050600070106"],
     )
     mtrr: MtrrKeys = Field(
@@ -197,7 +204,7 @@ class GuestKeys(_Model):
 
 
 class BackingKeys(_Model):
-    """The host page behind a slot, as far as the host-MMIO test looks."""
+    """The host page behind a slot, as far as the host-MMIO test and the mapping level look."""
 
     struct_page: Bool = Field(True, description="the page has a struct page", examples=[True])
     reserved: Bool = Field(False, description="it is PageReserved", examples=[True])
@@ -206,6 +213,9 @@ class BackingKeys(_Model):
         MemType.WB, description="what the host's memory-type tracking calls it", examples=["WB", "UC-"]
     )
     e820_ram: Bool = Field(True, description="e820 calls it RAM", examples=[True])
+    page_size: LevelOrNone = Field(
+        None, description="the size in which the host maps it; it limits the mapping level", examples=["4K", "2M", "1G"]
+    )
 
 
 class _OrWord:
@@ -219,7 +229,8 @@ class _OrWord:
 def _backing(value: object) -> object:
     if isinstance(value, dict):
         return value
-    return BackingKeys.model_construct(**values.backing_word(value)._asdict())
+    backing = values.backing_word(value)._asdict()
+    return BackingKeys.model_construct(page_size=backing.pop("page_level"), **backing)
 
 
 class SlotKeys(_Model):
@@ -243,6 +254,9 @@ class SlotKeys(_Model):
         None, description="host address; it limits the mapping level", examples=["0x7f0000000000"]
     )
     address_space: NumberOrNone = Field(None, description="0, or 1 for SMM", examples=[0])
+    device: BoolOrNone = Field(
+        None, description="the guest sees a device's BAR there; the default with backing mmio", examples=[True]
+    )
 
 
 class PageKeys(_Model):
@@ -253,7 +267,7 @@ class PageKeys(_Model):
     pat_index: Annotated[int | None, *_between(0, 7, "pat_index")] = Field(
         None, description="entry of the guest's PAT", examples=[1]
     )
-    pte: NumberOrNone = Field(None, description="the guest's leaf page-table entry", examples=["0x800000000000000f"])
+    pte: RegisterOrNone = Field(None, description="the guest's leaf page-table entry", examples=["0x800000000000000f"])
     pte_level: Annotated[int | None, *_between(1, 3, "pte_level")] = Field(
         None, description="level of that entry: 1 (4K, the default), 2 (2M) or 3 (1G)", examples=[1]
     )

@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 
 from mtcalc.kvm.flags import parse_quirk, parse_slot_flag
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
-from mtcalc.text.numbers import parse_number
+from mtcalc.text.numbers import parse_address, parse_number
 from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
-from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, Pat, decode_pat, make_pat
+from mtcalc.x86.pat import Pat, make_pat, parse_pat
 
 LONGEST_WORD = 80
 LONGEST_NAME = 200
+LONGEST_LINE = 400  # of a log
 LONGEST_REF = 4096
 MAX_PAIRS = 32
 MAX_COUNT = (1 << 31) - 1
@@ -72,6 +73,11 @@ def number(value: object) -> int:
     return parse_number(word(value, "a number"))
 
 
+def register_value(value: object) -> int:
+    """What a register holds: a number, or the 16 hex digits of a dump."""
+    return parse_address(word(value, "a number"))
+
+
 def number_between(low: int, high: int, what: str, unit: str = "") -> Callable[[object], int]:
     """A reader of numbers from `low` to `high`; `what` names the quantity."""
 
@@ -82,6 +88,16 @@ def number_between(low: int, high: int, what: str, unit: str = "") -> Callable[[
         return found
 
     return read
+
+
+def vendor(value: object) -> str:
+    """The host CPU's vendor, of which one has EPT. Raises ValueError."""
+    name = word(value, "a vendor, intel").lower()
+    if name == "amd":
+        raise ValueError("AMD's NPT has no such rules: these answers are for VMX with EPT (intel)")
+    if name != "intel":
+        raise ValueError(f"unknown vendor {shown(value)} (intel)")
+    return name
 
 
 def mtrr_type(value: object) -> MemType:
@@ -128,12 +144,7 @@ def pat_register(value: object) -> Pat:
             except ValueError as error:
                 raise ItemError(str(error), index) from None
         return make_pat(entries)
-    text = word(value, "linux, reset, eight types or the register")
-    if text.lower() in ("linux", "reset"):
-        return LINUX_PAT if text.lower() == "linux" else RESET_PAT
-    if not text[:1].isdigit():
-        raise ValueError(f"'{text}' is no PAT (linux, reset, a list of eight types, or the register in hex)")
-    return decode_pat(parse_number(text))
+    return parse_pat(word(value, "linux, reset, eight types or the register", LONGEST_LINE), parse_address)
 
 
 def assumption(value: object) -> bool | MemType:

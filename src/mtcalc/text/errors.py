@@ -25,13 +25,32 @@ class InputError(ValueError):
         self.place = place
 
     def __str__(self) -> str:
-        """The whole report, without a final newline; control characters of the source escaped."""
+        """The whole report, without a final newline: under 1,000 characters, control characters escaped."""
         if self.place is None:
-            return printable(self.message)
-        head = f"{printable(self.place.file)}:{self.place.line}:{self.place.column}: {printable(self.message)}"
+            return shown(self.message)
+        file = printable(self.place.file)
+        if len(file) > LONGEST_PATH:
+            file = f"...{file[3 - LONGEST_PATH :]}"
+        head = f"{file}:{self.place.line}:{self.place.column}: {shown(self.message)}"
         if not self.place.source:
             return head
         return f"{head}\n{excerpt(self.place.source, self.place.column)}"
+
+
+LONGEST_MESSAGE = 600
+"""Characters of a message, the place and the source line aside."""
+
+LONGEST_PATH = 200
+
+
+def shown(message: str) -> str:
+    """A message as it is printed: control characters escaped, and what is long cut in front of its remedy."""
+    text = printable(message[: 2 * LONGEST_MESSAGE] + message[2 * LONGEST_MESSAGE :][-LONGEST_MESSAGE:])
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    at = text.rfind(" (")
+    remedy = text[at:] if text.endswith(")") and len(text) - at <= LONGEST_MESSAGE // 2 else ""
+    return f"{text[: LONGEST_MESSAGE - len(remedy) - 3]}...{remedy}"
 
 
 def printable(text: str) -> str:

@@ -22,11 +22,16 @@ def read_source(path: str, limit: int = LIMIT) -> str:
 
     Raises InputError: no such file and the like without a place; a bad byte or a NUL with it.
     """
+    return decode_source(read_bytes(path, limit), path)
+
+
+def read_bytes(path: str, limit: int = LIMIT) -> bytes:
+    """The bytes of a file, `-` being standard input; at most `limit`. Raises InputError as read_source() does."""
     try:
         if path == "-":
-            return decode_source(_read_standard_input(limit), path)
+            return _read_standard_input(limit)
         with open(path, "rb") as file:
-            return decode_source(_read_limited(file, path, limit), path)
+            return _read_limited(file, path, limit)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file (a path, or - for standard input)") from None
     except IsADirectoryError:

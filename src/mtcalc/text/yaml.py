@@ -2,14 +2,15 @@
 """YAML 1.2 and JSON with the place of every key and value, read from the parser's events.
 
 What is left out is refused with its place: tags, anchors, aliases, a second document, keys that are no
-scalars, duplicate keys, more than MAX_DEPTH levels or MAX_EVENTS parts. Scalars stay text: `6.10` is not 6.1; see
-scalar_value() and mtcalc.text.numbers.
+scalars, duplicate keys, more than MAX_DEPTH levels, MAX_LINES lines or MAX_EVENTS parts. Scalars stay text: `6.10`
+is not 6.1; see scalar_value() and mtcalc.text.numbers.
 """
 
 from __future__ import annotations
 
 import gc
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias, Union
@@ -19,12 +20,21 @@ import yaml
 from mtcalc.text.errors import InputError, Place
 
 MAX_DEPTH = 64
-MAX_EVENTS = 2_000_000
-"""Scalars, starts and ends of collections; 32,764 slots with every key take about 1.2 million."""
+MAX_LINES = 1_000_000
+MAX_EVENTS = 1_300_000
+"""Scalars, starts and ends of collections; 32,764 slots with every key take about 1.2 million.
+
+With these two, 16 MiB of anything takes less than 500 MB.
+"""
+
+_TOO_DEEP = f"nested too deeply (at most {MAX_DEPTH} levels)"
 
 # YAML's line breaks (libyaml counts lines by them), and what is not printable in YAML.
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_BRACKET = re.compile(r"[\[\]{}]")
+# JSON writes a character beyond 16 bits as two escapes, YAML as one.
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _LEADING_TABS = re.compile("^[ \t]*\t", re.MULTILINE)
 
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
@@ -79,18 +89,50 @@ def parse_yaml(text: str, file: str) -> Node:
     Raises InputError, with the place, for text that is not YAML 1.2 or uses what is left out here.
     """
     text = text.removeprefix("\ufeff")
-    lines = _BREAK.split(text)
+    lines = _BREAK.split(text, MAX_LINES)
+    if len(lines) > MAX_LINES:
+        what = f"too many lines in one document (at most {MAX_LINES:,})"
+        raise InputError(what, Place(file, MAX_LINES + 1, 1, lines.pop()[:200].split("\n", 1)[0]))
     odd = _FORBIDDEN.search(text)
     if odd:
         raise InputError(*_odd_character(text, odd.start(), file, lines))
     if text.lstrip()[:1] in ("{", "["):
         # JSON may be indented with tabs, which YAML forbids; one blank each keeps the columns.
         text = _LEADING_TABS.sub(lambda tabs: " " * len(tabs[0]), text)
+    shifts: _Shifts = {}
+    if "\\ud" in text or "\\uD" in text:
+        text = _PAIR.sub(_one_escape, text)
+        shifts = _shifts(lines)
     try:
         with gc_paused():
-            return _build(_events(text), file, lines)
-    except yaml.MarkedYAMLError as error:
-        raise _reworded(error, file, lines) from None
+            return _build(_events(text), file, lines, shifts)
+    except yaml.YAMLError as error:
+        raise _reworded(error, text, file, lines, shifts) from None
+
+
+_Shifts: TypeAlias = dict[int, list[int]]
+"""By line, from 0: the columns behind each pair of escapes that became one, two characters shorter."""
+
+
+def _one_escape(pair: re.Match[str]) -> str:
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return f"{pair[1]}\\U{0x10000 + (high - 0xD800 << 10 | low - 0xDC00):08X}"
+
+
+def _shifts(lines: list[str]) -> _Shifts:
+    found: _Shifts = {}
+    for number, line in enumerate(lines):
+        if "\\u" in line:
+            ends = [pair.end() - 2 * (at + 1) for at, pair in enumerate(_PAIR.finditer(line))]
+            if ends:
+                found[number] = ends
+    return found
+
+
+def _column(mark: Any, shifts: _Shifts) -> int:
+    """The column, from 0, at which the text as it was given has what `mark` points at."""
+    column: int = mark.column
+    return column + 2 * bisect_right(shifts[mark.line], column) if mark.line in shifts else column
 
 
 @contextmanager
@@ -119,7 +161,7 @@ class _Open(NamedTuple):
     place: Place
 
 
-def _build(events: Iterator[Any], file: str, lines: list[str]) -> Node:
+def _build(events: Iterator[Any], file: str, lines: list[str], shifts: _Shifts) -> Node:
     """The tree. One loop without recursion; it runs for every event, hence the local names."""
     count = len(lines)
     scalar_event, map_event, list_event = yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent
@@ -130,7 +172,8 @@ def _build(events: Iterator[Any], file: str, lines: list[str]) -> Node:
         kind = type(event)
         mark = event.start_mark
         line = mark.line
-        place = Place(file, line + 1, mark.column + 1, lines[line] if line < count else "")
+        column = _column(mark, shifts) if shifts else mark.column
+        place = Place(file, line + 1, column + 1, lines[line] if line < count else "")
         if number == MAX_EVENTS:
             raise InputError(f"too much in one document (at most {MAX_EVENTS:,} keys, values and brackets)", place)
         node: Node
@@ -144,7 +187,7 @@ def _build(events: Iterator[Any], file: str, lines: list[str]) -> Node:
             if stack and stack[-1].items is None and keys[-1] is None:
                 raise InputError("a collection as a key (keys are plain words or numbers)", place)
             if len(stack) == MAX_DEPTH:
-                raise InputError(f"nested too deeply (at most {MAX_DEPTH} levels)", place)
+                raise InputError(_TOO_DEEP, place)
             stack.append(_Open(None if kind is map_event else [], {}, place))
             keys.append(None)
             continue
@@ -241,18 +284,22 @@ _PROBLEMS = (
 _AT_THE_START = "unexpected end of stream"
 
 
-def _reworded(error: yaml.MarkedYAMLError, file: str, lines: list[str]) -> InputError:
-    problem = f"{error.context or 'while reading'}: {error.problem or 'not understood'}"
-    context: Any = error.context_mark
-    mark: Any = error.problem_mark or context
+_NOT_UNDERSTOOD = "not understood (YAML 1.2 or JSON)"
+"""For a problem that _PROBLEMS lacks: the parser's own words change from one of its versions to the next."""
+
+
+def _reworded(error: yaml.YAMLError, text: str, file: str, lines: list[str], shifts: _Shifts) -> InputError:
+    context: Any = getattr(error, "context_mark", None)
+    mark: Any = getattr(error, "problem_mark", None) or context
     if mark is None:
-        return InputError(f"not YAML: {problem} (YAML 1.2 or JSON)", Place(file, 1, 1, lines[0]))
+        return InputError(_NOT_UNDERSTOOD, Place(file, 1, 1, lines[0]))
+    problem = f"{getattr(error, 'context', None)}: {getattr(error, 'problem', None)}"
     if _AT_THE_START in problem and context is not None:
         message = "a quote that is never closed (end it with the same sign)"
         mark = context
     else:
         source = lines[mark.line] if mark.line < len(lines) else ""
-        char = source[mark.column : mark.column + 1]
+        char = source[_column(mark, shifts) :][:1]
         opened = context.line + 1 if context is not None else mark.line + 1
         if char == "\t":
             problem = "tab character"
@@ -261,11 +308,28 @@ def _reworded(error: yaml.MarkedYAMLError, file: str, lines: list[str]) -> Input
                 message = words.format(char=char, opened=opened)
                 break
         else:
-            message = f"not YAML: {problem} (YAML 1.2 or JSON)"
+            deep = _too_deep(text, file, lines)
+            if deep is not None and deep[:3] <= (file, mark.line + 1, mark.column + 1):
+                return InputError(_TOO_DEEP, deep)
+            message = _NOT_UNDERSTOOD
     # The end of the text lies behind its last line: show that one.
     line = min(mark.line, len(lines) - 1)
-    column = mark.column + 1 if line == mark.line else len(lines[line]) + 1
+    column = _column(mark, shifts) + 1 if line == mark.line else len(lines[line]) + 1
     return InputError(message, Place(file, line + 1, column, lines[line]))
+
+
+def _too_deep(text: str, file: str, lines: list[str]) -> Place | None:
+    """Where the brackets are one level too deep, counted without regard to quotes.
+
+    From 0.2.6 on libyaml looks further ahead than it has events for, and stops at a depth of its own first.
+    """
+    depth = 0
+    for bracket in _BRACKET.finditer(text):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > MAX_DEPTH:
+            before = _BREAK.split(text[: bracket.start()])
+            return Place(file, len(before), len(before[-1]) + 1, lines[len(before) - 1])
+    return None
 
 
 def _short(text: str) -> str:

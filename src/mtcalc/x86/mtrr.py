@@ -71,12 +71,13 @@ class Mtrrs(NamedTuple):
 class MtrrLookup(NamedTuple):
     """The answer of a lookup and where it came from.
 
-    `memtype` None: undefined by the manual. `pairs` are the variable pairs that had a say, in the
-    order in which they were looked at.
+    `memtype` None: undefined by the manual; for KVM's of 4.2 and 4.3 ("garbage") not to be known. "misread": a
+    fixed range's type, but not that of the one which holds the address. `pairs` are the variable pairs that had
+    a say, in the order in which they were looked at.
     """
 
     memtype: MemType | None
-    via: Literal["disabled", "fixed", "variable", "default"]
+    via: Literal["disabled", "fixed", "variable", "default", "misread", "garbage"]
     pairs: tuple[int, ...] = ()
 
 
@@ -100,25 +101,36 @@ def register_numbers(vcnt: int = 8) -> tuple[int, ...]:
     return (*variable, *(r for r, _, _ in FIXED_REGISTERS), MSR_DEF_TYPE)
 
 
-def parse_register(text: str, vcnt: int = 32) -> int:
-    """An MTRR register by number (0x2ff) or by the manual's name, with or without IA32_.
+def _folded(name: str) -> str:
+    """A register's name without what spellings differ in: case, underscores, MSR_, IA32_ and MTRR in front."""
+    word = name.upper().replace("_MSR(", "").replace(")", "").replace("_", "")
+    for prefix in ("MSR", "IA32", "MTRR"):
+        word = word.removeprefix(prefix)
+    return word
 
-    Raises ValueError for anything else.
+
+def parse_register(text: str, vcnt: int = 32) -> int:
+    """An MTRR register by number or by name, as the manual, the kernel and dumps write it.
+
+    0x2ff and, as no register's hex digits are another's decimal ones, 2ff; IA32_MTRR_DEF_TYPE, MTRRdefType,
+    MSR_MTRRfix64K_00000. Raises ValueError for anything else.
     """
-    word = text.strip().upper()
-    names = {register_name(r): r for r in (*register_numbers(vcnt), MSR_CAP)}
-    for name in (word, f"IA32_{word}", f"IA32_MTRR_{word}"):
-        if name in names:
-            return names[name]
-    try:
-        msr = parse_number(word)
-    except ValueError:
-        msr = -1
-    if msr not in names.values():
-        raise ValueError(
-            f"'{text}' is no MTRR register (0x200 and up, 0x250, 0x258, 0x259, 0x268-0x26f, 0x2ff, 0xfe or a name)"
-        )
-    return msr
+    word = text.strip()
+    numbers = (*register_numbers(vcnt), MSR_CAP)
+    names = {_folded(register_name(number)): number for number in numbers}
+    found = names.get(_folded(word))
+    if found is not None:
+        return found
+    for spelled in (word, f"0x{word}"):
+        try:
+            msr = parse_number(spelled)
+        except ValueError:
+            continue
+        if msr in numbers:
+            return msr
+    raise ValueError(
+        f"'{text}' is no MTRR register (0x200 and up, 0x250, 0x258, 0x259, 0x268-0x26f, 0x2ff, 0xfe or a name)"
+    )
 
 
 def check_register(msr: int, value: int, maxphyaddr: int) -> None:

@@ -8,10 +8,12 @@ large one, where bit 7 is PS. With CR0.PG=0 the PAT memory type is WB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from mtcalc.x86.memtype import MemType
+from mtcalc.text.numbers import parse_register_value
+from mtcalc.x86.memtype import MemType, parse_memtype
 
 
 class Pat(NamedTuple):
@@ -77,4 +79,49 @@ def decode_pte(entry: int, level: int = 1) -> Pte:
 
 RESET_PAT = decode_pat(0x0007_0406_0007_0406)
 LINUX_PAT = decode_pat(0x0407_0506_0007_0106)
-LINUX_4_1_PAT = decode_pat(0x0007_0106_0007_0106)  # up to 4.1
+"""Linux from 4.14 on; read: 4.13.9 -> 4.14.0."""
+LINUX_4_2_PAT = decode_pat(0x0407_0106_0007_0106)
+"""Linux 4.2 to 4.13; read: 4.1.3 -> 4.2.8."""
+LINUX_4_1_PAT = decode_pat(0x0007_0106_0007_0106)
+"""Linux up to 4.1; every release on Intel CPUs of family 6 up to model 0xd and of family 15 up to model 6."""
+
+_NAMED = {"linux": LINUX_PAT, "reset": RESET_PAT}
+_PAT_WORDS = "linux, reset, eight types as dmesg prints them, or the register in hex"
+
+# What the kernel prints in front of the eight types, whatever a log has in front of that.
+# Source: arch/x86/mm/pat/memtype.c; up to 4.1 the registers, "old 0x..., new 0x...".
+_CONFIGURATION = re.compile(r"(?:.*\bPAT:? )?configuration \[0-7\]:", re.IGNORECASE)
+_OLD_AND_NEW = re.compile(r".*\bPAT enabled: .*\bnew (0x[0-9a-f]+)\s*", re.IGNORECASE)
+_REGISTER = re.compile(r"\s*(?:MSR_)?(?:IA32_)?(?:CR_)?PAT\s*[:=]\s*", re.IGNORECASE)
+
+
+def parse_pat(text: str, number: Callable[[str], int] = parse_register_value) -> Pat:
+    """A PAT as people have it: `linux`, `reset`, the register, eight types, or the line of dmesg with either.
+
+    `number` reads the register. Raises ValueError.
+    """
+    word = " ".join(text.split())
+    named = _NAMED.get(word.lower())
+    if named is not None:
+        return named
+    registers = _OLD_AND_NEW.fullmatch(word)
+    if registers:
+        return decode_pat(number(registers[1]))
+    found = _CONFIGURATION.match(word)
+    types = word[found.end() :] if found else word
+    if not found:
+        types = word = _REGISTER.sub("", word, count=1)
+        if word[:1].isdigit() or (word and " " not in word and _is_hex(word)):
+            return decode_pat(number(word))
+    names = types.replace(",", " ").split()
+    if not found and len(names) < 2:
+        raise ValueError(f"'{_cut(text)}' is no PAT ({_PAT_WORDS})")
+    return make_pat([parse_memtype(_cut(name)) for name in names])
+
+
+def _is_hex(word: str) -> bool:
+    return not frozenset(word.lower()) - frozenset("0123456789abcdef")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""decode epte -: entries from standard input, one a line, answered line by line in order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+from mtcalc.kvm.spte import Spte
+from mtcalc.output.plain import render
+from mtcalc.output.spte import spte_document, spte_header, spte_record, spte_row
+from mtcalc.text.errors import InputError, Place
+from mtcalc.text.numbers import parse_entry
+
+LONGEST = 1 << 16
+"""Bytes of a line, at most."""
+
+Read = Callable[[int, int | None], Spte]
+
+
+def stream(form: str, read: Read) -> int:
+    """Answers standard input in plain, jsonl, csv or tsv; the exit status: 2 if a line was bad.
+
+    `read` makes an SPTE of a value and a level, None where the line names none.
+    """
+    write = _writer(form)
+    status = 0
+    for number, line in _lines():
+        try:
+            value, level = _parse(line, number)
+        except InputError as error:
+            status = 2
+            sys.stdout.flush()
+            sys.stderr.write(f"{error}\n")
+            sys.stderr.flush()
+            continue
+        write(read(value, level))
+        sys.stdout.flush()
+    return status
+
+
+def _lines() -> Iterator[tuple[int, str]]:
+    """Number and text of each line that says something. Raises InputError."""
+    if sys.stdin is None:
+        raise InputError("-: standard input is closed (entries, one a line)")
+    number = 0
+    while True:
+        try:
+            raw = sys.stdin.buffer.readline(LONGEST + 1)
+        except OSError as error:
+            raise InputError(f"-: {(error.strerror or str(error)).lower()} (entries, one a line)") from None
+        if not raw:
+            return
+        number += 1
+        if len(raw) > LONGEST:
+            raise InputError("a line of more than 64 KiB (an entry, then a level if you like)", Place("-", number, 1))
+        line = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, line
+
+
+def _parse(line: str, number: int) -> tuple[int, int | None]:
+    """VALUE, VALUE LEVEL or VALUE level LEVEL. Raises InputError at the word that is wrong."""
+    words = line.split()
+    columns: list[int] = []
+    at = 0
+    for word in words:
+        at = line.index(word, at)
+        columns.append(at + 1)
+        at += len(word)
+    k = 0
+    try:
+        value = parse_entry(words[0])
+        k = 1
+        if len(words) > 2 and words[1].lower() == "level":
+            k = 2
+        if len(words) > k + 1:
+            k += 1
+            raise ValueError(f"'{words[k]}' is one word too many (an entry, then a level if you like)")
+        if len(words) == 1:
+            return value, None
+        if words[k] not in ("1", "2", "3", "4", "5"):
+            raise ValueError(f"'{words[k]}' is no level (1 to 5)")
+        return value, int(words[k])
+    except ValueError as error:
+        raise InputError(str(error), Place("-", number, columns[k], line)) from None
+
+
+def _writer(form: str) -> Callable[[Spte], None]:
+    out = sys.stdout
+    if form == "jsonl":
+        import json
+
+        return lambda spte: print(json.dumps(spte_record(spte)))
+    if form in ("csv", "tsv"):
+        import csv
+
+        rows = csv.writer(out, "excel-tab" if form == "tsv" else "excel", lineterminator="\n")
+        rows.writerow(spte_header())
+        return lambda spte: rows.writerow(spte_row(spte))
+    first = True
+
+    def plain(spte: Spte) -> None:
+        nonlocal first
+        if not first:
+            out.write("\n")
+        first = False
+        out.writelines(f"{text}\n" for text in render(spte_document([spte])))
+
+    return plain

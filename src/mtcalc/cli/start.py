@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The process: how it starts and how it ends. Imports nothing before signals are what they are in any filter."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import NoReturn
+
+
+def run() -> NoReturn:
+    """The program as a process of its own.
+
+    It ends without taking the interpreter apart, which costs as much as a lookup; nor does a stream that could not
+    be written get a second, failing flush that way. A run is short and makes few cycles, and imports would have the
+    collector walk every module again: so the collector is off.
+    """
+    # A closed pipe ends mtcalc as it ends cat, Ctrl-C as it ends any filter.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    import gc
+
+    gc.disable()
+    from mtcalc.cli.main import main
+
+    try:
+        main()
+    except SystemExit as stop:
+        os._exit(stop.code if isinstance(stop.code, int) else 0)

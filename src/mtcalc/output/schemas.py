@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The JSON Schemas of what commands write as JSON, and of rule files.
+
+A schema says which keys are always there and what they hold. Keys may be added from release to release, none is
+renamed or dropped: so no output is closed against further ones (a rule file, which is input, is).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_BOOL: Schema = {"type": "boolean"}
+_HEX: Schema = {"type": "string", "pattern": "^0x[0-9a-f]+$"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+_LEVEL: Schema = {"enum": ["4K", "2M", "1G"]}
+_PAT: Schema = {"enum": [str(kind) for kind in PAT_TYPES]}
+_MTRR: Schema = {"enum": [str(kind) for kind in MTRR_TYPES]}
+# Under AMD's NPT also CD (cacheable memory accessed uncached, with snooping) and WC+ (WC that snoops).
+_EFFECTIVE: Schema = {"enum": [*(str(kind) for kind in PAT_TYPES), "CD", "WC+"]}
+_MEMTYPE: Schema = {"anyOf": [_MTRR, {"type": "string", "pattern": "^reserved [237]$"}]}
+_IPAT: Schema = {"enum": [0, 1]}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _map(values: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _object(keys: dict[str, Schema], **optional: Schema) -> Schema:
+    """An object that has all of `keys`, and may have the optional ones and others."""
+    return {"type": "object", "properties": {**keys, **optional}, "required": list(keys)}
+
+
+def _one_or_more(schema: Schema) -> Schema:
+    return {"anyOf": [schema, _list(schema)]}
+
+
+# Answers ----------------------------------------------------------------------------------------------------
+
+_INPUTS = {
+    "is_mmio": _BOOL,
+    "slot_flags": _TEXTS,
+    "noncoherent_dma": _BOOL,
+    "cr0_cd": _BOOL,
+    "quirks": _map(_BOOL),  # true: in force
+    "self_snoop": _BOOL,
+    "guest_mtrr": _or_null(_MTRR),
+    "mem_dma": _BOOL,
+}
+_ASSUME = _map({"anyOf": [_BOOL, _MTRR]})
+_EPT = _object({"memtype": _MEMTYPE, "ipat": _IPAT, "mask": _HEX})
+_BY_PAT = {"type": "object", "propertyNames": _PAT, "additionalProperties": _or_null(_EFFECTIVE)}
+
+ANSWER = _object(
+    {
+        "rules": _TEXT,
+        "ref": _TEXT,
+        "gpa": _or_null(_HEX),
+        "slot": _or_null(_TEXT),
+        "level": _or_null(_LEVEL),
+        "inputs": _or_null(_object(_INPUTS, assume=_ASSUME)),
+        "pat": _or_null(_PAT),
+        "rule": _or_null(_object({"id": _TEXT, "text": _TEXT})),
+        "ept": _or_null(_EPT),
+        "effective": {"anyOf": [{"type": "null"}, _EFFECTIVE, _BY_PAT]},
+        "notes": _TEXTS,
+    },
+    end=_HEX,
+)
+_EXPLANATION = _object(
+    {
+        "answer": ANSWER,
+        "steps": _list(
+            _object({"step": _TEXT, "result": _TEXT, "text": _TEXTS, "source": {"type": ["string", "null"]}})
+        ),
+    }
+)
+_VERDICT = _object(
+    {
+        "gpa": _HEX,
+        "pat": _or_null(_PAT),
+        "at": _TEXT,
+        "ok": _BOOL,
+        "failures": _list(_object({"key": _TEXT, "wanted": {}, "got": {}})),
+        "notes": _TEXTS,
+    }
+)
+_CHECKED = _object({"rules": _TEXT, "expectations": _list(_VERDICT), "failed": _COUNT, "notes": _TEXTS}, file=_TEXT)
+
+# Differences ------------------------------------------------------------------------------------------------
+
+# Of several values an input or an outcome may have, a list; what is "guest_mtrr" follows that type.
+_SOME_INPUTS = {
+    "type": "object",
+    "properties": {
+        "is_mmio": _BOOL,
+        "slot_flags": {"anyOf": [_TEXTS, _map(_BOOL)]},
+        "noncoherent_dma": _BOOL,
+        "cr0_cd": _BOOL,
+        "quirks": _map(_BOOL),
+        "self_snoop": _BOOL,
+        "guest_mtrr": _one_or_more(_MTRR),
+        "mem_dma": _BOOL,
+        "assume": _map(_one_or_more({"anyOf": [_BOOL, _MTRR]})),
+    },
+}
+_SIDE = _object(
+    {
+        "memtype": _TEXT,
+        "ipat": _IPAT,
+        "mask": _or_null(_HEX),
+        "effective": {
+            "type": "object",
+            "propertyNames": _PAT,
+            "additionalProperties": _one_or_more(_or_null(_EFFECTIVE)),
+        },
+    }
+)
+_CHANGE = {
+    **_object({"before": _SIDE, "after": _SIDE}, when=_SOME_INPUTS, inputs=_SOME_INPUTS, count=_COUNT),
+    "anyOf": [{"required": ["when", "count"]}, {"required": ["inputs"]}],  # --expand: inputs
+}
+_DIFF_KEYS = {
+    "before": _TEXT,
+    "after": _TEXT,
+    "before_ref": _TEXT,
+    "after_ref": _TEXT,
+    "text": _TEXT,
+    "changed": _COUNT,
+    "reachable": _COUNT,
+    "left_out": _COUNT,
+    "rows": _list(_CHANGE),
+    "around": _list(_object({"what": _TEXT, "before": _TEXT, "after": _TEXT})),
+    "notes": _TEXTS,
+}
+_QUESTION = _object(
+    {"kind": _TEXT, "text": _TEXT, "count": _or_null(_COUNT), "pat": _or_null(_PAT), "rule": _or_null(_TEXT)},
+    example={},
+)
+_REVIEW = _object(
+    {
+        "patches": _list(
+            _object({"subject": _or_null(_TEXT), "author": _or_null(_TEXT), "message_id": _or_null(_TEXT)})
+        ),
+        "date": _or_null(_TEXT),
+        "base": _or_null(_TEXT),
+        "base_note": _or_null(_TEXT),
+        "left_aside": _TEXTS,
+        "questions": _list(_QUESTION),
+        **_DIFF_KEYS,
+    }
+)
+
+# Rule sets --------------------------------------------------------------------------------------------------
+
+_RULE_SET = _object(
+    {
+        "name": _TEXT,
+        "title": _TEXT,
+        "mainline": _or_null(_TEXT),
+        "proposal": _or_null(_TEXT),
+        "rules": _list(
+            _object({"id": _TEXT, "when": _TEXT, "then": _TEXT, "text": _TEXT, "why": _TEXT, "source": _TEXT})
+        ),
+        "kernel": _map(_TEXT),
+        "sources": _TEXTS,
+        "unconfirmed": _TEXTS,
+        "notes": _TEXTS,
+    }
+)
+_FINDING = _object({"kind": _TEXT, "rules": _TEXTS, "text": _TEXT, "example": _map({})})
+
+_RULE_KEYS: dict[str, Schema] = {
+    "id": {**_TEXT, "description": "a name, for `rule` in an answer"},
+    "when": {"type": ["string", "boolean"], "description": "a condition; a rule without one always matches"},
+    "ept": {
+        "description": "memory type and ignore-PAT bit, or the byte",
+        "type": "object",
+        "properties": {
+            "memtype": {"anyOf": [{"enum": [*_MTRR["enum"], "guest_mtrr"]}, _TEXT, {"type": "object"}]},
+            "ipat": {"enum": [0, 1, True, False]},
+            "byte": {"type": ["integer", "string"]},
+            "shift": {"type": ["integer", "string"]},
+        },
+        "additionalProperties": False,
+    },
+    "why": {**_TEXT, "description": "the reason, as explain tells it"},
+    "source": {**_TEXT, "description": "where it is from"},
+}
+_WORD: Schema = {"type": ["string", "number"]}
+_WORDS: Schema = {"anyOf": [_WORD, _list(_WORD)]}
+_ACTIONS = ("insert_after", "insert_before", "replace", "remove")
+
+_RULE_FILE: Schema = {
+    "type": "object",
+    "properties": {
+        "name": {**_WORD, "description": "the rule set's name; by default the file's"},
+        "title": _WORD,
+        "kernel": {**_WORD, "description": "the release whose behaviour is around the rules"},
+        "rules": _list(
+            {
+                "type": "object",
+                "properties": _RULE_KEYS,
+                "required": ["id", "ept"],
+                "additionalProperties": False,
+            }
+        ),
+        "base": {**_WORD, "description": "the rule set that `changes` vary"},
+        "changes": _list(
+            {
+                "type": "object",
+                "properties": {**dict.fromkeys(_ACTIONS, _WORD), "rules": _list({}), **_RULE_KEYS},
+                "oneOf": [{"required": [action]} for action in _ACTIONS],
+                "additionalProperties": False,
+            }
+        ),
+        "sources": _WORDS,
+        "unconfirmed": _WORDS,
+        "mainline": {**_WORD, "description": "year and month, 2024-01"},
+        "proposal": _WORD,
+        "notes": _WORDS,
+        "mtrr_walk": _TEXT,
+        "mmio_test": _TEXT,
+        "split_when": {"type": ["string", "boolean"]},
+        "slot_flags": _WORDS,
+        "quirks": _WORDS,
+        "unreachable": _list(_object({"when": {"type": ["string", "boolean"]}, "why": _TEXT})),
+    },
+    "additionalProperties": False,
+}
+
+# Registers --------------------------------------------------------------------------------------------------
+
+_MANUAL: Schema = {"enum": [*_MTRR["enum"], "undefined"]}
+_SEEN = _object({"gpa": _HEX, "kvm": _or_null(_MTRR), "manual": _MANUAL, "level": _LEVEL})
+_RUN = _object({"gpa": _HEX, "end": _HEX, "type": _MANUAL})
+_MAP = _object(
+    {
+        "rules": _TEXT,
+        "ref": _TEXT,
+        "maxphyaddr": _COUNT,
+        "registers": _object(
+            {
+                "def_type": _object({"value": _HEX, "enabled": _BOOL, "fixed_enabled": _BOOL, "default": _MTRR}),
+                "fixed": _map(_HEX),
+                "fixed_ranges": _list(_RUN),
+                "variable": _list(
+                    _object(
+                        {
+                            "pair": _COUNT,
+                            "physbase": _HEX,
+                            "physmask": _HEX,
+                            "valid": _BOOL,
+                            "base": _HEX,
+                            "size": _or_null(_HEX),
+                            "type": _MTRR,
+                            "irregular": _TEXTS,
+                            "kvm_range": _or_null(_object({"gpa": _HEX, "end": _HEX})),
+                        }
+                    )
+                ),
+            }
+        ),
+        "maps": _object({"kvm": _or_null(_list(_RUN)), "manual": _list(_RUN), "complete_to": _or_null(_HEX)}),
+        "disagreements": _list(
+            _object({"gpa": _HEX, "end": _HEX, "kvm": _or_null(_MTRR), "manual": _MANUAL, "reason": _or_null(_TEXT)})
+        ),
+        "notes": _TEXTS,
+    }
+)
+_PAT_RECORD = _object(
+    {
+        "value": _HEX,
+        "entries": {"type": "array", "items": _PAT, "minItems": 8, "maxItems": 8},
+        "name": _or_null(_TEXT),
+    }
+)
+_REGISTER = _object(
+    {"msr": _HEX, "name": _TEXT, "value": _HEX, "text": _TEXTS, "error": _or_null(_TEXT)},
+)
+_ENTRY = _object(
+    {
+        "value": _HEX,
+        "level": {"type": "integer", "minimum": 1, "maximum": 5},
+        "kind": _TEXT,
+        "text": _TEXT,
+        "memtype": _or_null(_MEMTYPE),
+        "ipat": _or_null(_IPAT),
+        "mask": _or_null(_HEX),
+        "address": _or_null(_HEX),
+        "flags": _TEXTS,
+        "kvm_state": _TEXTS,
+        "undecided": _BOOL,
+        "misconfigurations": _TEXTS,
+        "ignored_bits": _or_null(_HEX),
+    }
+)
+
+
+def _scenario() -> Schema:
+    from mtcalc.scenario.json_schema import json_schema  # which brings pydantic
+
+    return json_schema()
+
+
+def _fixed(title: str, schema: Schema) -> Callable[[], Schema]:
+    return lambda: {"$schema": DIALECT, "title": title, **schema}
+
+
+SCHEMAS: dict[str, Callable[[], Schema]] = {
+    "scenario": _scenario,
+    "rule-file": _fixed("mtcalc rule file", _RULE_FILE),
+    "lookup": _fixed("mtcalc lookup -o json", _list(ANSWER)),
+    "eval": _fixed("mtcalc eval -o json", _object({"results": _list(ANSWER)})),
+    "table": _fixed("mtcalc table -o json", _list(ANSWER)),
+    "explain": _fixed("mtcalc explain -o json", _EXPLANATION),
+    "diff": _fixed("mtcalc diff -o json", _object(_DIFF_KEYS)),
+    "review": _fixed("mtcalc review -o json", _REVIEW),
+    "rules-list": _fixed("mtcalc rules list -o json", _list(_RULE_SET)),
+    "rules-show": _fixed("mtcalc rules show -o json", _RULE_SET),
+    "rules-check": _fixed("mtcalc rules check -o json", _list(_FINDING)),
+    "mtrr": _fixed("mtcalc mtrr -o json, and with --gpa", {"anyOf": [_MAP, _list(_SEEN)]}),
+    "decode-pat": _fixed("mtcalc decode pat -o json", _PAT_RECORD),
+    "decode-mtrr": _fixed("mtcalc decode mtrr -o json", _list(_REGISTER)),
+    "decode-epte": _fixed("mtcalc decode epte -o json", _list(_ENTRY)),
+    "check": _fixed("mtcalc check -o json", {"anyOf": [_CHECKED, _list(_CHECKED)]}),
+}
+"""By the name that `mtcalc schema` takes: a command's words joined by hyphens, `scenario`, `rule-file`."""
