@@ -111,11 +111,12 @@ def read_pte(value: int, level: int, layout: Layout) -> Reading | None:
         while address >> top & 1:  # on SME hosts, and up to 4.17, all bits from the width on
             address &= ~(1 << top)
             top -= 1
+        marked = " (bit 11, set here: generation in patches before 5.13, the mark of present entries since)"
         return Reading(
             SpteKind.NOT_EPT,
             gfns=_gfns(address, layout),
             generation=_generation(value & ~high, layout),
-            sign="an MMIO entry of NPT or shadow paging",
+            sign=f"an MMIO entry of NPT or shadow paging{marked if _counts_bit_11(value, layout) else ''}",
         )
     leaf = is_leaf(value, level)
     present = BIT_11 if layout.mmu_present else 0
@@ -343,9 +344,14 @@ def _pte_mmio(value: int, level: int, layout: Layout) -> bool:
         return False
     high = layout.pte_mmio_high | _BIT_51 | _READ
     fields = _field(layout.generation_low) | _field(layout.generation_high)
-    if layout.mmu_present and value & BIT_11:
-        # Patches before 5.13 still counted bit 11 as generation; told by more than bit 51, as on SME hosts.
+    if _counts_bit_11(value, layout):
+        # Told by more than bit 51, as on SME hosts.
         fields |= BIT_11
         high |= 1 << 50
     own = high | fields | _RWX | _ADDRESS
     return value & high == high and not value & ~own
+
+
+def _counts_bit_11(value: int, layout: Layout) -> bool:
+    """Whether an MMIO entry has bit 11, which patches before 5.13 still counted as generation."""
+    return layout.mmu_present and bool(value & BIT_11)
