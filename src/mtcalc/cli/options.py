@@ -25,7 +25,7 @@ from mtcalc.rules.condition import (
     input_words,
 )
 from mtcalc.rules.kernel import Kernel, unread
-from mtcalc.rules.names import is_file_ref, is_patch_ref
+from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
 from mtcalc.rules.resolve import DEFAULT_REF, resolve
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import PAT_TYPES, MemType
@@ -121,7 +121,7 @@ def assume_option(function: Command) -> Command:
 
 
 def base_option(function: Command) -> Command:
-    """--base, for REFs that are patches; named_kernel() takes it from the context."""
+    """--base, for REFs that are patches, and --kernel, for C files; both are taken from the context."""
 
     def remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         ctx.meta[BASE] = value
@@ -133,18 +133,47 @@ def base_option(function: Command) -> Command:
         expose_value=False,
         callback=remember,
         help="What a patch goes on top of.  [the built-in set that it fits]",
-    )(function)
+    )(release_option(function))
 
 
 BASE = "mtcalc.base"
+RELEASE = "mtcalc.release"
+
+
+def release_option(function: Command) -> Command:
+    """--kernel, the kernel around every C file among the REFs; release_of() takes it from the context."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        ctx.meta[RELEASE] = value
+
+    return click.option(
+        "--kernel",
+        type=REF,
+        metavar="RELEASE",
+        expose_value=False,
+        callback=remember,
+        help="The kernel around a C file.  [as its rules and names tell]",
+    )(function)
+
+
+def release_of(refs: Iterable[str]) -> str | None:
+    """The RELEASE of --kernel. Raises UsageError where it is given and none of `refs` can be C."""
+    ctx = click.get_current_context(silent=True)
+    release: str | None = ctx.meta.get(RELEASE) if ctx else None
+    # A rule file's base may be C.
+    if release is not None and not any(ref.lower().endswith((*C_SUFFIXES, *RULE_FILE_SUFFIXES)) for ref in refs):
+        raise click.UsageError("--kernel without a C file (it says which kernel is around it)")
+    return release
 
 
 def base_of(refs: Iterable[str]) -> str | None:
     """The REF of --base. Raises UsageError where it is given and none of `refs` is a patch."""
+    refs = tuple(refs)
     ctx = click.get_current_context(silent=True)
     base: str | None = ctx.meta.get(BASE) if ctx else None
     if base is not None and not any(map(is_patch_ref, refs)):
         raise click.UsageError("--base without a patch (it says what a patch goes on top of)")
+    release_of((*refs, base) if base is not None else refs)
     return base
 
 
@@ -199,19 +228,23 @@ def named_kernel(
 
     Raises InputError.
     """
+    ctx = click.get_current_context(silent=True)
+    release = ctx.meta.get(RELEASE) if ctx else None
     try:
         if place is None or not is_file_ref(ref):
-            return resolve(ref, base, directory)
+            return resolve(ref, base, directory, release)
         from mtcalc.rules.named_file import check_named_file, unquoted
 
         check_named_file(ref, directory)
         with unquoted():
-            return resolve(ref, base, directory)
+            return resolve(ref, base, directory, release)
     except InputError as error:
         if error.place is not None:
             raise
         raise InputError(f"{origin}{error.message}", place) from None
     except ValueError as error:
+        if str(error).startswith("--kernel"):
+            raise InputError(str(error)) from None
         if base is not None and is_patch_ref(ref):  # of a patch, its base alone is looked up by name
             raise InputError(f"--base: {error}") from None
         raise InputError(f"{origin}{error}", place) from None

@@ -8,7 +8,7 @@ import click
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
 from mtcalc.analysis.review import review as ask
-from mtcalc.cli.options import Output, output_options
+from mtcalc.cli.options import Output, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
 from mtcalc.output.diff import diff_lines, diff_rows
 from mtcalc.output.document import Document
@@ -20,6 +20,7 @@ from mtcalc.text.errors import InputError
 @click.command()
 @click.argument("patch", type=PATCH_FILE)
 @click.option("--base", type=REF, metavar="REF", help="What the patch goes on top of.  [the built-in set that it fits]")
+@release_option
 @click.option("--expand", is_flag=True, help="Every single combination of inputs, instead of rows (json, jsonl, csv).")
 @output_options()
 @click.pass_context
@@ -36,7 +37,7 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     from mtcalc.rules.ref_file import patched
 
     try:
-        rules = patched(patch, resolve, base)
+        rules = patched(patch, resolve, base, release=release_of([base] if base else []))
     except NothingTouchedError as untouched:
         mails, named = untouched.mails, untouched.base
         kernel = resolve("latest")
@@ -53,7 +54,7 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     except InputError:
         raise
     except ValueError as error:
-        raise click.UsageError(f"--base: {error}") from None
+        raise click.UsageError(str(error) if str(error).startswith("--kernel") else f"--base: {error}") from None
     found = compare(rules.before, rules.after)
     if expand:
         check_expandable(found)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
-from mtcalc.cli.options import Output, base_of, base_option, named_kernel, output_options
+from mtcalc.cli.options import Output, base_of, base_option, named_kernel, output_options, release_of
 from mtcalc.cli.params import REF
 from mtcalc.output.emit import Result, formats
 
@@ -76,7 +78,7 @@ def check(ctx: click.Context, ref: str, output: Output) -> None:
         from mtcalc.rules.ref_file import unchecked_rule_file
         from mtcalc.rules.resolve import resolve
 
-        kernel = unchecked_rule_file(ref, resolve)
+        kernel = unchecked_rule_file(ref, partial(resolve, release=release_of([ref])))
     else:
         kernel = named_kernel(ref, base=base)
     findings = check_rules(kernel.rules, kernel)

@@ -10,21 +10,18 @@ from tree_sitter import Node
 
 from mtcalc.rules.c_exec import Statements
 from mtcalc.rules.c_masks import NEVER
-from mtcalc.rules.c_parse import Function, Source
+from mtcalc.rules.c_parse import Function
 from mtcalc.rules.c_predicates import MMIO_PARAMETER, MMIO_PLACE
 from mtcalc.rules.c_state import Scope, State, child, text_of
 from mtcalc.rules.c_tree import Leaf, Slot, as_condition
-from mtcalc.rules.c_types import BOOL, Pointer, integer_type
+from mtcalc.rules.c_types import BOOL, PLAIN_CHAR, UNKNOWN, AnyType, CType, Pointer, integer_type, is_plain_char
 from mtcalc.rules.c_values import Val, Var, convert, truth_value
+from mtcalc.rules.c_words import named
 from mtcalc.rules.condition import ALWAYS, MMIO, Atom, Condition
 
 
 class Executor(Statements):
     """Executes functions of one file."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__(source)
-        self._running: list[str] = []
 
     def run(
         self, function: Function, arguments: list[Val] | None, state: State
@@ -35,18 +32,24 @@ class Executor(Statements):
         """
         outer = Scope(function, {})
         declarator = child(function.node, "declarator")
+        kind: AnyType | None
+        words = text_of(child(function.node, "type"))
+        if arguments is not None and declarator.type == "pointer_declarator":
+            declarator, kind = child(declarator, "declarator"), Pointer(None)
+        else:
+            kind = self.integer(words, child(function.node, "type"), outer)
         if declarator.type != "function_declarator":
             self.refuse(f"{function.name} does not return a number (an integer type)", declarator, outer)
-        words = text_of(child(function.node, "type"))
-        kind = integer_type(words)
+        if is_plain_char(words):
+            self.refuse(PLAIN_CHAR, child(function.node, "type"), outer)
         if kind is None and words != "void":
             self.refuse(f"unknown type '{words}' (an integer type of the kernel)", child(function.node, "type"), outer)
         names, state = self._bind(function, declarator, arguments, state, outer)
         scope = Scope(function, names)
-        self._running.append(function.name)
+        self.running.append(function.name)
         body = child(function.node, "body")
         done = self._block(body, state, scope)
-        self._running.pop()
+        self.running.pop()
         for _, node in done.gotos:
             label = text_of(child(node, "label"))
             self.refuse(f"goto {label} goes backwards or nowhere (a label further down)", node, scope)
@@ -65,7 +68,8 @@ class Executor(Statements):
             if val is not None and kind is not None:
                 # The byte is cut to its type by the caller, which knows that only 8 bits count.
                 cut = arguments is not None or kind == BOOL
-                val = self.attempt(partial(convert, val, kind), node, scope) if cut else val
+                if cut and not (isinstance(kind, Pointer) and val.ref is None):
+                    val = self.attempt(partial(convert, val, kind), node, scope)
             found.append((after, val, node, scope))
         end = body.children[-1]
         for after in done.on:
@@ -83,28 +87,34 @@ class Executor(Statements):
             self.refuse(f"{what} (as many)", declarator, scope)
         names: dict[str, Var] = {}
         env = dict(state.env)
+        words = _parameter_words(parameters) if arguments is None else {}
         for at, node in enumerate(parameters):
             inner = node.child_by_field_name("declarator")
             if node.type != "parameter_declaration" or inner is None:
                 self.refuse("a parameter that is not understood (a type and a name)", node, scope)
-            var = self._declared(inner, integer_type(text_of(child(node, "type"))), function, scope, opaque=True)
+            kind = self.integer(text_of(child(node, "type")), node, scope)
+            var = self._declared(inner, kind, function, scope, opaque=True)
             names[var.name] = var
             if arguments is not None:
                 val = arguments[at]
-                if var.type != Pointer(None) or val.ref is not None:
+                if isinstance(var.type, CType) or val.ref is not None:
                     val = self.attempt(partial(convert, val, var.type), node, scope)
                 env[var] = val
-            elif var.type == BOOL and (var.name == MMIO_PARAMETER or (var.name == "mmio" and at == MMIO_PLACE)):
-                env[var] = truth_value(Atom(MMIO), var.name)
+            elif isinstance(var.type, CType) and (
+                var.name == MMIO_PARAMETER or (var.name == "mmio" and at == MMIO_PLACE)
+            ):
+                # Whatever its integer type: callers pass what the host-MMIO test says, 0 or 1.
+                env[var] = truth_value(Atom(MMIO), var.name)._replace(type=var.type)
             else:
-                env[var] = Val(var.name)
+                kind = var.type if isinstance(var.type, CType) else UNKNOWN
+                env[var] = Val(named(words.get(var.name, var.name), var.name), type=kind)
         return names, state._replace(env=env)
 
     def call_helper(
         self, node: Node, helper: Function, arguments: list[Val], state: State, scope: Scope
     ) -> list[tuple[State, Val]]:
         """A helper executed in place; one that just answers yes or no becomes a condition."""
-        if helper.name in self._running:
+        if helper.name in self.running:
             self.refuse(f"{helper.name} calls itself (helpers without recursion)", node, scope)
         start = state._replace(slot=Slot())
         ends = self.run(helper, arguments, start)
@@ -123,11 +133,45 @@ class Executor(Statements):
             for (after, _), answer in zip(found, answers, strict=True):
                 assert answer is not None
                 after.slot.tree = Leaf(answer, 0)
-            return [(state, truth_value(as_condition(start.slot), text))]
+            return [(state, truth_value(as_condition(start.slot), text)._replace(type=found[0][1].type))]
         if start.slot.tree is None:  # one way, no decision
             return [(after._replace(slot=state.slot), val._replace(text=val.text or text)) for after, val in found]
         state.slot.tree = start.slot.tree
         return found
+
+
+_WORDS = {
+    "struct kvm_vcpu": "vcpu",
+    "struct kvm": "kvm",
+    "struct kvm_memory_slot": "slot",
+    "struct kvm_page_fault": "fault",
+    "gfn_t": "gfn",
+    "kvm_pfn_t": "pfn",
+    "pfn_t": "pfn",
+}
+"""By its type, what the tables call a parameter, whatever its own name is."""
+
+
+def _parameter_words(parameters: list[Node]) -> dict[str, str]:
+    """What the tables call each parameter. One of another type that has such a name is called nothing they know."""
+    found: dict[str, str] = {}
+    meant: dict[str, list[str]] = {}
+    for node in parameters:
+        inner = node.child_by_field_name("declarator")
+        while inner is not None and inner.type == "pointer_declarator":
+            inner = inner.child_by_field_name("declarator")
+        if inner is None or node.child_by_field_name("type") is None:
+            continue
+        name, kind = text_of(inner), text_of(child(node, "type"))
+        word = _WORDS.get(kind)
+        if word is not None:
+            meant.setdefault(word, []).append(name)
+        elif name in ("mem", "memslot", *_WORDS.values()) and not (name in ("gfn", "pfn") and integer_type(kind)):
+            found[name] = f"other {name}"
+    for word, names in meant.items():
+        for name in names:
+            found[name] = word if name == word or (word not in names and len(names) == 1) else f"other {name}"
+    return found
 
 
 def _settled(val: Val) -> Condition | None:

@@ -15,8 +15,8 @@ from mtcalc.rules.c_parse import Function, walk
 from mtcalc.rules.c_predicates import PASSED_OVER
 from mtcalc.rules.c_state import MAX_DECISIONS, Scope, State, child, text_of
 from mtcalc.rules.c_tree import Branch, Slot, simplified
-from mtcalc.rules.c_types import AnyType, Pointer, integer_type
-from mtcalc.rules.c_values import Val, Var, binary, convert, truth
+from mtcalc.rules.c_types import PLAIN_CHAR, UNKNOWN, AnyType, Pointer, is_plain_char
+from mtcalc.rules.c_values import Val, Var, binary, convert, promoted, truth
 from mtcalc.rules.condition import ALWAYS, Condition
 
 _COMPUTING = ("|=", "&=", "<<=", "+=", "^=")
@@ -74,10 +74,15 @@ class Statements(Reader):
         return done
 
     def _block(self, node: Node, state: State, scope: Scope) -> Flow:
-        return self._sequence(node.named_children, [state], scope)
+        return self._sequence(node.named_children, [state], scope, {})[0]
 
-    def _sequence(self, nodes: list[Node], states: list[State], scope: Scope) -> Flow:
-        scope, states = self._hoisted(nodes, states, scope)
+    def _sequence(
+        self, nodes: list[Node], states: list[State], scope: Scope, block: dict[str, Var]
+    ) -> tuple[Flow, Scope]:
+        """Statements of one block, and the scope behind them. `block`: what the block has declared so far.
+
+        A declaration counts from where it stands, behind a label too: what stands before it sees the outer name.
+        """
         done = flow([])
         for node in nodes:
             while node.type == "labeled_statement":
@@ -89,6 +94,9 @@ class Statements(Reader):
                     break
                 node = parts[0]
             else:
+                if node.type == "declaration":
+                    states, scope = self._declaration(node, states, scope, block)
+                    continue
                 after: list[State] = []
                 for state in states:
                     one = self.statement(node, state, scope)
@@ -97,45 +105,38 @@ class Statements(Reader):
                     done.gotos.extend(one.gotos)
                     done.returns.extend(one.returns)
                 states = after
-        return done._replace(on=states)
+        return done._replace(on=states), scope
 
-    def _hoisted(self, nodes: list[Node], states: list[State], scope: Scope) -> tuple[Scope, list[State]]:
-        """The names that a block declares, none of them with a value yet."""
-        names: dict[str, Var] = {}
-        for node in nodes:
-            if node.type != "declaration":
+    def _declaration(
+        self, node: Node, states: list[State], scope: Scope, block: dict[str, Var]
+    ) -> tuple[list[State], Scope]:
+        """The states with the declared locals set, and the scope that knows them. Raises InputError."""
+        if any(part.type == "storage_class_specifier" for part in node.named_children):
+            self.refuse("a static local is not followed (a plain local)", node, scope)
+        if any(part.type == "enumerator_list" for part in walk(child(node, "type"))):
+            self.refuse("an enum inside a function is not followed (outside)", node, scope)
+        declarators = node.children_by_field_name("declarator")
+        kind = self.integer(text_of(child(node, "type")), node, scope)
+        for declarator in declarators:
+            started = declarator.type == "init_declarator"
+            inner = child(declarator, "declarator") if started else declarator
+            var = self._declared(inner, kind, scope.function, scope)
+            if is_plain_char(text_of(child(node, "type"))):
+                self.refuse(PLAIN_CHAR, node, scope)
+            if var.name in block:
+                self.refuse(f"{var.name} is declared twice in this block (once)", inner, scope)
+            block[var.name] = var
+            scope = scope._replace(names={**scope.names, var.name: var})
+            if not started:
                 continue
-            if any(part.type == "storage_class_specifier" for part in node.named_children):
-                self.refuse("a static local is not followed (a plain local)", node, scope)
-            kind = integer_type(text_of(child(node, "type")))
-            for declarator in node.children_by_field_name("declarator"):
-                inner = child(declarator, "declarator") if declarator.type == "init_declarator" else declarator
-                var = self._declared(inner, kind, scope.function, scope)
-                if var.name in names:
-                    self.refuse(f"{var.name} is declared twice in this block (once)", inner, scope)
-                names[var.name] = var
-        if not names:
-            return scope, states
-        fresh = set(names.values())
-        states = [s._replace(env={v: val for v, val in s.env.items() if v not in fresh}) for s in states]
-        return scope._replace(names={**scope.names, **names}), states
-
-    def _declaration(self, node: Node, state: State, scope: Scope) -> Flow:
-        states = [state]
-        for declarator in node.children_by_field_name("declarator"):
-            if declarator.type != "init_declarator":
-                continue
-            inner = child(declarator, "declarator")
-            while inner.type == "pointer_declarator":
-                inner = child(inner, "declarator")
-            var = scope.names[text_of(inner)]
             value = child(declarator, "value")
-            states = [
-                self._stored(var, val, after, value, scope)
-                for one in states
-                for after, val in self.values(value, one, scope)
-            ]
-        return flow(states)
+            after: list[State] = []
+            for state in states:
+                self.enter(node, scope)
+                after += [self._stored(var, val, then, value, scope) for then, val in self.values(value, state, scope)]
+                self.leave()
+            states = after
+        return states, scope
 
     def _stored(self, var: Var, val: Val, state: State, node: Node, scope: Scope) -> State:
         if val.prec == 0:
@@ -167,7 +168,7 @@ class Statements(Reader):
     def _called(self, node: Node, state: State, scope: Scope) -> list[State]:
         function = child(node, "function")
         name = text_of(function)
-        if PASSED_OVER.fullmatch(name) and self.source.macro(name) is None:
+        if PASSED_OVER.fullmatch(name) and self.source.macro(name, scope.function.offset + node.start_byte) is None:
             self._without_effect(node, scope)
             return [state]
         if function.type != "identifier" or self.source.function(name) is None:
@@ -242,13 +243,15 @@ class Statements(Reader):
             return flow([state])
         if node.type == "else_clause":
             (node,) = node.named_children
-        if node.type == "declaration":
-            self.refuse("a declaration as the only statement of an if (a block)", node, scope)
-        return self._sequence([node], [state], scope)
+        inner = node
+        while inner.type == "labeled_statement" and len(inner.named_children) == 2:
+            inner = inner.named_children[1]
+        if inner.type == "declaration":
+            self.refuse("a declaration as the only statement of an if (a block)", inner, scope)
+        return self._sequence([node], [state], scope, {})[0]
 
     def _switch(self, node: Node, state: State, scope: Scope) -> Flow:
         cases = child(node, "body").named_children
-        inner, _ = self._hoisted([part for case in cases for part in case.named_children], [], scope)
         done = flow([])
         asked = child(node, "condition")
         values = [
@@ -273,11 +276,12 @@ class Statements(Reader):
                     waiting += [no] if no is not None else []
                 rest = waiting
             running: list[State] = []
+            inner, block = scope, dict[str, Var]()  # the cases are one block
             for at, case in enumerate(cases):
                 running += [one for where, one in entries if where == at]
                 running += rest if at == default else []
                 skip = 0 if case.child_by_field_name("value") is None else 1
-                step = self._sequence(case.named_children[skip:], running, inner)
+                step, inner = self._sequence(case.named_children[skip:], running, inner, block)
                 running = step.on
                 done.on.extend(s for s, how in step.breaks if how.type == "break_statement")
                 done.gotos.extend(step.gotos)
@@ -290,7 +294,10 @@ class Statements(Reader):
         found = self.values(label, state, scope)
         if len(found) != 1 or found[0][1].cond is not None:
             self.refuse("a case that is not understood (a constant)", label, scope)
-        return truth(self.attempt(partial(binary, "==", val, found[0][1]), label, scope))
+        case, kind = found[0][1], promoted(val.type)
+        if case.num is not None and kind != UNKNOWN:
+            case = self.attempt(partial(convert, case, kind), label, scope)
+        return truth(self.attempt(partial(binary, "==", val, case), label, scope))
 
     def _break(self, node: Node, state: State, scope: Scope) -> Flow:
         return Flow([], [(state, node)], [], [])
@@ -307,7 +314,6 @@ class Statements(Reader):
 
     _STATEMENTS: Mapping[str, Callable[[Statements, Node, State, Scope], Flow]] = {
         "compound_statement": _block,
-        "declaration": _declaration,
         "expression_statement": _expression,
         "if_statement": _if,
         "switch_statement": _switch,

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from tree_sitter import Node
 
 from mtcalc.rules.c_masks import NEVER, Masked, compared, masked_by, negated
-from mtcalc.rules.c_names import Names
-from mtcalc.rules.c_parse import Function
+from mtcalc.rules.c_parse import Function, Source
 from mtcalc.rules.c_predicates import (
     BIT_MACROS,
     MASK_CALLS,
     TRANSPARENT,
+    WHAT_KNOWN_HELPERS_READ,
     is_guest_mtrr,
     register_of,
     spelling_of,
@@ -28,7 +27,18 @@ from mtcalc.rules.c_tree import (
     any_of,
     simplified,
 )
-from mtcalc.rules.c_types import INT, ULONG, AnyType, CType, Pointer, integer_type
+from mtcalc.rules.c_types import (
+    BOOL,
+    BYTE,
+    INT,
+    LONG,
+    ULONG,
+    UNKNOWN,
+    AnyType,
+    CType,
+    Pointer,
+)
+from mtcalc.rules.c_typing import Typing
 from mtcalc.rules.c_values import (
     AND_AND,
     OR_OR,
@@ -46,11 +56,18 @@ from mtcalc.rules.c_values import (
     truth_value,
     unary,
 )
+from mtcalc.rules.c_words import known_words, written
 from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Condition
+from mtcalc.text.errors import InputError
 
 
-class Reader(Names):
+class Reader(Typing):
     """Evaluates expressions. The executor of statements builds on it (and gives it calls of helpers)."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.running: list[str] = []  # the functions being executed, outermost first
+        self.called: set[str] = set()  # every function called by its name
 
     def call_helper(
         self, node: Node, helper: Function, arguments: list[Val], state: State, scope: Scope
@@ -73,7 +90,7 @@ class Reader(Names):
         self.enter(node, scope)
         found = method(self, node, state, scope)
         self.leave()
-        return found
+        return self.checked(found, node, scope)
 
     def _parenthesized(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         inner = node.named_children
@@ -110,14 +127,14 @@ class Reader(Names):
     def known_text(self, text: str) -> Val:
         """An expression that only its text tells of: a spelling we know, or opaque."""
         if is_guest_mtrr(text):
-            return Val(text, type=CType(8, False), bits=Bits(0, GUEST_MTRR, 0))
+            return Val(text, type=BYTE, bits=Bits(0, GUEST_MTRR, 0))
         spelling = spelling_of(text)
         if spelling is not None and spelling.boolean:
             return truth_value(spelling.condition, text)
         register = register_of(text)
         if register is not None:
             return Val(text, type=CType(register.width, False), mask=Masked(register))
-        return Val(text)
+        return Val(text, type=INT if text.startswith("atomic_read(") else UNKNOWN)
 
     def _unary(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         operator = text_of(child(node, "operator"))
@@ -157,18 +174,11 @@ class Reader(Names):
             if isinstance(kind, Pointer) and val.ref is None:
                 found.append((after, val))
             else:
-                found.append((after, self.attempt(partial(convert, val, kind), node, scope)))
+                new = self.attempt(partial(convert, val, kind), node, scope)
+                # A conversion that the source writes is told, but for what the tables know.
+                told = new.opaque and new.mask is None and spelling_of(val.text) is None
+                found.append((after, new._replace(text=written(new.text)) if told else new))
         return found
-
-    def described_type(self, node: Node, scope: Scope) -> AnyType:
-        """The type in a cast. Raises InputError."""
-        declarator = node.child_by_field_name("declarator")
-        kind = integer_type(text_of(child(node, "type")))
-        if declarator is not None:
-            return Pointer(kind)
-        if kind is None:
-            self.refuse(f"unknown type '{text_of(node)}' (an integer type of the kernel)", node, scope)
-        return kind
 
     def _binary(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         operator = text_of(child(node, "operator"))
@@ -225,7 +235,7 @@ class Reader(Names):
                 found.append((short, number(int(not both), INT)))
                 settled = results
             for then, b in settled:
-                found.append((then, truth_value(truth(b), b.text, b.prec)))
+                found.append((then, self.attempt(partial(convert, b, BOOL), right, scope)._replace(type=INT)))
         return found
 
     def _conditional(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
@@ -233,20 +243,32 @@ class Reader(Names):
         if any(part is None for part in parts):
             self.refuse("?: without a middle is not understood (both values)", node, scope)
         asked, if_yes, if_no = (part for part in parts if part is not None)
+        kind = self.type_of(node, scope)
         found = []
         for after, condition in self.truths(asked, state, scope):
             yes, no = self.fork(condition, after, asked, scope)
-            if yes is not None:
-                found += self.values(if_yes, yes, scope)
-            if no is not None:
-                found += self.values(if_no, no, scope)
+            for arm, start in ((if_yes, yes), (if_no, no)):
+                if start is not None:
+                    found += [
+                        (then, self._as_arm(val, kind, arm, scope)) for then, val in self.values(arm, start, scope)
+                    ]
         return found
+
+    def _as_arm(self, val: Val, kind: CType, node: Node, scope: Scope) -> Val:
+        """An arm of ?: in the type that both have in common."""
+        if val.ref is not None or val.opaque:
+            return val
+        if kind != UNKNOWN:
+            return self.attempt(partial(convert, val, kind), node, scope)
+        if val.num is not None:
+            return self.attempt(partial(number, val.num, UNKNOWN, val.text), node, scope)._replace(prec=val.prec)
+        return val._replace(type=UNKNOWN) if val.mask is None else val
 
     def _call(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         function, listed = child(node, "function"), child(node, "arguments").named_children
         if function.type == "parenthesized_expression":
             inner = function.named_children
-            kind = integer_type(text_of(inner[0])) if len(inner) == 1 else None
+            kind = self.integer(text_of(inner[0]), inner[0], scope) if len(inner) == 1 else None
             if kind is not None and len(listed) == 1:
                 return self._cast_to(kind, listed[0], node, state, scope)
         if function.type == "field_expression":
@@ -257,24 +279,50 @@ class Reader(Names):
         if function.type != "identifier" or text_of(function) in scope.names:
             self.refuse("a call that is not understood (a function by its name)", function, scope)
         name = text_of(function)
-        if self.source.macro(name) is not None:
+        self.called.add(name)
+        macro = self.source.macro(name, scope.function.offset + node.start_byte)
+        if macro is not None and WHAT_KNOWN_HELPERS_READ.get(name, "\n") not in macro.whole:
             self.refuse(f"{name} is a macro that is not followed (a function)", function, scope)
-        helper = self.source.function(name)
-        if helper is not None:  # also one that goes by a name we know: its body counts
+        if macro is None:
+            found = self._defined_call(name, node, listed, state, scope)
+            if found is not None:
+                return found
+        if name in TRANSPARENT and listed:
+            found = self.values(listed[0], state, scope)
+            if TRANSPARENT[name]:
+                return [(after, self.attempt(partial(_truth_as_long, val), node, scope)) for after, val in found]
+            return found
+        return self._unknown_call(name, node, listed, state, scope)
+
+    def _defined_call(
+        self, name: str, node: Node, listed: list[Node], state: State, scope: Scope
+    ) -> list[tuple[State, Val]] | None:
+        """What the file's own function of a name makes of its arguments; None where there is none.
+
+        Also of a function that goes by a name we know: its body counts. Where the body can't be followed and
+        speaks of what the kernel's own reads, it is the kernel's own, and the name's meaning holds: None then.
+        """
+        depth, running, reached = self._depth, len(self.running), set(self.reached)
+        try:
+            helper = self.source.function(name)
+            if helper is None:
+                at = self.source.defined_otherwise(name)
+                if at is None:
+                    return None
+                what = f"a definition of {name} that is not followed (type and name, starting in column 1)"
+                self.source.refuse(what, at)
             return [
                 one
                 for after, values in self.arguments(listed, state, scope)
                 for one in self.call_helper(node, helper, values, after, scope)
             ]
-        if name in TRANSPARENT and listed:
-            found = self.values(listed[0], state, scope)
-            if TRANSPARENT[name]:
-                return [(after, truth_value(truth(val), val.text, val.prec)) for after, val in found]
-            return found
-        at = self.source.defined_otherwise(name)
-        if at is not None:
-            self.source.refuse(f"a definition of {name} that is not followed (type and name, starting in column 1)", at)
-        return self._unknown_call(name, node, listed, state, scope)
+        except InputError:
+            reads = WHAT_KNOWN_HELPERS_READ.get(name)
+            if reads is None or not self.source.speaks_of(name, reads):
+                raise
+        self._depth, self.reached = depth, reached
+        del self.running[running:]
+        return None
 
     def arguments(self, listed: list[Node], state: State, scope: Scope) -> list[tuple[State, list[Val]]]:
         """The values of a call's arguments."""
@@ -318,6 +366,11 @@ class Reader(Names):
     }
 
 
+def _truth_as_long(val: Val) -> Val:
+    """!!(x), of type long."""
+    return convert(truth_value(truth(val), f"!!{val.inside(UNARY)}", UNARY), LONG)
+
+
 def _bool_compared(operator: str, a: Val, b: Val) -> Val | None:
     """A condition's 0 or 1 compared with 0 or 1, as a condition again; None for anything else."""
     if a.num is not None:
@@ -340,7 +393,7 @@ def _as_it_is(operator: str, a: Val, b: Val) -> bool:
 def _masking_call(name: str, values: list[Val], text: str) -> Val | None:
     """A call that asks for some bits of a register; None for any other."""
     call = MASK_CALLS.get(name)
-    if call is None or len(values) != 2 or values[1].num is None or not re.fullmatch(call.owner, values[0].text):
+    if call is None or len(values) != 2 or values[1].num is None or known_words(values[0].text) != call.owner:
         return None
     bits = masked_by(Masked(call.register), values[1].num)
     if call.answer is None:

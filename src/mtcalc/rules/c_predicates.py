@@ -11,12 +11,15 @@ import re
 from typing import NamedTuple
 
 from mtcalc.kvm.flags import ALL_SLOT_FLAGS, QUIRKS, SLOT_FLAGS
+from mtcalc.rules.c_words import known_words
 from mtcalc.rules.condition import (
     CR0_CD,
     MEM_DMA,
     MMIO,
     NONCOHERENT_DMA,
+    QUIRK_IGNORE_GUEST_PAT,
     SELF_SNOOP,
+    And,
     Atom,
     Condition,
     Input,
@@ -73,10 +76,14 @@ _QUIRK_BITS = {
                 "MWAIT_NEVER_UD_FAULTS",
                 "SLOT_ZAP_ALL",
                 "STUFF_FEATURE_MSRS",
+                "IGNORE_GUEST_PAT",
+                "VMCS12_ALLOW_FREEZE_IN_SMM",
+                "NESTED_SVM_SHARED_PAT",
             )
         )
     },
     **QUIRKS,
+    "EPT_IGNORE_GUEST_PAT": QUIRKS["IGNORE_GUEST_PAT"],  # its first name, February 2025
 }
 QUIRK_CONSTANTS = {f"KVM_{family}QUIRK_{name}": bit for family in ("X86_", "") for name, bit in _QUIRK_BITS.items()}
 """Bits of type int."""
@@ -93,24 +100,28 @@ class Spelling(NamedTuple):
     boolean: bool
 
 
-_KVM = r"(?:vcpu->)?kvm"
-
 IOMMU_DOMAIN = Input("assume", "vcpu->kvm->arch.iommu_domain")
 IOMMU_COHERENT = Input("assume", "vcpu->kvm->arch.iommu_flags & KVM_IOMMU_CACHE_COHERENCY")
 """2.6.31 to 3.12: a domain that is not coherent is non-coherent DMA; either half alone is an assumption."""
 
 SPELLINGS = (
-    Spelling(r"kvm_is_mmio_pfn\((?:[\w>.-]*[>.])?pfn\)", Atom(MMIO), True),
-    Spelling(rf"kvm_arch_has_noncoherent_dma\({_KVM}\)", Atom(NONCOHERENT_DMA), True),
-    Spelling(rf"atomic_read\(&{_KVM}->arch\.noncoherent_dma_count\)", Atom(NONCOHERENT_DMA), False),
-    Spelling(rf"atomic_read\(&{_KVM}->arch\.noncoherent_dma_count\) > 0", Atom(NONCOHERENT_DMA), True),
-    Spelling(rf"{_KVM}->arch\.noncoherent_dma_count", Atom(NONCOHERENT_DMA), False),
-    Spelling(rf"{_KVM}->arch\.noncoherent_dma_count > 0", Atom(NONCOHERENT_DMA), True),
-    Spelling(rf"{_KVM}->arch\.iommu_noncoherent", Atom(NONCOHERENT_DMA), True),
-    Spelling(rf"{_KVM}->arch\.iommu_domain", Atom(IOMMU_DOMAIN), False),
-    Spelling(rf"{_KVM}->arch\.iommu_flags & KVM_IOMMU_CACHE_COHERENCY", Atom(IOMMU_COHERENT), False),
+    Spelling(r"(?:__)?kvm_is_mmio_pfn\((?:[\w>.-]*[>.])?pfn\)", Atom(MMIO), True),
+    Spelling(r"kvm_arch_has_noncoherent_dma\(kvm\)", Atom(NONCOHERENT_DMA), True),
+    Spelling(r"atomic_read\(&kvm->arch\.noncoherent_dma_count\)", Atom(NONCOHERENT_DMA), False),
+    Spelling(r"atomic_read\(&kvm->arch\.noncoherent_dma_count\) > 0", Atom(NONCOHERENT_DMA), True),
+    Spelling(r"kvm->arch\.noncoherent_dma_count", Atom(NONCOHERENT_DMA), False),
+    Spelling(r"kvm->arch\.noncoherent_dma_count > 0", Atom(NONCOHERENT_DMA), True),
+    Spelling(r"kvm->arch\.iommu_noncoherent", Atom(NONCOHERENT_DMA), True),
+    Spelling(r"kvm->arch\.iommu_domain", Atom(IOMMU_DOMAIN), False),
+    Spelling(r"kvm->arch\.iommu_flags & KVM_IOMMU_CACHE_COHERENCY", Atom(IOMMU_COHERENT), False),
+    # 6.16's helper: no non-coherent DMA, and the quirk in force.
+    Spelling(
+        r"vmx_ignore_guest_pat\(kvm\)",
+        And((Not(Atom(NONCOHERENT_DMA)), Atom(QUIRK_IGNORE_GUEST_PAT))),
+        True,
+    ),
     # The RFC of 2020 counted slots with KVM_MEM_DMA as non-coherent DMA; this is how rules tell them apart in C.
-    Spelling(rf"kvm_has_mem_dma\({_KVM}\)", Atom(MEM_DMA), True),
+    Spelling(r"kvm_has_mem_dma\(kvm\)", Atom(MEM_DMA), True),
     Spelling(
         r"(?:static_cpu_has|static_cpu_has_safe|boot_cpu_has|cpu_feature_enabled|this_cpu_has)"
         r"\(X86_FEATURE_SELFSNOOP\)",
@@ -121,14 +132,12 @@ SPELLINGS = (
 )
 
 GUEST_MTRR_SPELLINGS = (
-    r"kvm_mtrr_get_guest_memory_type\(vcpu, gfn\)",
-    r"kvm_get_guest_memory_type\(vcpu, gfn\)",
+    r"kvm_mtrr_get_guest_memory_type\((?:vcpu|kvm), gfn\)",
+    r"kvm_get_guest_memory_type\((?:vcpu|kvm), gfn\)",
     r"get_mtrr_type\(&vcpu->arch\.mtrr_state, gfn << PAGE_SHIFT, \(gfn << PAGE_SHIFT\) \+ PAGE_SIZE\)",
-    r"mtrr_get_guest_memory_type\(vcpu, gfn\)",
-    # A walk over the MTRRs of the VM, as a patch of 2023 had it: one vCPU's for all.
-    rf"kvm_mtrr_get_guest_memory_type\({_KVM}, gfn\)",
+    r"mtrr_get_guest_memory_type\((?:vcpu|kvm), gfn\)",
 )
-"""Expressions whose value is the guest's MTRR type of the page."""
+"""Expressions whose value is the guest's MTRR type of the page, a walk over the VM's registers included."""
 
 
 ONE_VCPU = re.compile(
@@ -142,33 +151,40 @@ class Register(NamedTuple):
     """An unsigned number some of whose bits are inputs.
 
     `all_bits`: those it can have at all, as far as a comparison of the whole goes; 0: not known.
-    `family`: in an expression that need not be this register, how the names of its bits begin.
     """
 
     pattern: str
     width: int
     conditions: tuple[tuple[int, Condition], ...]
     all_bits: int = 0
-    family: str = ""
 
 
 _CR0_BITS = ((MASK_CONSTANTS["X86_CR0_CD"], Atom(CR0_CD)),)
 _FLAG_BITS = tuple((bit, Atom(Input("slot_flag", name))) for name, bit in SLOT_FLAGS.items())
 
+# This page's memory slot; another slot's flags, and another structure's, are not its flags.
+_SLOTS = r"kvm_memslots\(kvm\)|kvm_vcpu_memslots\(vcpu\)"
+_SLOT = (
+    r"(?:(?:mem)?slot|mem|(?:kvm_vcpu_)?gfn_to_memslot\((?:vcpu|kvm), gfn\)"
+    rf"|(?:__gfn_to_memslot|search_memslots)\((?:{_SLOTS}), gfn\))"
+)
+
 CR0 = Register(r"kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0", 64, _CR0_BITS)
 DISABLED_QUIRKS = Register(
-    rf"{_KVM}->arch\.disabled_quirks", 64, tuple((bit, Not(Atom(Input("quirk", name)))) for name, bit in QUIRKS.items())
+    r"kvm->arch\.disabled_quirks", 64, tuple((bit, Not(Atom(Input("quirk", name)))) for name, bit in QUIRKS.items())
 )
 REGISTERS = (
     CR0,
     DISABLED_QUIRKS,
-    Register(r"[\w.>-]*slot\w*(?:\([^()]*\))?->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS),
-    Register(r"[\w.>-]+(?:\([^()]*\))?->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS, "KVM_MEM_"),
+    Register(rf"{_SLOT}->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS),
 )
 
 
 class MaskCall(NamedTuple):
-    """A function of an owner and a mask. `answer`: what it says of register & mask, None for the bits themselves."""
+    """A function of an owner (as c_words has it) and a mask.
+
+    `answer`: what it says of register & mask, None for the bits themselves.
+    """
 
     owner: str
     register: Register
@@ -179,7 +195,7 @@ MASK_CALLS = {
     "kvm_read_cr0_bits": MaskCall("vcpu", CR0, None),
     "kvm_is_cr0_bit_set": MaskCall("vcpu", CR0, True),
     # In force is what is not disabled: of several, all of them.
-    "kvm_check_has_quirk": MaskCall(_KVM, DISABLED_QUIRKS, False),
+    "kvm_check_has_quirk": MaskCall("kvm", DISABLED_QUIRKS, False),
 }
 
 _CONDITIONS = [(re.compile(s.pattern), s) for s in SPELLINGS]
@@ -189,34 +205,56 @@ _REGISTERS = [(re.compile(register.pattern), register) for register in REGISTERS
 
 def spelling_of(text: str) -> Spelling | None:
     """The row of SPELLINGS that an expression is written as, or None."""
+    words = known_words(text)
     for pattern, spelling in _CONDITIONS:
-        if pattern.fullmatch(text):
+        if pattern.fullmatch(words):
             return spelling
     return None
 
 
 def register_of(text: str) -> Register | None:
     """The register that an expression reads, or None."""
+    words = known_words(text)
     for pattern, register in _REGISTERS:
-        if pattern.fullmatch(text):
+        if pattern.fullmatch(words):
             return register
     return None
 
 
 def is_guest_mtrr(text: str) -> bool:
     """Whether an expression is the guest's MTRR type of the page."""
-    return any(pattern.fullmatch(text) for pattern in _GUEST_MTRR)
+    words = known_words(text)
+    return any(pattern.fullmatch(words) for pattern in _GUEST_MTRR)
 
 
 TRANSPARENT = {
-    "likely": False,
-    "unlikely": False,
+    # likely(x) is __builtin_expect(!!(x), 1). Source: include/linux/compiler.h.
+    "likely": True,
+    "unlikely": True,
     "READ_ONCE": False,
     "WARN_ON": True,
     "WARN_ON_ONCE": True,
     "KVM_BUG_ON": True,
 }
-"""Macros worth their first argument, and whether they make 0 or 1 of it."""
+"""Macros worth their first argument, and whether they make 0 or 1 of it (then of type long)."""
+
+WHAT_KNOWN_HELPERS_READ = {
+    "kvm_arch_has_noncoherent_dma": "noncoherent_dma",
+    "kvm_check_has_quirk": "disabled_quirks",
+    "vmx_ignore_guest_pat": "IGNORE_GUEST_PAT",
+    "kvm_read_cr0": "cr0",
+    "kvm_read_cr0_bits": "cr0",
+    "kvm_is_cr0_bit_set": "cr0",
+    "kvm_is_mmio_pfn": "pfn_valid",
+    "__kvm_is_mmio_pfn": "pfn_valid",
+    "kvm_has_mem_dma": "mem_dma",
+    "kvm_mtrr_get_guest_memory_type": "mtrr",
+    "kvm_get_guest_memory_type": "mtrr",
+    "mtrr_get_guest_memory_type": "mtrr",
+    "get_mtrr_type": "mtrr",
+}
+"""The state by which the body of a helper of known name is told: a body that can't be followed and speaks of it
+is the kernel's own, and then the name's meaning holds. Any other such body is refused."""
 
 PASSED_OVER = re.compile(
     r"(?:WARN|WARN_ON|WARN_ONCE|WARN_ON_ONCE|KVM_BUG_ON|BUG_ON|BUILD_BUG_ON|BUILD_BUG_ON_MSG|static_assert"

@@ -9,16 +9,18 @@ c_predicates do not know becomes an assumption under its source text; what can't
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tree_sitter import Node
 
 from mtcalc.rules.c_call import Executor
 from mtcalc.rules.c_parse import Function, Source
-from mtcalc.rules.c_predicates import FUNCTION
+from mtcalc.rules.c_predicates import FUNCTION, WHAT_KNOWN_HELPERS_READ
 from mtcalc.rules.c_state import Scope, State, child, text_of
-from mtcalc.rules.c_tree import Found, Known, Leaf, Slot, rules_of
-from mtcalc.rules.c_types import INT, integer_type
+from mtcalc.rules.c_tree import Found, Known, Leaf, Slot, rules_of, shown_again
+from mtcalc.rules.c_types import INT, CType, is_type_name
 from mtcalc.rules.c_values import Val, number
 from mtcalc.rules.condition import Condition
 from mtcalc.rules.proposals import PROPOSALS
@@ -26,8 +28,27 @@ from mtcalc.rules.releases import RELEASE_RULES
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, inputs_read
 from mtcalc.x86.ept import MEMTYPE_SHIFT
 
+OLDEST_FUNCTION = "vmx_get_mt_mask_shift"
+"""What 2.6.29 and 2.6.30 had instead."""
+
+NEVER_MACROS = frozenset(
+    (
+        *("return", "if", "else", "switch", "case", "default", "goto", "break", "static", "inline", "struct", "enum"),
+        *("union", "const", "volatile", "int", "long", "short", "char", "unsigned", "signed", "void"),
+    )
+)
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_STATEMENT = re.compile(r"[;{}]|\b(?:return|goto|if|else|switch|case|default|break|while|for|do)\b")
+
 _MADE_OF_OTHERS = ("compound_statement", "labeled_statement", "case_statement")
 _ONE_BYTE = "an EPT memory-type byte has 8 bits (a byte up to 0xff, or a function of type u8)"
+
+
+class ReadC(NamedTuple):
+    """The rules in a C text, and every function that is called on the way to them."""
+
+    rules: RuleSet
+    called: frozenset[str]
 
 
 def rules_from_c(text: str, file: str, name: str | None = None) -> RuleSet:
@@ -35,9 +56,18 @@ def rules_from_c(text: str, file: str, name: str | None = None) -> RuleSet:
 
     Raises InputError for what is not understood, with FILE:LINE:COLUMN.
     """
+    return read_c(text, file, name).rules
+
+
+def read_c(text: str, file: str, name: str | None = None) -> ReadC:
+    """As rules_from_c(), with the names of the functions called. Raises InputError."""
     source = Source(text, file)
     function = source.function(FUNCTION)
     if function is None:
+        older = source.function(OLDEST_FUNCTION)
+        if older is not None:
+            what = f"{OLDEST_FUNCTION}() returns no more than a shift, and its callers decide"
+            source.refuse(f"{what} (say v2.6.29, whose kernels had it)", older.offset)
         at = source.mentioned(FUNCTION)
         source.refuse(f"no {FUNCTION}() is defined here (return type and name, starting in column 1)", at)
     executor = Executor(source)
@@ -49,11 +79,36 @@ def rules_from_c(text: str, file: str, name: str | None = None) -> RuleSet:
             after.slot.tree = Leaf(_outcome(executor, one, node, scope), executor.line(node, scope))
     if root.tree is None:
         source.refuse(f"{FUNCTION} never returns (a byte on every way)", function.offset)
-    rules = _with_ids(rules_of(root), source)
+    _check_macros(executor)
+    rules = _with_ids(shown_again(rules_of(root)), source)
     unreached = tuple(_unreached(executor, function, child(function.node, "body")))
     read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (_where(source, function),), unreached=unreached)
     _check_assumptions(read, source, function)
-    return read
+    return ReadC(read, frozenset(executor.called))
+
+
+def _check_macros(executor: Executor) -> None:
+    """Refuses macros of the file that stand where only C's own words, types and fields are looked for.
+
+    What a macro says where an expression stands was heeded on the way. Anywhere else, and in what was never
+    reached, it could be anything.
+    """
+    source = executor.source
+    for name in sorted({function for function, _ in executor.reached}):
+        function = source.function(name)
+        if function is None:
+            continue
+        for match in _WORD.finditer(function.text):
+            macro = source.macro(match.group(), function.offset)
+            if macro is None:
+                continue
+            at = function.offset + match.start()
+            field = function.text[: match.start()].rstrip().endswith((".", "->"))
+            if field or match.group() in NEVER_MACROS or is_type_name(match.group()) or match.group() == name:
+                source.refuse(f"{match.group()} is a macro of this file here (without it)", at)
+            known = WHAT_KNOWN_HELPERS_READ.get(match.group())  # whose meaning was taken instead
+            if _STATEMENT.search(macro.whole) and (known is None or known not in macro.whole):
+                source.refuse(f"{match.group()} is a macro that makes statements (what it stands for)", at)
 
 
 def _where(source: Source, function: Function) -> str:
@@ -71,8 +126,11 @@ def _unreached(executor: Executor, function: Function, node: Node) -> Iterator[s
 
 
 def _outcome(executor: Executor, val: Val, node: Node, scope: Scope) -> Outcome:
-    kind = integer_type(text_of(child(scope.function.node, "type"))) or INT
+    words = child(scope.function.node, "type")
+    kind = executor.integer(text_of(words), words, scope) or INT
     wide = kind.bits > 8  # and then nothing cuts the value to a byte
+    if kind == CType(8, True):
+        executor.refuse(f"{FUNCTION} returns a signed byte, whose bit 7 would fill what is above it (u8)", words, scope)
     if val.num is not None:
         value = number(val.num, kind._replace(signed=False)).num or 0
         if value > 0xFF and wide:

@@ -12,7 +12,7 @@ from mtcalc.rules.c_masks import NEVER
 from mtcalc.rules.c_parse import Function, Source
 from mtcalc.rules.c_tree import Branch, Known, Slot, learnt, simplified
 from mtcalc.rules.c_values import Val, Var, number
-from mtcalc.rules.condition import ALWAYS, Condition
+from mtcalc.rules.condition import ALWAYS, And, Condition, Not, Or
 
 MAX_DEPTH = 80
 """Nesting of statements and expressions, calls of helpers included."""
@@ -20,6 +20,14 @@ MAX_DECISIONS = 100
 """Conditions on the way to one return."""
 MAX_STEPS = 20_000
 """Expressions and statements looked at, over all ways through the function."""
+
+
+MAX_TEXT = 1_000
+"""Characters of an expression's text, locals replaced by what they hold."""
+MAX_CONDITION = 400
+"""Inputs, nots, ands and ors in one condition."""
+MAX_CONDITION_DEPTH = 40
+"""How deep they are nested: as deep as everything behind can print and read back."""
 
 
 class State(NamedTuple):
@@ -77,6 +85,16 @@ class Ground:
         except ValueError as error:
             self.refuse(str(error), node, scope)
 
+    def checked(self, found: list[tuple[State, Val]], node: Node, scope: Scope) -> list[tuple[State, Val]]:
+        """Values, none of them too long or too deep for what comes behind. Raises InputError."""
+        for _, val in found:
+            if len(val.text) > MAX_TEXT:
+                self.refuse(f"an expression of more than {MAX_TEXT} characters (a shorter one)", node, scope)
+            if val.cond is not None and not _is_small(val.cond):
+                what = f"at most {MAX_CONDITION} parts, {MAX_CONDITION_DEPTH} deep"
+                self.refuse(f"a condition that is too large ({what})", node, scope)
+        return found
+
     # Decisions
 
     def fork(self, condition: Condition, state: State, node: Node, scope: Scope) -> tuple[State | None, State | None]:
@@ -120,6 +138,25 @@ class Ground:
             ]
         # Under the text of the source: what stays unknown about them is asked for under it.
         return [(after, number(value, val.type, val.text)._replace(prec=val.prec)) for after, value in found]
+
+
+def _is_small(condition: Condition) -> bool:
+    level: list[Condition] = [condition]
+    seen = 0
+    for _ in range(MAX_CONDITION_DEPTH):
+        below: list[Condition] = []
+        seen += len(level)
+        if seen > MAX_CONDITION:
+            return False
+        for one in level:
+            if isinstance(one, Not):
+                below.append(one.of)
+            elif isinstance(one, And | Or):
+                below.extend(one.of)
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def text_of(node: Node) -> str:

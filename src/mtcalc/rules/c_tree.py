@@ -4,11 +4,12 @@ ordered list of rules it comes to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias, Union
 
 from mtcalc.rules.c_masks import NEVER, negated
 from mtcalc.rules.c_predicates import IOMMU_COHERENT, IOMMU_DOMAIN
+from mtcalc.rules.c_words import exact_text, shown_text
 from mtcalc.rules.condition import (
     ALWAYS,
     NONCOHERENT_DMA,
@@ -20,6 +21,7 @@ from mtcalc.rules.condition import (
     Or,
     Value,
     domain,
+    inputs,
 )
 from mtcalc.rules.rule import Outcome
 
@@ -195,3 +197,38 @@ def _flatten(slot: Slot, given: tuple[Condition, ...], line: int, found: list[Fo
 def _emit(given: tuple[Condition, ...], leaf: Leaf, line: int, found: list[Found]) -> None:
     assert isinstance(leaf.result, Outcome)
     found.append(Found(all_of(given), leaf.result, line))
+
+
+def shown_again(found: Iterable[Found]) -> list[Found]:
+    """The rules with their assumptions as the source says them.
+
+    An unwritten conversion is told where without it two different texts would be one.
+    """
+    rules = list(found)
+    exact: dict[str, set[str]] = {}
+    for rule in rules:
+        taken = [rule.then.memtype_of] if rule.then.memtype_of is not None else []
+        for item in (*inputs(rule.when), *taken):
+            exact.setdefault(shown_text(item.arg), set()).add(exact_text(item.arg))
+
+    def shown(item: Input) -> Input:
+        plain = shown_text(item.arg)
+        return item._replace(arg=plain if len(exact[plain]) == 1 else exact_text(item.arg))
+
+    return [
+        rule._replace(
+            when=_renamed(rule.when, shown),
+            then=rule.then
+            if rule.then.memtype_of is None
+            else rule.then._replace(memtype_of=shown(rule.then.memtype_of)),
+        )
+        for rule in rules
+    ]
+
+
+def _renamed(condition: Condition, name: Callable[[Input], Input]) -> Condition:
+    if isinstance(condition, Atom):
+        return condition._replace(input=name(condition.input))
+    if isinstance(condition, Not):
+        return Not(_renamed(condition.of, name))
+    return type(condition)(tuple(_renamed(part, name) for part in condition.of))

@@ -105,6 +105,23 @@ def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "",
     )
 
 
+def with_read(kernel: Kernel) -> Kernel:
+    """The kernel, knowing the slot flags and quirks that its rules read: code that asks for one comes with it.
+
+    The one place for this, for all rules that are no release's own: C, patches, rule files, proposals. A quirk that
+    the release lacks can be disabled here; what the release does not let happen stays out of reach.
+    """
+    read = inputs_read(kernel.rules)
+    flags = kernel.slot_flags
+    quirks = set(kernel.quirks)
+    for item in read:
+        if item.name == "slot_flag":
+            flags |= SLOT_FLAGS[item.arg]
+        elif item.name == "quirk":
+            quirks.add(item.arg)
+    return kernel._replace(slot_flags=flags, quirks=tuple(name for name in QUIRKS if name in quirks))
+
+
 def version_text(release: Version) -> str:
     """(6, 12, 78) -> '6.12.78', (6, 11, -1) -> '6.11-rc'."""
     if release[-1] == -1:
@@ -208,4 +225,4 @@ def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:
 def kernel_for_rules(rules: RuleSet, ref: str) -> Kernel:
     """The kernel around rules that nobody placed: 6.10's if they ask for the guest's MTRR type, else the newest."""
     release = (6, 10) if GUEST_MTRR in inputs_read(rules) else NEWEST
-    return kernel_at(release, rules, ref)
+    return with_read(kernel_at(release, rules, ref))

@@ -16,6 +16,7 @@ from mtcalc.rules.kernel import (
     kernel_at,
     since,
     version_text,
+    with_read,
 )
 from mtcalc.rules.proposals import PROPOSALS, on_top, proposal_on_top
 from mtcalc.rules.releases import RELEASE_RULES, V4_3, V6_16
@@ -55,9 +56,7 @@ def built_in(name: str) -> Kernel | None:
                 proposal=proposal.what,
                 extra_slot_flags=proposal.slot_flags,
             )
-            if proposal.rules.name == "quirk-v1":
-                kernel = kernel._replace(quirks=("CD_NW_CLEARED", "IGNORE_GUEST_PAT"))
-            return kernel
+            return with_read(kernel)
     for _, rules, newest in RELEASE_RULES:
         if rules.name == name:
             return kernel_at(newest, rules, name)

@@ -9,18 +9,18 @@ from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
+from mtcalc.rules.c_kernel import kernel_of_c
 from mtcalc.rules.c_predicates import FUNCTION, ONE_VCPU
 from mtcalc.rules.c_source import rules_from_c
 from mtcalc.rules.c_tokens import Token, functions, render, texts, tokens
 from mtcalc.rules.c_writer import all_texts, texts_of_its_time
-from mtcalc.rules.kernel import Kernel, kernel_for_rules
+from mtcalc.rules.kernel import Kernel, with_read
 from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.rules.patch import FilePatch, Hunk, Mail
 from mtcalc.rules.patch_fit import Fitted, Misfit, Untouched, fit, left_aside
 from mtcalc.rules.patch_hunks import Prepared, hunk_name, is_function_file, prepare, whole
 from mtcalc.rules.patch_lines import PatchedLine, apply_hunk
-from mtcalc.rules.rule import Rule, RuleSet, inputs_read
+from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.text.errors import InputError, Place
 
 _OPAQUE = re.compile(r"""/\*.*?(?:\*/|\Z)|//(?:\\\n|[^\n])*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'""", re.DOTALL)
@@ -40,6 +40,7 @@ class CFile(NamedTuple):
 
     text: str
     file: str
+    release: str | None = None  # the kernel around it, where somebody named one
 
 
 class PatchedRules(NamedTuple):
@@ -374,7 +375,7 @@ def _day_text(day: date) -> str:
 
 
 def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) -> PatchedRules:
-    before = kernel_for_rules(rules_from_c(base.text, base.file), base.file)
+    before = kernel_of_c(base.text, base.file, base.file, base.release)
     try:
         patched = _patched_c(mails, base)
     except NothingTouchedError:
@@ -464,19 +465,15 @@ def _column_in(origin: Place, seen: Place) -> Place:
 
 def _after(before: Kernel, rules: RuleSet, file: str, mails: Sequence[Mail]) -> Kernel:
     """The kernel with the new rules: its base's, and it knows the slot flags and quirks that they read."""
-    read = inputs_read(rules)
     subject = mails[0].subject if mails else ""
-    flags = sum(SLOT_FLAGS[item.arg] for item in set(read) if item.name == "slot_flag")
-    quirks = {item.arg for item in read if item.name == "quirk"} | set(before.quirks)
     title = f"{before.rules.name} with {subject or file}"
-    return before._replace(
+    after = before._replace(
         ref=file,
         rules=rules._replace(name=re.split(r"[/\\]", file)[-1], title=title),
-        quirks=tuple(name for name in QUIRKS if name in quirks),
-        slot_flags=before.slot_flags | flags,
         proposal=f"patch on top of {before.ref}",
         default=False,
     )
+    return with_read(after)
 
 
 def _source_line(rule: Rule, file: str) -> int:

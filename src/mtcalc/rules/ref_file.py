@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias
 
-from mtcalc.rules.kernel import Kernel, kernel_for_rules
+from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.named_file import UnreadFile, check_named_file, unquoted
 from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref, resolve_name
 from mtcalc.rules.patch_apply import CFile, PatchedRules, rules_from_patch
@@ -18,14 +18,16 @@ Resolve: TypeAlias = Callable[[str, str | None, str], Kernel]
 """resolve(), which finds bases: (REF, its base, the directory that file names are relative to)."""
 
 
-def kernel_of_file(ref: str, resolve: Resolve, base: str | None = None, directory: str = "") -> Kernel:
+def kernel_of_file(
+    ref: str, resolve: Resolve, base: str | None = None, directory: str = "", release: str | None = None
+) -> Kernel:
     """The kernel of a rule file, a C source, or a patch on top of the REF `base`.
 
-    A relative name is relative to `directory`, the base's too. Raises InputError; ValueError for a base REF that
-    is not known.
+    A relative name is relative to `directory`, the base's too; `release` is the kernel around a C file. Raises
+    InputError; ValueError for a base REF that is not known.
     """
     if is_patch_ref(ref):
-        found = patched(ref, resolve, base, directory)
+        found = patched(ref, resolve, base, directory, release)
         notes = (*found.after.notes, found.choice_note) if found.choice_note else found.after.notes
         return found.after._replace(notes=notes)
     path = os.path.join(directory, ref)
@@ -45,9 +47,9 @@ def kernel_of_file(ref: str, resolve: Resolve, base: str | None = None, director
         return load_rule_file(read_source(path), path, _Resolver(path, resolve))
     if path.lower().endswith(C_SUFFIXES):
         source = _c_file(path)
-        from mtcalc.rules.c_source import rules_from_c
+        from mtcalc.rules.c_kernel import kernel_of_c
 
-        return kernel_for_rules(rules_from_c(source.text, source.file), ref)
+        return kernel_of_c(source.text, source.file, ref, release)
     raise InputError(f"{ref}: unknown kind of rule set (.yaml, .c, .patch, .diff, .mbox, .eml, .txt, or - for a patch)")
 
 
@@ -70,7 +72,9 @@ def _on_top(ref: str, directory: str) -> tuple[Kernel, str] | None:
     return found
 
 
-def patched(ref: str, resolve: Resolve, base: str | None = None, directory: str = "") -> PatchedRules:
+def patched(
+    ref: str, resolve: Resolve, base: str | None = None, directory: str = "", release: str | None = None
+) -> PatchedRules:
     """The kernels before and after a patch, '-' being standard input. Raises as kernel_of_file() does."""
     from mtcalc.rules.patch import read_patches
     from mtcalc.rules.patch_bytes import patch_text
@@ -80,7 +84,7 @@ def patched(ref: str, resolve: Resolve, base: str | None = None, directory: str 
     below: Kernel | CFile | None = None
     if base is not None:
         if is_file_ref(base) and base.lower().endswith(C_SUFFIXES):
-            below = _c_file(os.path.join(directory, base))
+            below = _c_file(os.path.join(directory, base))._replace(release=release)
         else:
             below = resolve(base, None, directory)
     return rules_from_patch(mails, path, below)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.names import is_file_ref, resolve_name
 
@@ -10,14 +12,14 @@ DEFAULT_REF = "slot-flag"
 """The mission's own rule set."""
 
 
-def resolve(ref: str, base: str | None = None, directory: str = "") -> Kernel:
+def resolve(ref: str, base: str | None = None, directory: str = "", release: str | None = None) -> Kernel:
     """The Kernel a REF names; a patch goes on top of the REF `base`, file names are relative to `directory`.
 
-    Raises ValueError: unknown, with the nearest names; newer than the newest known; older than the function;
-    InputError for a file that can't be read or understood.
+    `release` is the kernel around every C file of it. Raises ValueError: unknown, with the nearest names; newer
+    than the newest known; older than the function; InputError for a file that can't be read or understood.
     """
     if not is_file_ref(ref):
         return resolve_name(ref)
     from mtcalc.rules.ref_file import kernel_of_file
 
-    return kernel_of_file(ref, resolve, base, directory)
+    return kernel_of_file(ref, partial(resolve, release=release), base, directory, release)

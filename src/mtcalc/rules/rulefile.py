@@ -37,11 +37,11 @@ from mtcalc.rules.condition import (
     inputs,
     reason_text,
 )
-from mtcalc.rules.kernel import Kernel, Unreachable, kernel_for_rules
+from mtcalc.rules.kernel import Kernel, Unreachable, kernel_for_rules, with_read
 from mtcalc.rules.names import is_file_ref, resolve_name
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, inputs_read
 from mtcalc.rules.rulefile_nodes import condition, mapping, number, scalar, sequence, text_of, texts_of, word
-from mtcalc.rules.rulefile_write import MMIO_TEST_NAMES, MTRR_WALK_NAMES, with_read
+from mtcalc.rules.rulefile_write import MMIO_TEST_NAMES, MTRR_WALK_NAMES
 from mtcalc.rules.rulefile_write import write_rule_file as write_rule_file
 from mtcalc.rules.truth import members, rule_space, values_at, verdicts
 from mtcalc.text.errors import InputError, Place
@@ -342,7 +342,7 @@ def _surrounding(top: MapNode, rule_set: RuleSet, base: Kernel | None, file: str
 
 def _around(top: MapNode, kernel: Kernel) -> Kernel:
     """The kernel with what the file says about the behaviour around its rules."""
-    kernel = with_read(kernel)
+    kernel = with_read(kernel)  # before what the file says itself, which wins
     keys = top.entries
     if "mtrr_walk" in keys:
         walks: dict[str, MtrrWalk] = {name: walk for walk, name in MTRR_WALK_NAMES.items()}

@@ -6,11 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
+from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, condition_text
-from mtcalc.rules.kernel import Kernel, kernel_at, version_text
-from mtcalc.rules.rule import Outcome, Rule, inputs_read
+from mtcalc.rules.kernel import Kernel, kernel_at, version_text, with_read
+from mtcalc.rules.rule import Outcome, Rule
 from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, ept_mask, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 
@@ -40,19 +40,6 @@ HEADER = """\
 # Text that YAML takes as it stands, inside braces too; what reads as null or a truth value is not.
 _PLAIN = re.compile(r"[A-Za-z0-9_(][A-Za-z0-9_.+/()='-]*(?: [A-Za-z0-9_.+/()='-]+)*")
 _WORDS = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
-
-
-def with_read(kernel: Kernel) -> Kernel:
-    """The kernel, knowing the slot flags and quirks that its rules name."""
-    read = inputs_read(kernel.rules)
-    flags = kernel.slot_flags
-    quirks = set(kernel.quirks)
-    for item in read:
-        if item.name == "slot_flag":
-            flags |= SLOT_FLAGS[item.arg]
-        elif item.name == "quirk":
-            quirks.add(item.arg)
-    return kernel._replace(slot_flags=flags, quirks=tuple(name for name in QUIRKS if name in quirks))
 
 
 def write_rule_file(kernel: Kernel) -> str:

@@ -1,0 +1,534 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""gcc as the judge of how C is read: random functions compiled and run, and our rules on the same inputs.
+
+    python -m tests.support.gcc_oracle 5000 [SEED]     from the root of the tree, by hand; takes some minutes
+
+Each function is in the subset of C that is read. What is refused is counted; what is read has to give gcc's byte for
+every value of the inputs. A condition that only the source knows is compiled as well, under the text that we print
+for it: so a text that lost a parenthesis or a conversion is found too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
+from mtcalc.rules.c_source import rules_from_c
+from mtcalc.rules.condition import Facts, Value
+from mtcalc.rules.rule import RuleSet, decide, inputs_read
+from mtcalc.text.errors import InputError
+from mtcalc.x86.memtype import MTRR_TYPES, MemType
+
+GCC = shutil.which("gcc")
+FLAGS = ("-std=gnu11", "-O0", "-fwrapv", "-w")
+
+PRELUDE = """
+#include <stdio.h>
+#define bool _Bool
+enum { false, true };
+#define NULL ((void *)0)
+typedef unsigned char u8; typedef unsigned short u16; typedef unsigned int u32; typedef unsigned long long u64;
+typedef signed char s8; typedef short s16; typedef int s32; typedef long long s64;
+typedef unsigned long ulong; typedef u64 gfn_t;
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define WARN_ON_ONCE(x) ({ int r_ = !!(x); unlikely(r_); })
+#define READ_ONCE(x) (x)
+#define BIT(n) (1UL << (n))
+#define MTRR_TYPE_UNCACHABLE 0
+#define MTRR_TYPE_WRCOMB 1
+#define MTRR_TYPE_WRTHROUGH 4
+#define MTRR_TYPE_WRPROT 5
+#define MTRR_TYPE_WRBACK 6
+#define VMX_EPT_MT_EPTE_SHIFT 3
+#define VMX_EPT_IPAT_BIT (1ull << 6)
+#define X86_CR0_CD (1UL << 30)
+#define KVM_MEM_READONLY (1UL << 1)
+#define KVM_MEM_NON_COHERENT_DMA (1UL << 3)
+#define KVM_X86_QUIRK_CD_NW_CLEARED (1 << 1)
+#define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 9)
+#define X86_FEATURE_SELFSNOOP 155
+typedef struct { int counter; } atomic_t;
+struct kvm_memory_slot { u32 flags; };
+struct kvm { struct { atomic_t noncoherent_dma_count; u64 disabled_quirks; } arch; };
+struct kvm_vcpu { struct kvm *kvm; struct { ulong cr0; int foo; } arch; };
+struct kvm the_vm;
+struct kvm_vcpu the_vcpu = { &the_vm };
+struct kvm_memory_slot the_slot;
+int in_snoop; u8 in_type; long long in_foo, in_bar;
+#define static_cpu_has(x) (!!in_snoop)
+static inline int atomic_read(const atomic_t *v) { return v->counter; }
+static inline bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)
+{ return atomic_read(&kvm->arch.noncoherent_dma_count); }
+static inline ulong kvm_read_cr0(struct kvm_vcpu *vcpu) { return vcpu->arch.cr0; }
+static inline ulong kvm_read_cr0_bits(struct kvm_vcpu *vcpu, ulong mask) { return vcpu->arch.cr0 & mask; }
+static inline bool kvm_is_cr0_bit_set(struct kvm_vcpu *vcpu, unsigned long bit) { return vcpu->arch.cr0 & bit; }
+static inline bool kvm_check_has_quirk(struct kvm *kvm, u64 quirk) { return !(kvm->arch.disabled_quirks & quirk); }
+u8 kvm_mtrr_get_guest_memory_type(struct kvm_vcpu *vcpu, gfn_t gfn) { return in_type; }
+"""
+
+FOO_VALUES = (0, 1, 2, 3, 255, 256, -1, 0x1_0000_0001, 0x8000_0000)
+INT_TYPES = (
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "s8",
+    "s16",
+    "s32",
+    "s64",
+    "int",
+    "unsigned int",
+    "unsigned long",
+    "bool",
+    "long",
+)
+WIDE = ("int", "u32", "u64", "s64", "unsigned long", "u32", "u64")
+FOO_TYPES = ("int", "u32", "u64", "u8", "s64", "bool", "s8")
+
+DIMENSIONS: dict[str, tuple[object, ...]] = {
+    "mmio": (False, True),
+    "dma": (False, True),
+    "cd": (False, True),
+    "quirk_cd": (False, True),
+    "quirk_pat": (False, True),
+    "readonly": (False, True),
+    "flag": (False, True),
+    "snoop": (False, True),
+    "type": MTRR_TYPES,
+}
+"""Each input and its values, the first one where it does not vary."""
+
+# Each input as C: conditions worth 0 or 1, and numbers that are a bit of a register.
+TRUTHS = {
+    "mmio": ("is_mmio", "!is_mmio", "!!is_mmio"),
+    "dma": (
+        "kvm_arch_has_noncoherent_dma(vcpu->kvm)",
+        "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count) > 0",
+        "!!atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)",
+    ),
+    "cd": ("kvm_is_cr0_bit_set(vcpu, X86_CR0_CD)", "!(kvm_read_cr0(vcpu) & X86_CR0_CD)"),
+    "quirk_cd": ("kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)",),
+    "quirk_pat": ("kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_IGNORE_GUEST_PAT)",),
+    "readonly": ("!!(slot->flags & KVM_MEM_READONLY)",),
+    "flag": ("!!(slot->flags & KVM_MEM_NON_COHERENT_DMA)", "!(slot->flags & BIT(3))"),
+    "snoop": ("static_cpu_has(X86_FEATURE_SELFSNOOP)",),
+}
+BITS = {
+    "cd": ("kvm_read_cr0_bits(vcpu, X86_CR0_CD)", "(kvm_read_cr0(vcpu) & X86_CR0_CD)"),
+    "quirk_cd": ("(vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_CD_NW_CLEARED)",),
+    "quirk_pat": ("(vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_IGNORE_GUEST_PAT)",),
+    "readonly": ("(slot->flags & KVM_MEM_READONLY)",),
+    "flag": ("(slot->flags & KVM_MEM_NON_COHERENT_DMA)", "(slot->flags & 10)"),
+}
+GUEST_TYPE = "kvm_mtrr_get_guest_memory_type(vcpu, gfn)"
+CONSTANTS = (
+    *("MTRR_TYPE_UNCACHABLE", "MTRR_TYPE_WRCOMB", "MTRR_TYPE_WRTHROUGH", "MTRR_TYPE_WRBACK", "VMX_EPT_IPAT_BIT"),
+    *(
+        "VMX_EPT_MT_EPTE_SHIFT",
+        "true",
+        "false",
+        "X86_CR0_CD",
+        "KVM_MEM_NON_COHERENT_DMA",
+        "KVM_X86_QUIRK_CD_NW_CLEARED",
+    ),
+)
+NUMBERS = (
+    *("0", "1", "2", "3", "6", "7", "8", "0x30", "0x40", "0x70", "255", "256", "0xffffffff", "1UL", "0UL", "0u", "1u"),
+    *("4096", "0x80000000", "0x7fffffff", "2147483648", "1ULL", "010", "3L", "~0u", "-1", "~7", "5LL", "128"),
+)
+
+
+class Program(NamedTuple):
+    """One random file: what we read, which inputs it may ask for, and what the unknown functions return."""
+
+    text: str
+    inputs: tuple[str, ...]
+    foo: tuple[int, ...]
+    bar: tuple[int, ...]
+    kinds: tuple[str, str]  # the types of foo() and bar()
+
+    def states(self) -> Iterator[tuple[object, ...]]:
+        """Every combination of the inputs' values, then those of foo and bar."""
+        return itertools.product(*(DIMENSIONS[name] for name in self.inputs), self.foo, self.bar)
+
+
+class Writer:
+    """Writes one random program."""
+
+    def __init__(self, rng: random.Random, number: int) -> None:
+        self.rng = rng
+        self.tag = f"_{number}"
+        self.inputs = tuple(sorted(rng.sample([*DIMENSIONS], rng.randint(1, 4)), key=[*DIMENSIONS].index))
+        self.uses_foo = rng.random() < 0.4
+        self.uses_bar = self.uses_foo and rng.random() < 0.4
+        self.scopes: list[dict[str, bool]] = []  # locals, and whether they hold a plain value
+        self.before: list[str] = []
+        self.constants: list[str] = []
+        self.helpers: list[tuple[str, int]] = []
+        self.labels = 0
+        self.narrow = False
+
+    def pick(self, *of: str) -> str:
+        return self.rng.choice(of)
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    # Expressions
+
+    def names(self) -> list[str]:
+        return [name for scope in self.scopes for name, plain in scope.items() if plain]
+
+    def truth(self) -> str:
+        """A condition worth 0 or 1."""
+        asked = [name for name in self.inputs if name in TRUTHS]
+        return self.pick(*TRUTHS[self.pick(*asked)]) if asked else self.pick("0", "1")
+
+    def leaf(self) -> str:
+        roll = self.rng.random()
+        bits = [name for name in self.inputs if name in BITS]
+        if roll < 0.25 and self.names():
+            return self.pick(*self.names())
+        if roll < 0.5:
+            return self.pick(*NUMBERS)
+        if roll < 0.6:
+            return self.pick(*CONSTANTS, *self.constants)
+        if roll < 0.72 and bits:
+            return self.pick(*BITS[self.pick(*bits)])
+        return self.truth()
+
+    def expression(self, depth: int) -> str:
+        """An expression of numbers and conditions."""
+        roll = self.rng.random()
+        if depth <= 0 or roll < 0.2:
+            return self.leaf()
+        if roll < 0.3:
+            return f"{self.pick('!', '~', '-', '+', '!!')}({self.expression(depth - 1)})"
+        if roll < 0.38:
+            return f"({self.pick(*INT_TYPES)})({self.expression(depth - 1)})"
+        if roll < 0.48:
+            return f"({self.condition(depth - 1)} ? {self.expression(depth - 1)} : {self.expression(depth - 1)})"
+        if roll < 0.54:
+            return f"{self.pick('likely', 'unlikely', 'READ_ONCE', 'WARN_ON_ONCE')}({self.expression(depth - 1)})"
+        if roll < 0.6 and self.helpers:
+            name, count = self.rng.choice(self.helpers)
+            return f"{name}({', '.join(['vcpu', *(self.expression(depth - 1) for _ in range(count))])})"
+        if roll < 0.68:
+            return f"({self.expression(depth - 1)} {self.pick('<<', '>>')} {self.pick('0', '1', '2', '3', '6', '30')})"
+        operator = self.pick("&", "|", "^", "+", "-", "*", "==", "!=", "<", ">", "<=", ">=", "&&", "||")
+        left, right = self.expression(depth - 1), self.expression(depth - 1)
+        return f"({left} {operator} {right})" if self.chance(0.8) else f"({left}) {operator} ({right})"
+
+    def condition(self, depth: int) -> str:
+        """What an if asks."""
+        roll = self.rng.random()
+        if roll < 0.3 and "type" in self.inputs:
+            right = self.pick("0", "1", "4", "6", "7", "MTRR_TYPE_WRBACK", "-1", "~0UL", "5u", self.expression(1))
+            left = self.pick(GUEST_TYPE, f"({self.pick(*WIDE)}){GUEST_TYPE}", f"({GUEST_TYPE} << 3)")
+            return f"({left} {self.pick('==', '!=', '<', '>', '<=', '>=')} {right})"
+        if roll < 0.6 and self.uses_foo:
+            return self.unknown()
+        return f"({self.expression(depth)})"
+
+    def unknown(self) -> str:
+        """A condition on what only another file defines."""
+        foo = f"foo{self.tag}(vcpu)"
+        one = self.pick(foo, foo, f"({self.pick(*INT_TYPES)}){foo}", f"~{foo}", f"-{foo}", f"!{foo}", *self.opaque())
+        other = self.leaf()
+        if self.uses_bar and self.chance(0.5):
+            other = f"bar{self.tag}(vcpu)"
+        joined = self.pick("&", "|", "^", "+", "-", "==", "!=", "<", ">", "<=", ">=", "<<", ">>")
+        other = self.pick("1", "2", "3") if joined in ("<<", ">>") else other
+        turned = one if joined in ("<<", ">>") else f"({other} {joined} {one})"
+        text = self.pick(one, f"({one} {joined} {other})", turned)
+        if self.chance(0.3):
+            text = f"({text} {self.pick('&', '|', '==', '<', '+', '!=')} {self.leaf()})"
+        return text
+
+    def opaque(self) -> list[str]:
+        return [name for scope in self.scopes for name, plain in scope.items() if not plain]
+
+    # Statements
+
+    def block(self, depth: int) -> str:
+        self.scopes.append({})
+        text = "".join(self.statement(depth) for _ in range(self.rng.randint(1, 3)))
+        self.scopes.pop()
+        return f"{{\n{text}}}\n"
+
+    def byte(self) -> str:
+        """What is returned."""
+        roll = self.rng.random()
+        if roll < 0.3 and "type" in self.inputs:
+            return self.pick(
+                f"{GUEST_TYPE} << VMX_EPT_MT_EPTE_SHIFT",
+                f"({GUEST_TYPE} << 3) | VMX_EPT_IPAT_BIT",
+                f"({GUEST_TYPE} << 3 | {self.pick('0x40', '0x80')}) & {self.pick('0x7f', '~7', '0x38', '0x40')}",
+                f"{self.condition(1)} ? {GUEST_TYPE} << 3 : {self.expression(1)}",
+                f"(u64){GUEST_TYPE} << 3",
+            )
+        return self.expression(2)
+
+    def declare(self) -> str:
+        name = f"x{self.rng.randint(0, 5)}"
+        if name in self.scopes[-1]:
+            return ""
+        if self.uses_foo and self.chance(0.3):
+            kind = self.pick(*INT_TYPES)
+            # Only where two texts would be one do we say what becomes of an unknown value in 32 bits.
+            self.narrow |= kind in ("u32", "s32", "int", "unsigned int")
+            text = f"{kind} {name} = foo{self.tag}(vcpu);\n"
+            plain = False
+        else:
+            text = f"{self.pick(*INT_TYPES)} {name} = {self.expression(2)};\n"
+            plain = True
+        self.scopes[-1][name] = plain
+        if self.chance(0.1):
+            self.labels += 1
+            text = f"l{self.labels}:\n{text}"
+        return text
+
+    def assign(self) -> str:
+        if not self.names():
+            return self.declare()
+        name = self.pick(*self.names())
+        if self.chance(0.15):
+            return f"{name} <<= {self.pick('0', '1', '3')};\n"
+        return f"{name} {self.pick('=', '=', '|=', '&=', '^=', '+=')} {self.expression(2)};\n"
+
+    def statement(self, depth: int) -> str:
+        roll = self.rng.random()
+        if depth <= 0 or roll < 0.2:
+            return self.declare()
+        if roll < 0.4:
+            return self.assign()
+        if roll < 0.5:
+            return self.block(depth - 1)
+        if roll < 0.6:
+            return self.switch(depth)
+        if roll < 0.68:
+            self.labels += 1
+            label = f"l{self.labels}"
+            inner = self.block(depth - 1)
+            return f"if ({self.condition(2)})\ngoto {label};\n{inner}{label}:\n;\n"
+        if roll < 0.75:
+            return f"if ({self.condition(2)})\nreturn {self.byte()};\n"
+        text = f"if ({self.condition(2)}) {self.block(depth - 1)}"
+        return f"{text}else {self.block(depth - 1)}" if self.chance(0.5) else text
+
+    def switch(self, depth: int) -> str:
+        asked = self.pick(self.expression(1), GUEST_TYPE) if "type" in self.inputs else self.expression(1)
+        if self.uses_foo and self.chance(0.2):
+            asked = f"foo{self.tag}(vcpu)"
+        cases = self.rng.sample(["0", "1", "2", "4", "6", "8", "0x30"], self.rng.randint(1, 3))
+        text = ""
+        for case in [*cases, *(["default"] if self.chance(0.5) else [])]:
+            self.scopes.append({})
+            inner = "".join(self.statement(depth - 1) for _ in range(self.rng.randint(0, 2)))
+            self.scopes.pop()
+            head = case if case == "default" else f"case {case}"
+            text += f"{head}: {{\n{inner}}}\n{self.pick('break;', '', 'break;')}\n"
+        return f"switch ({asked}) {{\n{text}}}\n"
+
+    # The file
+
+    def file_parts(self) -> None:
+        if self.chance(0.4):
+            name = f"OURS{self.tag}"
+            body = self.pick("(3 << 4)", "0x40", "(1UL << 6)", "(-1)", "(~7)", "BIT(3)")
+            self.before.append(f"#define {name} {body}\n")
+            self.constants.append(name)
+        if self.chance(0.4):
+            first, second = f"A{self.tag}", f"B{self.tag}"
+            given = self.pick("", f" = {self.pick('4', '0x30', '(1 << 3)', '-2')}")
+            self.before.append(f"enum {{ {first}{given}, {second} }};\n")
+            self.constants += [first, second]
+        for at in range(self.rng.choice((0, 0, 1, 2))):
+            self.helper(at)
+
+    def helper(self, at: int) -> None:
+        name, count = f"h{at}{self.tag}", self.rng.randint(0, 2)
+        kept = self.inputs, self.uses_foo
+        self.inputs = tuple(i for i in self.inputs if i in ("dma", "cd", "quirk_cd", "quirk_pat", "snoop"))
+        self.uses_foo = False
+        parameters = [f"{self.pick(*INT_TYPES)} p{n}" for n in range(count)]
+        self.scopes = [{f"p{n}": True for n in range(count)}]
+        text = "".join(self.statement(1) for _ in range(self.rng.randint(0, 2)))
+        head = f"static {self.pick('', 'inline ')}{self.pick(*INT_TYPES)} {name}"
+        listed = ", ".join(["struct kvm_vcpu *vcpu", *parameters])
+        self.before.append(f"{head}({listed})\n{{\n{text}return {self.expression(2)};\n}}\n\n")
+        self.scopes = []
+        self.inputs, self.uses_foo = kept
+        self.helpers.append((name, count))
+
+    def program(self) -> Program:
+        self.file_parts()
+        self.labels = 0
+        self.scopes = [{}]
+        text = "".join(self.statement(2) for _ in range(self.rng.randint(1, 4)))
+        kind = self.pick("bool", "bool", "int", "u8", "u64")
+        head = f"vmx_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, {kind} is_mmio, struct kvm_memory_slot *slot)"
+        text = f"{''.join(self.before)}u8 {head}\n{{\n{text}return {self.byte()};\n}}\n"
+        values = [value for value in FOO_VALUES if not self.narrow or 0 <= value < 1 << 31]
+        foo = tuple(self.rng.sample(values, 4)) if self.uses_foo else (0,)
+        bar = tuple(self.rng.sample(FOO_VALUES, 3)) if self.uses_bar else (0,)
+        return Program(text, self.inputs, foo, bar, (self.pick(*FOO_TYPES), self.pick(*FOO_TYPES)))
+
+
+def random_program(seed: int) -> Program:
+    """The program of a seed."""
+    return Writer(random.Random(seed), seed).program()
+
+
+class Verdict(NamedTuple):
+    """What became of one program: refused (why), equal, or where it differs."""
+
+    program: Program
+    refused: str = ""
+    differs: str = ""
+
+
+def judge(programs: Sequence[Program]) -> list[Verdict]:
+    """Reads the programs, has gcc compile and run them in one go, and compares over all inputs."""
+    read: list[tuple[Program, RuleSet | InputError]] = []
+    for program in programs:
+        try:
+            read.append((program, rules_from_c(program.text, "f.c")))
+        except InputError as error:
+            read.append((program, error))
+    accepted = [(program, rules) for program, rules in read if isinstance(rules, RuleSet)]
+    lines = iter(run([harness(at, program, _texts(rules)) for at, (program, rules) in enumerate(accepted)]))
+    found = []
+    for program, rules in read:
+        if isinstance(rules, RuleSet):
+            found.append(Verdict(program, differs=difference(program, rules, next(lines))))
+        else:
+            found.append(Verdict(program, refused=rules.message))
+    return found
+
+
+def _texts(rules: RuleSet) -> tuple[str, ...]:
+    return tuple(item.arg for item in inputs_read(rules) if item.name in ("assume", "assume_type"))
+
+
+def harness(at: int, program: Program, texts: Sequence[str]) -> str:
+    tags = sorted(set(re.findall(r"\b(?:foo|bar)(_\d+)\(", program.text + " ".join(texts))))
+    parts = []
+    for tag in tags:
+        for name, kind in zip(("foo", "bar"), program.kinds, strict=True):
+            parts.append(f"#define {name}{tag} {name}_of_{at}\n")
+            parts.append(f"static {kind} {name}{tag}(struct kvm_vcpu *vcpu) {{ return in_{name}; }}\n")
+    parts.append(program.text.replace("vmx_get_mt_mask", f"f{at}"))
+    parts.append(f"static void run{at}(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn)\n{{\n")
+    parts.append("bool is_mmio = 0;\n")
+    for state in program.states():
+        values = dict(zip(program.inputs, state, strict=False))
+        parts.append(f'{_setting(values, *state[-2:])}\nprintf("%02x", f{at}(vcpu, gfn, is_mmio, slot));')
+        parts += [f'printf(":%d", !!({text}));' for text in texts]
+        parts.append("putchar(32);\n")
+    parts.append("putchar(10);\n}\n")
+    parts += [f"#undef foo{tag}\n#undef bar{tag}\n" for tag in tags]
+    return "".join(parts)
+
+
+def _setting(values: dict[str, object], foo: object, bar: object) -> str:
+    def on(name: str) -> int:
+        return int(bool(values.get(name, False)))
+
+    disabled = (not values.get("quirk_cd", True)) << 1 | (not values.get("quirk_pat", True)) << 9
+    kind = values.get("type", MemType.UC)
+    assert isinstance(kind, MemType)
+    return (
+        f"is_mmio = {on('mmio')}; the_vm.arch.noncoherent_dma_count.counter = {on('dma')};"
+        f" the_vcpu.arch.cr0 = {on('cd') << 30}UL; the_vm.arch.disabled_quirks = {disabled};"
+        f" the_slot.flags = {on('readonly') << 1 | on('flag') << 3}; in_snoop = {on('snoop')};"
+        f" in_type = {int(kind)}; in_foo = {foo}LL; in_bar = {bar}LL;"
+    )
+
+
+def run(harnesses: Sequence[str]) -> list[str]:
+    calls = "".join(f"run{at}(&the_vcpu, &the_slot, 5);\n" for at in range(len(harnesses)))
+    source = f"{PRELUDE}{''.join(harnesses)}int main(void)\n{{\n{calls}return 0;\n}}\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path, program = Path(folder) / "f.c", Path(folder) / "f"
+        path.write_text(source)
+        assert GCC is not None
+        done = subprocess.run([GCC, *FLAGS, "-o", program, path], capture_output=True, text=True, check=False)
+        if done.returncode:
+            kept = Path(tempfile.gettempdir()) / "gcc_oracle_failed.c"
+            kept.write_text(source)
+            raise AssertionError(f"{kept}: {done.stderr[:2000]}")
+        return subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def difference(program: Program, rules: RuleSet, line: str) -> str:
+    texts = _texts(rules)
+    conditions = {item.arg for item in inputs_read(rules) if item.name == "assume"}
+    for state, word in zip(program.states(), line.split(), strict=True):
+        byte, *truths = word.split(":")
+        values = dict(zip(program.inputs, state, strict=False))
+        assume: dict[str, Value] = {
+            text: truth == "1" for text, truth in zip(texts, truths, strict=True) if text in conditions
+        }
+        facts = _facts(values, assume)
+        ours = decide(rules, facts)[1]
+        if ours != int(byte, 16):
+            return f"{values}, foo {state[-2]}, bar {state[-1]}, {assume}: gcc {byte}, ours {ours:02x}"
+    return ""
+
+
+def _facts(values: dict[str, object], assume: dict[str, Value]) -> Facts:
+    kind = values.get("type", MemType.UC)
+    assert isinstance(kind, MemType)
+    flags = (SLOT_FLAGS["READONLY"] if values.get("readonly") else 0) | (
+        SLOT_FLAGS["NON_COHERENT_DMA"] if values.get("flag") else 0
+    )
+    disabled = (0 if values.get("quirk_cd", True) else QUIRKS["CD_NW_CLEARED"]) | (
+        0 if values.get("quirk_pat", True) else QUIRKS["IGNORE_GUEST_PAT"]
+    )
+    return Facts(
+        mmio=bool(values.get("mmio")),
+        slot_flags=flags,
+        noncoherent_dma=bool(values.get("dma")),
+        cr0_cd=bool(values.get("cd")),
+        disabled_quirks=disabled,
+        self_snoop=bool(values.get("snoop")),
+        guest_mtrr=kind,
+        assume=assume,
+    )
+
+
+def main(count: int, seed: int) -> int:
+    """Judges `count` programs, 200 in a gcc call, and prints the figures and what differs."""
+    refusals: Counter[str] = Counter()
+    accepted = mismatches = 0
+    for start in range(seed, seed + count, 200):
+        numbers = range(start, min(start + 200, seed + count))
+        for number, verdict in zip(numbers, judge([random_program(n) for n in numbers]), strict=True):
+            if verdict.refused:
+                refusals[re.sub(r"`[^`]*`|\d+|'[^']*'", "_", verdict.refused)[:70]] += 1
+                continue
+            accepted += 1
+            if verdict.differs:
+                mismatches += 1
+                print(f"--- seed {number}: {verdict.differs}\n{verdict.program.text}")
+    print(f"{count} functions: {accepted} accepted, {sum(refusals.values())} refused, {mismatches} mismatches")
+    for why, times in refusals.most_common(12):
+        print(f"{times:6} {why}")
+    return 1 if mismatches else 0
+
+
+if __name__ == "__main__":
+    given = [int(word) for word in sys.argv[1:]]
+    sys.exit(main(given[0] if given else 200, given[1] if len(given) > 1 else 0))
