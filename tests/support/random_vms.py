@@ -166,7 +166,7 @@ def expected_page(case: RandomVm, gpa: int) -> Expected | None:
     always = case.rules in (*WALKS["4.2"], "v4.4", "kvm-mem-dma")
     split = always or (walk == "4.4" and vm.noncoherent_dma)
     width = vm.host_maxphyaddr if walk == "4.2" else 0
-    newest = walk is None and case.rules not in ("v6.11-rc1",)
+    newest = walk is None and case.rules not in ("v6.11-rc1", "v6.11")
     small = _small(slot, always or walk == "4.1", newest)
     level = "4K" if small else _level(case, slot, gpa, split, width)
     if case.rules in ("v2.6.28", "v2.6.29") and level == "1G":

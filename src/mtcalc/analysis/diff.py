@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from mtcalc.analysis.answer import effective_types
 from mtcalc.analysis.cubes import Budget, Candidate, cover
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
-from mtcalc.rules.condition import Input, Or, Value, condition_text, inputs
+from mtcalc.rules.condition import Condition, Input, Or, Value, condition_text, inputs
 from mtcalc.rules.kernel import Kernel, out_of_reach, split_text
 from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
 from mtcalc.rules.truth import (
@@ -150,7 +150,13 @@ def check_expandable(found: Diff) -> None:
 
 def unreachable_set(kernel: Kernel, space: Space) -> int:
     """The states that a kernel cannot reach, whatever the inputs outside the space are."""
-    never = Or(tuple(state.when for state in out_of_reach(kernel)))
+    conditions = [state.when for state in out_of_reach(kernel)]
+    touching = _touching(space, conditions)
+    apart = Or(tuple(condition for condition in conditions if condition not in touching))
+    alone = space_of(tuple(dict.fromkeys(inputs(apart))))
+    if condition_set(alone, apart) == alone.full:
+        return space.full  # it reaches no state at all
+    never = Or(touching)
     others = [item for item in dict.fromkeys(inputs(never)) if item not in space.inputs]
     # The other inputs come first, so that each combination of theirs is one run of `size` bits.
     wide = space_of((*others, *space.inputs))
@@ -159,6 +165,20 @@ def unreachable_set(kernel: Kernel, space: Space) -> int:
     for run in range(0, wide.size, space.size):
         found &= table >> run
     return found
+
+
+def _touching(space: Space, conditions: list[Condition]) -> tuple[Condition, ...]:
+    """The conditions that share an input with the space, by way of one another too: no other says a thing of it."""
+    near = set(space.inputs)
+    found: list[Condition] = []
+    rest = conditions
+    while True:
+        more = [condition for condition in rest if near.intersection(inputs(condition))]
+        if not more:
+            return tuple(found)
+        found += more
+        near.update(item for condition in more for item in inputs(condition))
+        rest = [condition for condition in rest if condition not in more]
 
 
 def _rank(item: Input) -> tuple[int, int]:

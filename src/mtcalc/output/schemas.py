@@ -294,23 +294,37 @@ _PAT_RECORD = _object(
 _REGISTER = _object(
     {"msr": _HEX, "name": _TEXT, "value": _HEX, "text": _TEXTS, "error": _or_null(_TEXT)},
 )
-_ENTRY = _object(
-    {
-        "value": _HEX,
-        "level": {"type": "integer", "minimum": 1, "maximum": 5},
-        "kind": _TEXT,
-        "text": _TEXT,
-        "memtype": _or_null(_MEMTYPE),
-        "ipat": _or_null(_IPAT),
-        "mask": _or_null(_HEX),
-        "address": _or_null(_HEX),
-        "flags": _TEXTS,
-        "kvm_state": _TEXTS,
-        "undecided": _BOOL,
-        "misconfigurations": _TEXTS,
-        "ignored_bits": _or_null(_HEX),
-    }
-)
+_SPTE_LEVEL = {"type": "integer", "minimum": 1, "maximum": 5}
+_GFNS = _list(_object({"gfn": _HEX, "l1tf_width": _or_null(_COUNT)}))
+_READING = {
+    "level": _SPTE_LEVEL,
+    "levels": _list(_SPTE_LEVEL),
+    "kind": _or_null({"enum": ["leaf", "table", "empty", "removed", "mmio", "not_present", "not_ept"]}),
+    "text": _TEXT,
+    "era": _or_null(_TEXT),
+    "memtype": _or_null(_MEMTYPE),
+    "ipat": _or_null(_IPAT),
+    "mask": _or_null(_HEX),
+    "address": _or_null(_HEX),
+    "gfn": _or_null(_HEX),
+    "gfns": _GFNS,
+    "generation": _or_null(_HEX),
+    "flags": _TEXTS,
+    "kvm_state": _TEXTS,
+    "kvm_bits": _map(_COUNT),
+    "access_tracked": _BOOL,
+    "saved": _or_null(_TEXT),
+    "undecided": _BOOL,
+    "npt_era": _or_null(_TEXT),
+    "sign": _or_null(_TEXT),
+    "odd": _TEXTS,
+    "misconfigurations": _TEXTS,
+    "other_bits": _HEX,
+    "fits": _or_null(_TEXT),
+    "npt_fits": _or_null(_TEXT),
+}
+_SPTE = {**_READING, "value": _HEX, "ignored_bits": _HEX, "notes": _TEXTS}
+_ENTRY = _object({**_SPTE, "readings": _list(_object(_READING)), "other_levels": _list(_object(_SPTE))})
 
 
 def _scenario() -> Schema:
