@@ -381,3 +381,14 @@ def test_what_lies_beyond_the_guests_address_width() -> None:
 
 def test_an_address_in_an_smm_slot_alone() -> None:
     assert "address space 1 (SMM) has a slot here" in notes_of("6.1", Vm(), Slot(0, 0x1000, "smm", address_space=1), 0)
+
+
+def test_a_note_that_hangs_on_the_address_has_a_segment_of_its_own() -> None:
+    """KVM's own APIC page inside a user slot: no page beside it is said to be it, in a stream either."""
+    slot = Slot(0xFEC00000, 0x400000, "high", 0)
+    evaluator = Evaluator(resolve("6.12"), Vm(), (slot,))
+    starts = evaluator.segments()
+    assert starts is not None
+    assert {0xFEE00000, 0xFEE01000} <= set(starts)
+    said = [any("KVM's own" in note for note in evaluator.page(0xFEE00000 + at).notes) for at in (-1, 0, 0xFFF, 0x1000)]
+    assert said == [False, True, True, False]

@@ -169,7 +169,7 @@ def expected_page(case: RandomVm, gpa: int) -> Expected | None:
     newest = walk is None and case.rules not in ("v6.11-rc1", "v6.11")
     small = _small(slot, always or walk == "4.1", newest)
     level = "4K" if small else _level(case, slot, gpa, split, width)
-    if case.rules in ("v2.6.28", "v2.6.29") and level == "1G":
+    if case.rules in ("v2.6.28", "v2.6.29", "v2.6.31") and level == "1G":
         level = "2M"  # KVM up to 2.6.31 makes no larger page
     return Expected(slot.name, kind, byte, effective, level)
 

@@ -18,7 +18,7 @@ from mtcalc.kvm.mapping_level import (
     slot_obstacle,
 )
 from mtcalc.kvm.slot_history import slot_limits
-from mtcalc.kvm.slots import SlotMap, own_slot_notes, slot_notes
+from mtcalc.kvm.slots import APIC_PAGE, PAGE, SlotMap, own_slot_notes, slot_notes
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
@@ -27,7 +27,7 @@ from mtcalc.rules.names import resolve_name
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
-from mtcalc.x86.mtrr import ONE_MEGABYTE, is_regular, manual_lookup, matching_blocks
+from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, is_regular, manual_lookup, matching_blocks
 
 MISREAD_NOTE = "4.2 and 4.3 misread the fixed ranges below 1M; this is what they read, not what the guest wrote"
 GARBAGE_NOTE = (
@@ -77,9 +77,11 @@ class Evaluator:
         self.kvm_mtrrs = as_read(vm.mtrrs, kernel.mtrr_walk, vm.host_maxphyaddr)
         self.limits = row_at(LEVEL_LIMITS, kernel.release).what
         self._map = GuestMtrrMap(self.kvm_mtrrs, kernel.mtrr_walk, vm.cpuid_mtrr) if asks else None
-        self._manual_edges = self._map is not None and not all(
+        self._holes = self._map is not None and not all(
             is_regular(pair, vm.mtrrs.maxphyaddr) for pair in vm.mtrrs.variable if pair.valid
         )
+        # Where the manual's ranges begin and end elsewhere than those that KVM reads.
+        self._manual_edges = self._holes or kernel.mtrr_walk is MtrrWalk.V4_2
         self._by_address = SlotMap(slots)
         self._smm = SlotMap(slots, 1)
         facts = Facts(
@@ -179,13 +181,19 @@ class Evaluator:
         None where an MTRR mask with holes may make too many: then each address is its own.
         """
         end = 1 << self.vm.maxphyaddr
-        if self._manual_edges:
+        if self._holes:
             return None
         edges = {edge for slot in self._by_address.slots for edge in (slot.gpa, slot.end)}
         edges.update(edge for slot in self._smm.slots for edge in (slot.gpa, slot.end))
         if self._map is not None:
             edges.update(self._map.edges(0, end))
+        if self._manual_edges:
+            edges.update(self._edges_by_the_manual(0, end))
         starts = {0}
+        if self._stray:
+            starts.update((1 << 21, 1 << 30))
+        if self._slot_limits.internal_slots:
+            starts.update((APIC_PAGE, APIC_PAGE + PAGE))
         for edge in edges:
             # A large page may be refused for an edge inside it, so its whole block is a piece of its own.
             for size in (1, 1 << 21, 1 << 30):
@@ -314,7 +322,7 @@ class Evaluator:
             return []
         cuts = {gpa, *self._map.edges(gpa, last + 1)}
         if self._manual_edges:
-            cuts.update(self._irregular_edges(gpa, last + 1))
+            cuts.update(self._edges_by_the_manual(gpa, last + 1))
         for at in sorted(cuts):
             if at >> self.vm.maxphyaddr:
                 break  # the guest has no such address, so the manual says nothing of it
@@ -326,11 +334,13 @@ class Evaluator:
                 return [f"guest MTRRs{where}: KVM reads {kvm.memtype}, the manual {says}"]
         return []
 
-    def _irregular_edges(self, start: int, end: int, most: int = 256) -> Iterator[int]:
-        """Edges of masks with holes: the first few, enough to find a disagreement to show."""
-        maxphyaddr = self.vm.mtrrs.maxphyaddr
-        for pair in self.vm.mtrrs.variable:
-            if not pair.valid or is_regular(pair, maxphyaddr):
+    def _edges_by_the_manual(self, start: int, end: int, most: int = 256) -> Iterator[int]:
+        """Edges of what the manual reads; of a mask with holes the first few, enough to show a disagreement."""
+        mtrrs = self.vm.mtrrs
+        for pair in mtrrs.variable:
+            if not pair.valid:
                 continue
-            for _, (low, high) in zip(range(most), matching_blocks(pair, maxphyaddr, start, end), strict=False):
+            for _, (low, high) in zip(range(most), matching_blocks(pair, mtrrs.maxphyaddr, start, end), strict=False):
                 yield from (edge for edge in (low, high) if start < edge < end)
+        if mtrrs.enabled and mtrrs.fixed_enabled and start < ONE_MEGABYTE:
+            yield from (edge for _, edge in FIXED_RANGES if start < edge < end)

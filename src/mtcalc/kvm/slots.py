@@ -95,8 +95,8 @@ def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[st
 
 
 def own_slot_notes(limits: SlotLimits, start: int, last: int) -> tuple[str, ...]:
-    """A note where [start, last] of a user slot holds the page of KVM's own that can be known."""
-    if limits.internal_slots and start <= APIC_PAGE <= last:
+    """A note where [start, last] (bytes) of a user slot meets the page of KVM's own that can be known."""
+    if limits.internal_slots and start < APIC_PAGE + PAGE and last >= APIC_PAGE:
         return (f"{APIC_PAGE:#x} is KVM's own where the CPU virtualizes APIC accesses: then EEXIST",)
     return ()
 
