@@ -53,6 +53,10 @@ _HEAD = re.compile(r"^[A-Za-z_][\w\t *]*+\s*+\(", re.MULTILINE)
 _LAST_WORD = re.compile(r"([A-Za-z_]\w*)\s*\($")
 # A lone name in parentheses where only an operand can stand: without a symbol table, `(x) & y` reads as a cast.
 _LONE_NAME = re.compile(r"((?:[=|&!~<>+\-?:,(*/^%]|\breturn)\s*)\((\s*)([A-Za-z_]\w*)(\s*)\)")
+# The same of a call or an element with a sign behind it: `(f(x)) - (y)` reads as a cast to a function.
+_LONE_CALL = re.compile(
+    r"((?:[=|&!~<>+\-?:,(*/^%]|\breturn)\s*)\((\s*)([A-Za-z_]\w*)(\s*[(\[][^()\[\]]*[)\]]\s*)\)(?=\s*[-+*&])"
+)
 _STOP = re.compile(r"[{;}]")
 _BRACKET = re.compile(r"[()\[\]{}]")
 _PAIRS = {pair: re.compile(f"[{re.escape(pair)}]") for pair in ("()", "{}")}
@@ -349,7 +353,7 @@ def _bare_names(text: str, types: Collection[str]) -> str:
 
     before = None
     while before != text:  # names in several pairs, and neighbours that share an operator
-        before, text = text, _LONE_NAME.sub(bare, text)
+        before, text = text, _LONE_CALL.sub(bare, _LONE_NAME.sub(bare, text))
     return text
 
 

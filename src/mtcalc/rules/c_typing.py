@@ -62,6 +62,9 @@ class Typing(Names):
         """The type in a cast. Raises InputError."""
         declarator = node.child_by_field_name("declarator")
         kind = self.integer(text_of(child(node, "type")), node, scope) if declarator is None else None
+        if declarator is not None and declarator.type != "abstract_pointer_declarator":
+            # C has no such casts: it is an expression in parentheses, a sign behind it.
+            self.refuse(f"'({text_of(node)})' reads as a type here (without its parentheses)", node, scope)
         if declarator is not None:
             return Pointer(integer_type(text_of(child(node, "type"))))
         if is_plain_char(text_of(child(node, "type"))):
