@@ -32,20 +32,20 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     mtcalc review - --base vmx.c < mail
     """
     # Both bring the C parser, which a TAB has no need of.
-    from mtcalc.output.review import UNTOUCHED, review_document, review_record, untouched_record
+    from mtcalc.output.review import review_document, review_record, untouched_record, untouched_text
     from mtcalc.rules.patch_apply import NothingTouchedError
     from mtcalc.rules.ref_file import patched
 
     try:
         rules = patched(patch, resolve, base, release=release_of([base] if base else []))
     except NothingTouchedError as untouched:
-        mails, named = untouched.mails, untouched.base
+        mails, named, text = untouched.mails, untouched.base, untouched_text(untouched.asked)
         kernel = resolve("latest")
         nothing = compare(kernel, kernel)
         output.write(
             Result(
-                document=lambda: Document([UNTOUCHED]),
-                data=lambda: untouched_record(mails, named, nothing),
+                document=lambda: Document([text]),
+                data=lambda: untouched_record(mails, named, text, nothing),
                 lines=lambda: diff_lines(nothing, expand),
                 rows=lambda: diff_rows(nothing, expand),
             )

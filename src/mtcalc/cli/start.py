@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from contextlib import suppress
 from typing import NoReturn
 
 
@@ -27,3 +29,12 @@ def run() -> NoReturn:
         main()
     except SystemExit as stop:
         os._exit(stop.code if isinstance(stop.code, int) else 0)
+    except Exception as error:  # a fault of ours, memory that ran out: one message all the same
+        from mtcalc.text.errors import shown
+
+        with suppress(OSError, AttributeError):
+            sys.stderr.write(
+                f"mtcalc: {shown(f'{type(error).__name__}: {error}')} (a fault of mtcalc: please report)\n"
+            )
+            sys.stderr.flush()
+        os._exit(2)

@@ -28,15 +28,20 @@ def review_document(patch: PatchedRules, found: Diff, remarks: tuple[Remark, ...
     return Document(blocks, diff_notes(found))
 
 
-UNTOUCHED = "touches no rule: vmx_get_mt_mask() and what it calls stay as they are"
+def untouched_text(asked: Sequence[str]) -> str:
+    """What there is to say of patches that touch no rule; `asked`: what rules ask by name, and the patches change."""
+    if not asked:
+        return "touches no rule: vmx_get_mt_mask() and what it calls stay as they are"
+    names = ", ".join(f"{name}()" for name in asked)
+    return f"touches no rule, but changes {names}, asked by name: what that says is not followed"
 
 
-def untouched_record(mails: Sequence[Mail], base: str | None, nothing: Diff) -> dict[str, Any]:
+def untouched_record(mails: Sequence[Mail], base: str | None, text: str, nothing: Diff) -> dict[str, Any]:
     """Patches that touch no rule, with the keys of a review; `nothing` is a difference without any."""
     record = {
         **diff_record(nothing, expand=False),
         **dict.fromkeys(("before", "after", "before_ref", "after_ref")),
-        "text": UNTOUCHED,
+        "text": text,
         "reachable": 0,
         "left_out": 0,
         "notes": [],

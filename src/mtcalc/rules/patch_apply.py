@@ -18,7 +18,8 @@ from mtcalc.rules.kernel import Kernel, with_read
 from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.rules.patch import FilePatch, Hunk, Mail
 from mtcalc.rules.patch_fit import Fitted, Misfit, Untouched, fit, left_aside
-from mtcalc.rules.patch_hunks import Prepared, hunk_name, is_function_file, prepare, whole
+from mtcalc.rules.patch_hunks import Prepared, holds_function, hunk_name, prepare, whole
+from mtcalc.rules.patch_known import check_macros, known_functions_changed
 from mtcalc.rules.patch_lines import PatchedLine, apply_hunk
 from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.text.errors import InputError, Place
@@ -33,6 +34,7 @@ class NothingTouchedError(InputError):
         super().__init__(f"the patch touches no rule ({FUNCTION}() and what it calls stay as they are)", mails[0].place)
         self.mails = tuple(mails)
         self.base = base
+        self.asked = known_functions_changed(mails)  # what the rules ask by name, and the patches change
 
 
 class CFile(NamedTuple):
@@ -84,7 +86,7 @@ def _patched_c(mails: Sequence[Mail], source: CFile) -> _PatchedC:
     aside: list[str] = quoted
     for mail in mails:
         for item in mail.files:
-            if not (_is_for(item, base_name, source.file) if own else is_function_file(item.path)):
+            if not (_is_for(item, base_name, source.file) if own else holds_function(item)):
                 aside += (hunk_name(item, hunk) for hunk in item.hunks or (None,))
                 continue
             shift = 0
@@ -99,10 +101,10 @@ def _patched_c(mails: Sequence[Mail], source: CFile) -> _PatchedC:
                 lines, shift = applied
                 if mail not in touching:
                     touching.append(mail)
-    if not touching:
-        raise NothingTouchedError(mails, source.file)
     if patches.unbalanced and patches.steps:
         raise patches.unbalanced
+    if not touching:
+        raise NothingTouchedError(mails, source.file)
     lines += _helpers_elsewhere(patches, defined)
     return _PatchedC(lines, tuple(touching), tuple(dict.fromkeys(aside)))
 
@@ -149,7 +151,7 @@ def _helpers_elsewhere(patches: Prepared, defined: Mapping[str, set[str]]) -> li
     found = []
     for step in patches.steps:
         before = {piece.name for piece in step.before if piece.head}
-        for piece in step.after if not is_function_file(step.item.path) else ():
+        for piece in step.after if not holds_function(step.item) else ():
             end = whole(piece) if piece.head and piece.name not in before else None
             if end is None or piece.name in defined or piece.name not in patches.names:
                 continue
@@ -179,7 +181,7 @@ def _meant(mails: Sequence[Mail]) -> tuple[Sequence[Mail], list[str]]:
             quoted += (f"quoted: {item.path}" for item in mail.files if item.depth)
             mail = mail._replace(files=tuple(item for item in mail.files if not item.depth))
         kept.append(mail)
-        ours = [item for item in mail.files if is_function_file(item.path)]
+        ours = [item for item in mail.files if holds_function(item)]
         if not ours:
             continue
         if len({item.depth for item in ours}) > 1:
@@ -223,7 +225,7 @@ def _fitting(patches: Prepared) -> tuple[dict[str, Fitted], Misfit | None]:
         elif furthest is None or fitted.rank > furthest.rank:
             furthest = fitted
     if not found and untouched:
-        raise NothingTouchedError(patches.mails, None)
+        raise patches.unbalanced or NothingTouchedError(patches.mails, None)
     # A rule set without a helper that the patches change fits the rest of them only.
     least = min((fitted.left for fitted in found.values()), default=0)
     return {name: fitted for name, fitted in found.items() if fitted.left == least}, furthest
@@ -248,6 +250,7 @@ def rules_from_patch(mails: Sequence[Mail], file: str, base: Kernel | CFile | No
     newest at all where it bears none. Raises NothingTouchedError where no rule is touched; InputError: the patches
     do not fit or are applied already, are unreadable, or leave code that is no rule set.
     """
+    check_macros(mails)
     mails, quoted = _meant(mails)
     day = next((mail.date for mail in mails if mail.date and _ours(mail)), None)
     if isinstance(base, CFile):
@@ -263,9 +266,20 @@ def rules_from_patch(mails: Sequence[Mail], file: str, base: Kernel | CFile | No
     except InputError as error:
         raise _moved(error, fitted) from None
     placed = tuple(_placed(rule, base.rules, fitted, file) for rule in rules.rules)
-    after = _after(base, rules._replace(rules=placed), file, fitted.mails)
+    after = _with_known(_after(base, rules._replace(rules=placed), file, fitted.mails), mails)
     aside = (*left_aside(patches, fitted.named), *quoted)
     return PatchedRules(base, after, fitted.mails, aside, note, day, _one_vcpu("", fitted.written.text))
+
+
+def _with_known(after: Kernel, mails: Sequence[Mail]) -> Kernel:
+    """The kernel after patches, with a note on what they change and it asks by name."""
+    names = known_functions_changed(mails)
+    if not names:
+        return after
+    note = (
+        f"the patch changes {', '.join(f'{name}()' for name in names)} too: asked by name, what it says is not followed"
+    )
+    return after._replace(notes=(*after.notes, note))
 
 
 def _on_base(patches: Prepared, base: Kernel) -> Fitted:
@@ -274,7 +288,7 @@ def _on_base(patches: Prepared, base: Kernel) -> Fitted:
     if isinstance(result, Fitted):
         return result
     if isinstance(result, Untouched):
-        raise NothingTouchedError(patches.mails, base.ref)
+        raise patches.unbalanced or NothingTouchedError(patches.mails, base.ref)
     if _holds(_undoing(patches), all_texts(base.rules)):
         raise InputError(f"already applied: {base.ref} is what this patch makes (a base before it)", result.place)
     fits = ", ".join(_fitting(patches)[0])
@@ -328,7 +342,7 @@ def _of_a_series(mails: Sequence[Mail]) -> str:
 
 
 def _ours(mail: Mail) -> bool:
-    return any(is_function_file(item.path) for item in mail.files)
+    return any(holds_function(item) for item in mail.files)
 
 
 def _choose(patches: Prepared, day: date | None) -> tuple[Kernel, Fitted, str]:

@@ -15,7 +15,7 @@ from mtcalc.rules.c_predicates import FUNCTION
 from mtcalc.rules.c_tokens import Function, Rendered, Token, functions, render, texts, tokens
 from mtcalc.rules.c_writer import HELPER
 from mtcalc.rules.patch import Hunk, Mail
-from mtcalc.rules.patch_hunks import Piece, Prepared, Step, defines, hunk_name, is_function_file, whole
+from mtcalc.rules.patch_hunks import Piece, Prepared, Step, defines, holds_function, hunk_name, whole
 from mtcalc.text.errors import Place
 
 _STATEMENTS = {"if", "else", "for", "while", "do", "switch", "case", "return", "goto", "break", "continue"}
@@ -104,7 +104,7 @@ class _Text:
         if step.trouble:
             raise _Refused(step.trouble)
         before, after = step.before, step.after
-        if not is_function_file(step.item.path):
+        if not holds_function(step.item):
             return self._note_helpers(step)
         others = []
         touched = False

@@ -31,7 +31,7 @@ _LABEL = re.compile(r"(\w+):$")
 _OWN_LABEL = "exit"  # what kernels from 4.2 to 5.17 had in the function
 _CALLED = re.compile(r"\b(\w+)\s*\(")
 _CONDITIONAL = re.compile(r"\s*#\s*(if|ifdef|ifndef|else|elif|endif)\b")
-_NOT_NAMES = {"if", "for", "while", "switch", "return", "else", "do", "sizeof", "case", "goto"}
+NOT_NAMES = {"if", "for", "while", "switch", "return", "else", "do", "sizeof", "case", "goto"}
 _HINTS = (
     FUNCTION,
     HELPER,
@@ -49,7 +49,7 @@ _HINTS = (
 )
 """Words that give away a hunk of the function where its @@ line names none."""
 
-_KNOWN = frozenset(
+KNOWN = frozenset(
     (
         *MASK_CALLS,
         *TRANSPARENT,
@@ -97,9 +97,16 @@ class Prepared(NamedTuple):
     unbalanced: InputError | None  # a file that has more or fewer braces afterwards
 
 
-def is_function_file(path: str) -> bool:
+def _is_function_file(path: str) -> bool:
     """Whether a path is that of the file with vmx_get_mt_mask()."""
     return path.rsplit("/", 1)[-1] == "vmx.c" and "selftests" not in path
+
+
+def holds_function(item: FilePatch) -> bool:
+    """Whether it is the file with vmx_get_mt_mask(): by its path, or since a hunk lies in that function."""
+    return _is_function_file(item.path) or (
+        "selftests" not in item.path and any(FUNCTION in _defined(hunk) for hunk in item.hunks)
+    )
 
 
 def hunk_name(item: FilePatch, hunk: Hunk | None) -> str:
@@ -129,12 +136,12 @@ def prepare(mails: Sequence[Mail], reached: Iterable[str] = ()) -> Prepared:
     aside = []
     together = 0
     for number, (mail, item, hunk) in enumerate(listed):
-        if hunk is None and item.trouble and is_function_file(item.path):
+        if hunk is None and item.trouble and holds_function(item):
             raise item.trouble
         if hunk is None or number not in chosen:
             aside.append((mail, item, hunk))
             continue
-        if hunk.trouble and (is_function_file(item.path) or not _lacks_a_blank_line(hunk)):
+        if hunk.trouble and (holds_function(item) or not _lacks_a_blank_line(hunk)):
             raise hunk.trouble
         size = _size(hunk)
         together += size
@@ -163,11 +170,11 @@ def _reached(listed: Sequence[tuple[FilePatch, Hunk | None]], names: set[str]) -
     defining: dict[str, list[int]] = {}
     chosen: set[int] = set()
     for number, (item, hunk) in enumerate(listed):
-        if hunk is None or not _is_code(item.path):
+        if hunk is None or not (is_code(item.path) or holds_function(item)):
             continue
         for name in _defined(hunk):
             defining.setdefault(name, []).append(number)
-        if is_function_file(item.path) and _may_be_ours(hunk):
+        if holds_function(item) and _may_be_ours(hunk):
             chosen.add(number)
     todo = list(names)
     fresh = list(chosen)
@@ -177,12 +184,13 @@ def _reached(listed: Sequence[tuple[FilePatch, Hunk | None]], names: set[str]) -
         chosen.update(fresh)
         called = {name for number in fresh for name in _calls(listed[number][1])}
         fresh = []
-        todo = [name for name in called - names if name in defining and name not in _KNOWN]
+        todo = [name for name in called - names if name in defining and name not in KNOWN]
         names.update(todo)
     return names, chosen
 
 
-def _is_code(path: str) -> bool:
+def is_code(path: str) -> bool:
+    """Whether a path is that of C code of the kernel itself."""
     return path.endswith((".c", ".h")) and "selftests" not in path
 
 
@@ -192,12 +200,19 @@ def _defined(hunk: Hunk) -> Iterator[str]:
     if named:
         yield named
     for line in hunk.lines:
-        if not (line.text[:1].isalpha() or line.text[:1] == "_"):
-            continue
-        words, parenthesis, _ = line.text[:300].partition("(")
-        name = words.split()[-1].lstrip("*") if parenthesis and words.split() else ""
-        if name and name not in _NOT_NAMES and words.split()[0] not in _NOT_NAMES and not line.text.endswith(";"):
+        name = head_name(line.text)
+        if name:
             yield name
+
+
+def head_name(text: str) -> str:
+    """The function whose head a line may be, '' for none."""
+    if not (text[:1].isalpha() or text[:1] == "_"):
+        return ""
+    words, parenthesis, _ = text[:300].partition("(")
+    name = words.split()[-1].lstrip("*") if parenthesis and words.split() else ""
+    plain = name not in NOT_NAMES and words.split()[0] not in NOT_NAMES if name else False
+    return name if plain and not text.endswith(";") else ""
 
 
 def _calls(hunk: Hunk | None) -> Iterator[str]:

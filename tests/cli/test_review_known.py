@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Patches of what rules ask by name, and of the function in a file of another name."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.program import quick
+
+HEAD = "From: A <a@b.c>\nDate: Fri, 5 Jan 2024 17:12:37 +0800\nSubject: [PATCH] x\n\n"
+
+
+def diff_of(path: str, hunk: str) -> str:
+    return f"{HEAD}diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n{hunk}"
+
+
+COUNT = """\
+@@ -13500,5 +13500,5 @@ EXPORT_SYMBOL_GPL(x);
+ bool noinstr kvm_arch_has_noncoherent_dma(struct kvm *kvm)
+ {
+-\treturn raw_atomic_read(&kvm->arch.noncoherent_dma_count);
++\treturn true;
+ }
+ EXPORT_SYMBOL_GPL(kvm_arch_has_noncoherent_dma);
+"""
+QUIRK = """\
+@@ -300,4 +300,4 @@ static inline bool kvm_check_has_quirk(struct kvm *kvm, u64 quirk)
+ {
+-\treturn !(kvm->arch.disabled_quirks & quirk);
++\treturn true;
+ }
+ 
+"""
+MASK = """\
+@@ -18,5 +18,5 @@ static u8 vmx_get_mt_mask(struct kvm_vcp
+ 
+ \tif (kvm_read_cr0_bits(vcpu, X86_CR0_CD)) {
+ \t\tif (kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))
+-\t\t\treturn MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT;
++\t\t\treturn (MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT) | VMX_EPT_IPAT_BIT;
+ \t\telse
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "hunk", "name"),
+    [
+        ("arch/x86/kvm/x86.c", COUNT, "kvm_arch_has_noncoherent_dma"),
+        ("arch/x86/kvm/x86.h", QUIRK, "kvm_check_has_quirk"),
+    ],
+)
+def test_what_rules_ask_by_name_is_not_said_to_stay_as_it_is(path: str, hunk: str, name: str) -> None:
+    done = quick("review", "-", stdin=diff_of(path, hunk))
+    words = f"touches no rule, but changes {name}(), asked by name: what that says is not followed"
+    assert (done.status, " ".join(done.out.split())) == (0, words)
+    mask = diff_of("arch/x86/kvm/vmx/vmx.c", MASK)[len(HEAD) :]
+    both = quick("review", "-", "-o", "json", stdin=diff_of(path, hunk) + mask)
+    assert both.status == 1
+    assert f"{name}() too" in both.out
+    alone = quick("review", "-", "-o", "json", stdin=diff_of("arch/x86/kvm/vmx/vmx.c", MASK))
+    assert "asked by name" not in alone.out
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#define VMX_EPT_MT_EPTE_SHIFT 4",
+        "#define VMX_EPT_IPAT_BIT (1ull << 7)",
+        "#define MTRR_TYPE_WRBACK 1",
+        "#define kvm_arch_has_noncoherent_dma(k) 0",
+        "#define if(x) if (!(x))",
+        "#define u8 u16",
+    ],
+)
+def test_a_known_name_defined_anew_is_refused(line: str) -> None:
+    hunk = f"@@ -60,2 +60,3 @@ static int foo(void)\n #include <x.h>\n+{line}\n #include <y.h>\n"
+    for path in ("arch/x86/kvm/vmx/vmx.c", "arch/x86/include/asm/vmx.h"):
+        done = quick("review", "-", stdin=diff_of(path, hunk))
+        name = line.split()[1].split("(")[0]
+        assert (done.status, done.out) == (2, "")
+        assert f"the patch defines {name} anew" in done.err
+        assert quick("review", "-", stdin=diff_of(f"tools/testing/selftests/{path}", hunk)).status == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#define VMX_EPT_MT_EPTE_SHIFT\t\t\t3",
+        "#define VMX_EPT_IPAT_BIT    \t\t\t(1ull << 6)",
+        "#define VMX_EPT_IPAT_BIT BIT_ULL(6) /* ignore PAT */",
+        "#define MTRR_TYPE_WRBACK     0x6",
+        "#define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 8)",
+        "#define KVM_MEM_NON_COHERENT_DMA (1UL << 3)",
+        "#define FOO 2",
+    ],
+)
+def test_the_same_value_and_other_names_are_nobodys_trouble(line: str) -> None:
+    hunk = f"@@ -60,2 +60,3 @@ static int foo(void)\n #include <x.h>\n+{line}\n #include <y.h>\n"
+    assert quick("review", "-", stdin=diff_of("arch/x86/include/asm/vmx.h", hunk)).status == 0
+
+
+@pytest.mark.parametrize(("old", "new"), [("before.c", "after.c"), ("old.txt", "new.txt"), ("A", "Bn")])
+def test_the_function_in_a_file_of_another_name(old: str, new: str) -> None:
+    """As `diff -up` of two copies writes it."""
+    text = f"--- {old}\t2026-11-26 14:23:55 +0000\n+++ {new}\t2026-11-26 14:23:55 +0000\n{MASK}"
+    done = quick("review", "-", stdin=text)
+    assert done.status == 1
+    assert "5 of 80 reachable inputs change" in done.out
