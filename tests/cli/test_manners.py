@@ -355,3 +355,24 @@ def test_a_bad_word_in_the_environment_is_named(env: dict[str, str], message: st
     assert done.err.startswith(message)
     # Where the option is given the environment is not asked.
     assert quick("lookup", "-r", "v6.7", "-o", "plain", "--color", "never", env=env).status == 0
+
+
+def test_a_fault_of_ours_is_one_message_too() -> None:
+    """Whatever Python raises."""
+    for raised in ("RecursionError('deep')", "MemoryError()", "KeyError('\\x1b')"):
+        code = (
+            "import mtcalc.cli.main as m\n"
+            "def main():\n"
+            f"    raise {raised}\n"
+            "m.main = main\n"
+            "from mtcalc.cli.start import run\n"
+            "run()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"mtcalc: {raised.split('(')[0]}: ")
+        assert done.stderr.endswith("(a fault of mtcalc: please report)\n")
+        assert "Traceback" not in done.stderr
+        assert "\x1b" not in done.stderr

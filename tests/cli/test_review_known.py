@@ -29,11 +29,11 @@ QUIRK = """\
 -\treturn !(kvm->arch.disabled_quirks & quirk);
 +\treturn true;
  }
- 
+\x20
 """
 MASK = """\
 @@ -18,5 +18,5 @@ static u8 vmx_get_mt_mask(struct kvm_vcp
- 
+\x20
  \tif (kvm_read_cr0_bits(vcpu, X86_CR0_CD)) {
  \t\tif (kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))
 -\t\t\treturn MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT;
