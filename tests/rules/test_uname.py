@@ -182,7 +182,7 @@ def test_the_default_says_what_it_is_and_what_latest_answers() -> None:
     """In the line that names the rules, and in a note; chosen by name it says neither."""
     shown = quick("lookup").out
     assert shown.startswith("rules slot-flag (the default: a proposal, not in mainline)\n")
-    assert "note: latest (v6.16) answers the same\n" in shown
+    assert "note: latest (v6.16) answers the same byte, 0x70\n" in shown
     (answer,) = quick("lookup", "--noncoherent-dma", "--mtrr", "uc", "--pat", "wb", "-o", "json").json
     assert "latest (v6.16) answers 0x30 (WB), not 0x00: effective WB" in answer["notes"]
     (answer,) = quick("lookup", "--slot-flag", "8", "--pat", "wc", "-o", "json").json
@@ -236,3 +236,15 @@ def test_check_says_what_latest_answers() -> None:
     text = "memslots: [{gpa: 0, size: 1G, flags: [8]}]\nexpect:\n  - {gpa: 0, ept: 0x30}\n"
     shown = " ".join(quick("check", "-", stdin=text).out.split())
     assert "note: latest (v6.16) has another EPT byte in 1 of 1 cases (-r latest says which)" in shown
+
+
+def test_what_is_not_checked_is_not_refused_either() -> None:
+    """Up to 3.6 no slot flag was looked at: no pair of them is refused there."""
+    words = ("lookup", "--slot-flag", "GUEST_MEMFD", "--slot-flag", "READONLY")
+    assert "EINVAL" not in quick(*words, "-r", "3.6").out
+    assert "no kernel takes GUEST_MEMFD together" in quick(*words, "-r", "3.7").out
+
+
+def test_elrepo_builds_mainline_for_enterprise_systems() -> None:
+    assert "near\n      upstream" in quick("lookup", "-r", "6.11.0-1.el9.elrepo.x86_64").out
+    assert "likely other rules" in quick("lookup", "-r", "5.14.0-503.el9.x86_64").out.replace("\n      ", " ")

@@ -100,3 +100,9 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipe.asked == LIMIT + 1
     monkeypatch.setattr(sys, "stdin", None)
     assert message("-") == "-: standard input is closed (a file, or a pipe into the program)"
+
+
+@pytest.mark.parametrize(("data", "kind"), [(b"\x1f\x8b\x08\x00", "gzip"), (b"\xfd7zXZ\x00\x00", "xz")])
+def test_packed_data_is_called_so(data: bytes, kind: str) -> None:
+    with pytest.raises(InputError, match=f"^x:1:1: {kind} data "):
+        decode_source(data, "x")

@@ -128,7 +128,7 @@ def latest_note(byte: int, facts: Facts, pat: MemType | None, paging: bool = Tru
     if refused:
         answers = f"{kernel_label(latest)} refuses slot flag {', '.join(refused)}; without it, it answers"
     if other == byte:
-        return f"{answers} the same"
+        return f"{answers} the same byte, {byte:#04x}"
     guest = "" if pat is None else f": effective {effective_types(other, (pat,), paging)[0][1]}"
     return f"{answers} {other:#04x} ({mask_text(other)}), not {byte:#04x}{guest}"
 
@@ -143,7 +143,7 @@ def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[str, ...]
     differ = sum(byte != other for byte, _, other in found)
     label = kernel_label(found[0][1])
     if not differ:
-        return (f"{label} answers the same",)
+        return (f"{label} answers the same bytes",)
     return (f"{label} has another EPT byte in {differ} of {len(found)} cases (-r latest says which)",)
 
 

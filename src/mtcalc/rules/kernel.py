@@ -210,7 +210,7 @@ def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[str]:
                 yield f"this kernel refuses slot flag {name} (EINVAL)"
             else:
                 yield f"this kernel does not know slot flag {name}, and takes it unchecked"
-    if flags & _MEMFD and flags & _NOT_WITH_MEMFD:
+    if limits.flags_checked and flags & _MEMFD and flags & _NOT_WITH_MEMFD:
         yield "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGES (EINVAL)"
     elif flags & _MEMFD & kernel.slot_flags and limits.memfd_private_only:
         yield "this kernel takes GUEST_MEMFD on VMs with private memory alone (6.18 on: on every VM)"

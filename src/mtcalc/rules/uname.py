@@ -16,7 +16,7 @@ _LOCAL = re.compile(r"\+|.*-dirty|.*-g[0-9a-f]{7,40}(-.*)?\+?", re.IGNORECASE)
 # Kernels whose KVM is rebased to that of much later releases. First match counts, here and below.
 _ENTERPRISE: tuple[tuple[str, str], ...] = (
     (r"\.el\d+uek", "Oracle UEK"),
-    (r"\.el\d+", "RHEL or a clone"),
+    (r"\.el\d+(?!.*\.elrepo)", "RHEL or a clone"),
     (r"-\d{5,}(\.\d+)*-(default|azure|rt|\w*small)$|[.-]lp15", "SLES"),
     (r"\.oe\d", "openEuler"),
     (r"\.ky\d", "Kylin"),
@@ -35,6 +35,7 @@ _NEAR: tuple[tuple[str, str], ...] = (
     (_UBUNTU, "Ubuntu's"),
     (r"\+deb\d|\+bpo|\.deb\d+\.|\.bpo\.|-amd64$|-686(-pae)?$", "Debian's"),
     (r"\.fc\d+", "Fedora's"),
+    (r"\.elrepo", "ELRepo's"),
     (r"\.amzn\d", "Amazon Linux's"),
     (r"-arch\d|-zen\d*(-|$)|-hardened\d|^(-\d+)?-lts$|-manjaro|-cachyos", "Arch Linux's"),
     (r"-\d+(-\d+)?-pve$|-pve$", "Proxmox VE's"),

@@ -14,6 +14,7 @@ from mtcalc.text.errors import InputError, Place
 LIMIT = 16 << 20
 """Bytes; 32,764 slots on lines of 500 bytes fit."""
 
+_PACKED = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ", "xz"))
 _WIDE_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -65,6 +66,9 @@ def _read_limited(file: BinaryIO, path: str, limit: int) -> bytes:
 
 def decode_source(data: bytes, file: str) -> str:
     """Bytes as UTF-8 text. Raises InputError at the first bad byte or NUL; `file` names it in places."""
+    packed = next((name for mark, name in _PACKED if data.startswith(mark)), None)
+    if packed is not None:
+        raise InputError(f"{packed} data (unpack it; a patch is read as it is by mtcalc review)", Place(file, 1, 1))
     if data.startswith(_WIDE_MARKS):
         raise InputError("UTF-16 or UTF-32 text (save it as UTF-8)", Place(file, 1, 1))
     try:
