@@ -40,6 +40,7 @@ READ = {
     "call, sign, parenthesis": "return (kvm_read_cr0_bits(vcpu, X86_CR0_CD)) - (is_mmio) * (int)(is_mmio);",
     "call of one name": f"return ({FOO}) - ({FOO}) * (is_mmio) > (2);",
     "call and the address of": f"return (({FOO}) & (is_mmio | 6)) + (is_mmio) == (7);",
+    "a field of what a pointer points to": "return (*slot).flags & 8 ? 1 : 2;",
     # Scopes.
     "shadow before its declaration": "u8 a = 8;\n{\na = 0x30;\nu8 a = 0;\n}\nreturn a;",
     "own name in an inner initialiser": "u8 a = 8;\n{\nu8 b = a;\nu8 a = b + 1;\nif (is_mmio)\nreturn a;\n}\nreturn a;",

@@ -111,8 +111,12 @@ class Reader(Typing):
         for after, val in self.values(argument, state, scope):
             if not val.opaque:
                 self.refuse(f"`{val.text}` has no fields (a pointer to a structure)", node, scope)
-            text = f"{val.inside(UNARY + 1)}{text_of(operator)}{text_of(field)}"
-            found.append((after, self.known_text(text)))
+            holder, arrow = val.inside(UNARY + 1), text_of(operator)
+            if arrow == "." and val.prec == UNARY and val.text.startswith("*"):
+                # (*p).x is p->x
+                pointer = val.text[1:]
+                holder, arrow = pointer if pointer[:1].isidentifier() else f"({pointer})", "->"
+            found.append((after, self.known_text(f"{holder}{arrow}{text_of(field)}")))
         return found
 
     def _subscript(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
