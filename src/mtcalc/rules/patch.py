@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from mtcalc.rules.patch_mail import Envelope, split_mails
+from mtcalc.rules.patch_mail import LONGEST_MARK, Envelope, split_mails
 from mtcalc.rules.patch_parts import TextLine
 from mtcalc.text.errors import InputError, Place
 
@@ -187,7 +187,7 @@ def _depths(body: Sequence[TextLine]) -> Iterator[tuple[int, list[TextLine]]]:
     """The text once for each quoting depth: the lines quoted that often, without their quote marks."""
     depths: dict[int, list[tuple[str, TextLine]]] = {}
     for line in body:
-        mark = line.text[: _QUOTE.match(line.text).end()]  # type: ignore[union-attr]  # matches always
+        mark = line.text[: _QUOTE.match(line.text, 0, LONGEST_MARK).end()]  # type: ignore[union-attr]  # matches always
         depths.setdefault(mark.count(">"), []).append((mark, TextLine(line.text[len(mark) :], line.place)))
     for depth, lines in sorted(depths.items()):
         marks = {mark[-1] for mark, line in lines if mark and _DIFF.match(line.text)}

@@ -42,7 +42,9 @@ _DATES = (  # (pattern, which groups hold year, month, day)
 _MBOX_FROM = re.compile(r"From \S+.* (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +[A-Z][a-z]{2} +\d{1,2} [\d:]+ .*\d{4}\s*$")
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t]*(.*)$")
 _QUOTE = re.compile(r"(?:> ?)*")
-_DIFF_START = re.compile(r"(?:> ?)*(?:diff --git |--- \S|Index: )")
+LONGEST_MARK = 1000
+"""Characters of quote marks in front of a line; megabytes of them are no quoting, and cost sixty times as much."""
+_DIFF_START = re.compile(r"(?:> ?){0,500}(?:diff --git |--- \S|Index: )")
 _ONE_LINE = ("from", "author", "date", "message-id")  # header fields that hardly go on in the next line
 _GIT_FIELDS = ("AuthorDate", "Commit", "CommitDate", "Merge", "Reflog", "Notes")
 _LOOSE_LINES = 12  # how far into a text an archive page's From: and Date: may stand
@@ -212,7 +214,7 @@ def _names_a_patch(title: str) -> bool:
 
 def quote_length(text: str) -> int:
     """How many characters of a line are marks of quoting."""
-    return _QUOTE.match(text).end()  # type: ignore[union-attr]  # matches always
+    return _QUOTE.match(text, 0, LONGEST_MARK).end()  # type: ignore[union-attr]  # matches always
 
 
 def _inner_author(body: Sequence[TextLine]) -> str:
