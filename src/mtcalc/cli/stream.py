@@ -195,8 +195,9 @@ class Stream:
             except InputError as error:
                 self.bad = True
                 # What was answered before stands before the message.
-                self._out(b"".join(out))
-                out.clear()
+                if out:
+                    self._out(b"".join(out))
+                    out.clear()
                 complain(str(error))
         self._out(b"".join(out))
 

@@ -55,6 +55,8 @@ def shown(message: str) -> str:
 
 def printable(text: str) -> str:
     """Text with control characters written as \\x.. so that input can't steer the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -64,6 +66,8 @@ def excerpt(source: str, column: int, width: int = 76) -> str:
     A tab is shown as one blank; escapes and wide characters take the cells that a terminal gives them.
     """
     index = min(max(column - 1, 0), len(source))
+    if len(source) <= width and source.isascii() and source.isprintable():  # as most lines are: a character a cell
+        return f"  {source.rstrip()}\n  {' ' * index}^"
     near = max(index - width, 0)  # no more than this can be shown, however long the line
     shown = [printable(" " if c == "\t" else c) for c in source[near : index + width]]
     cells = [columns_of(text) for text in shown]
