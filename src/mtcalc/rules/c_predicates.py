@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from mtcalc.kvm.flags import ALL_SLOT_FLAGS, QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.flags import ALL_QUIRK_BITS, ALL_SLOT_FLAGS, QUIRK_ALIASES, QUIRKS, SLOT_FLAGS
 from mtcalc.rules.c_words import known_words
 from mtcalc.rules.condition import (
     CR0_CD,
@@ -62,29 +62,7 @@ MASK_CONSTANTS = {
 }
 """Bits of type unsigned long."""
 
-_QUIRK_BITS = {
-    **{
-        name: 1 << at
-        for at, name in enumerate(
-            (
-                "LINT0_REENABLED",
-                "CD_NW_CLEARED",
-                "LAPIC_MMIO_HOLE",
-                "OUT_7E_INC_RIP",
-                "MISC_ENABLE_NO_MWAIT",
-                "FIX_HYPERCALL_INSN",
-                "MWAIT_NEVER_UD_FAULTS",
-                "SLOT_ZAP_ALL",
-                "STUFF_FEATURE_MSRS",
-                "IGNORE_GUEST_PAT",
-                "VMCS12_ALLOW_FREEZE_IN_SMM",
-                "NESTED_SVM_SHARED_PAT",
-            )
-        )
-    },
-    **QUIRKS,
-    "EPT_IGNORE_GUEST_PAT": QUIRKS["IGNORE_GUEST_PAT"],  # its first name, February 2025
-}
+_QUIRK_BITS = {**ALL_QUIRK_BITS, **{first: ALL_QUIRK_BITS[name] for first, name in QUIRK_ALIASES.items()}}
 QUIRK_CONSTANTS = {f"KVM_{family}QUIRK_{name}": bit for family in ("X86_", "") for name, bit in _QUIRK_BITS.items()}
 """Bits of type int."""
 
