@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mtcalc.analysis.rule_check import check_rules as check_rules
     from mtcalc.analysis.table import matrix as matrix
     from mtcalc.analysis.table import search as search
+    from mtcalc.csource.source import rules_from_c as rules_from_c
     from mtcalc.kvm.guest_mtrr import kvm_lookup as kvm_lookup
     from mtcalc.kvm.host_mmio import Backing as Backing
     from mtcalc.kvm.mapping_level import mapping_level as mapping_level
@@ -41,18 +42,17 @@ if TYPE_CHECKING:
     from mtcalc.kvm.versions import MtrrWalk as MtrrWalk
     from mtcalc.kvm.vm import Slot as Slot
     from mtcalc.kvm.vm import Vm as Vm
-    from mtcalc.rules.c_source import rules_from_c as rules_from_c
+    from mtcalc.patches.apply import rules_from_patch as rules_from_patch
+    from mtcalc.patches.read import read_patches as read_patches
+    from mtcalc.refs.resolve import resolve as resolve
+    from mtcalc.rulefile.load import load_rule_file as load_rule_file
+    from mtcalc.rulefile.write import write_rule_file as write_rule_file
+    from mtcalc.rules.builtin import built_in_names as built_in_names
     from mtcalc.rules.condition import Facts as Facts
     from mtcalc.rules.kernel import Kernel as Kernel
-    from mtcalc.rules.names import built_in_names as built_in_names
-    from mtcalc.rules.patch import read_patches as read_patches
-    from mtcalc.rules.patch_apply import rules_from_patch as rules_from_patch
-    from mtcalc.rules.resolve import resolve as resolve
     from mtcalc.rules.rule import Rule as Rule
     from mtcalc.rules.rule import RuleSet as RuleSet
     from mtcalc.rules.rule import decide as decide
-    from mtcalc.rules.rulefile import load_rule_file as load_rule_file
-    from mtcalc.rules.rulefile_write import write_rule_file as write_rule_file
     from mtcalc.rules.trace import trace as trace
     from mtcalc.scenario.json_schema import json_schema as json_schema
     from mtcalc.scenario.load import load_scenario as load_scenario
@@ -87,16 +87,16 @@ _WHERE = {
     "kvm.spte": "decode_spte",
     "kvm.versions": "MmioTest MtrrWalk",
     "kvm.vm": "Slot Vm",
-    "rules.c_source": "rules_from_c",
+    "csource.source": "rules_from_c",
     "rules.condition": "Facts",
     "rules.kernel": "Kernel",
-    "rules.names": "built_in_names",
-    "rules.patch": "read_patches",
-    "rules.patch_apply": "rules_from_patch",
-    "rules.resolve": "resolve",
+    "rules.builtin": "built_in_names",
+    "patches.read": "read_patches",
+    "patches.apply": "rules_from_patch",
+    "refs.resolve": "resolve",
     "rules.rule": "Rule RuleSet decide",
-    "rules.rulefile": "load_rule_file",
-    "rules.rulefile_write": "write_rule_file",
+    "rulefile.load": "load_rule_file",
+    "rulefile.write": "write_rule_file",
     "rules.trace": "trace",
     "scenario.json_schema": "json_schema",
     "scenario.load": "load_scenario",

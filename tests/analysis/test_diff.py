@@ -19,6 +19,7 @@ from mtcalc.analysis.diff import (
     outcome_bytes,
 )
 from mtcalc.analysis.diff_words import common_conditions, mattering, notes, sentence, when_text
+from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import (
     CR0_CD,
     FLAG_NON_COHERENT_DMA,
@@ -37,7 +38,6 @@ from mtcalc.rules.condition import (
     with_value,
 )
 from mtcalc.rules.kernel import Kernel, Unreachable, kernel_at
-from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.rules.releases import V6_11, V6_16
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, guest_mtrr, inputs_read, insert_after
 from mtcalc.rules.truth import members, values_at

@@ -14,6 +14,7 @@ from mtcalc.analysis.diff import (
     row_record,
 )
 from mtcalc.analysis.diff_words import sentence
+from mtcalc.rules.builtin import built_in
 from mtcalc.rules.condition import (
     ALWAYS,
     And,
@@ -22,7 +23,6 @@ from mtcalc.rules.condition import (
     Input,
 )
 from mtcalc.rules.kernel import Kernel, kernel_at
-from mtcalc.rules.names import built_in
 from mtcalc.rules.releases import V6_11
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, guest_mtrr
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES

@@ -17,7 +17,7 @@ from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.host_mmio import MMIO, Backing
 from mtcalc.kvm.mapping_level import is_determined
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
-from mtcalc.rules.resolve import resolve
+from mtcalc.refs.resolve import resolve
 from mtcalc.scenario.load import load_scenario
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import MemType

@@ -11,7 +11,7 @@ from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.analysis.expectations import Failure, check_expectations
 from mtcalc.kvm.points import Expect
 from mtcalc.kvm.vm import Slot, Vm
-from mtcalc.rules.resolve import resolve
+from mtcalc.refs.resolve import resolve
 from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MemType
 

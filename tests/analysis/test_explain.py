@@ -14,9 +14,9 @@ from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.analysis.explain import Explanation, Step, explain_lookup, explain_page, step_records
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.vm import Slot, Vm
+from mtcalc.refs.resolve import resolve
+from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import Facts
-from mtcalc.rules.names import built_in_names
-from mtcalc.rules.resolve import resolve
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
 from support.random_vms import END, PAGE, RandomVm, random_vms

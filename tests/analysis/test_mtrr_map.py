@@ -24,7 +24,7 @@ from mtcalc.analysis.mtrr_map import (
 )
 from mtcalc.kvm.mapping_level import mapping_level
 from mtcalc.kvm.vm import Slot, Vm
-from mtcalc.rules.resolve import resolve
+from mtcalc.refs.resolve import resolve
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import Mtrrs, decode_registers

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mtcalc.analysis.answer import lookup
 from mtcalc.analysis.diff import diff
 from mtcalc.analysis.review import Remark, review
+from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import (
     CR0_CD,
     GUEST_MTRR,
@@ -30,7 +31,6 @@ from mtcalc.rules.condition import (
     with_value,
 )
 from mtcalc.rules.kernel import Kernel, kernel_at
-from mtcalc.rules.names import built_in_names
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, guest_mtrr, inputs_read, insert_after
 from mtcalc.x86.memtype import MemType
 from support.patches import kernel

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mtcalc.analysis.answer import Answer, lookup
 from mtcalc.analysis.table import Search, Where, matrix, parse_where, rows, search, where_keys
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
+from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import (
     CR0_CD,
     GUEST_MTRR,
@@ -24,7 +25,6 @@ from mtcalc.rules.condition import (
     value_of,
 )
 from mtcalc.rules.kernel import Kernel
-from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.rules.rule import Rule, ept
 from mtcalc.rules.truth import values_at
 from mtcalc.x86.effective import effective_type

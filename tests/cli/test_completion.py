@@ -16,9 +16,9 @@ import pytest
 
 from mtcalc.cli.completion import SCRIPTS, glue
 from mtcalc.cli.main import COMMANDS
+from mtcalc.refs.resolve import resolve
+from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.kernel import NEWEST
-from mtcalc.rules.names import built_in_names
-from mtcalc.rules.resolve import resolve
 from support.program import quick
 from support.shells import Shell, interactive
 

@@ -21,11 +21,11 @@ from mtcalc.analysis.diff import diff as compare
 from mtcalc.output.diff import diff_document, diff_lines, diff_record, diff_rows, expanded_document
 from mtcalc.output.document import Table, text_of
 from mtcalc.output.plain import render
+from mtcalc.rulefile.write import write_rule_file
+from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Facts, Input, Value, domain, with_value
 from mtcalc.rules.kernel import kernel_at
-from mtcalc.rules.names import built_in_names
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
-from mtcalc.rules.rulefile_write import write_rule_file
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from support.patches import c_file, kernel
 from support.program import DATA, quick

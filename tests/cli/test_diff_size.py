@@ -12,8 +12,8 @@ import pytest
 from mtcalc.analysis import diff as diff_module
 from mtcalc.analysis.diff import check_expandable, diff
 from mtcalc.output.diff import diff_notes
-from mtcalc.rules.ref_file import MOST_BASES
-from mtcalc.rules.resolve import resolve
+from mtcalc.refs.file import MOST_BASES
+from mtcalc.refs.resolve import resolve
 from mtcalc.rules.truth import atom_set
 from support.program import quick
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mtcalc.rules.c_writer import Style, write_c
+from mtcalc.csource.writer import Style, write_c
 from support.patches import c_file, crlf, diff, kernel, mail, quoted
 from support.program import DATA, Run, quick, run
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from mtcalc.rules.c_writer import Style, write_c
-from mtcalc.rules.patch import read_patches
-from mtcalc.rules.patch_apply import rules_from_patch
-from mtcalc.rules.patch_bytes import patch_text
+from mtcalc.csource.writer import Style, write_c
+from mtcalc.patches.apply import rules_from_patch
+from mtcalc.patches.decode import patch_text
+from mtcalc.patches.read import read_patches
 from mtcalc.text.errors import InputError
 from support.patches import VMX, c_file, diff, kernel, mail, quoted, quoted_printable
 from support.program import Run, quick

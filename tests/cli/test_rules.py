@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mtcalc.rules.names import built_in_names
+from mtcalc.rules.builtin import built_in_names
 from support.patches import BEFORE, kernel
 from support.program import DATA, quick, run
 

@@ -19,10 +19,10 @@ from mtcalc.cli.lookup import lookup
 from mtcalc.output.document import Table, text_of
 from mtcalc.output.plain import render
 from mtcalc.output.side_by_side import Sides, lookup_sides
+from mtcalc.refs.resolve import resolve
+from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import Facts
 from mtcalc.rules.kernel import Kernel
-from mtcalc.rules.names import built_in, built_in_names
-from mtcalc.rules.resolve import resolve
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 
 SCENARIO = """\

@@ -28,8 +28,8 @@ OWN_OF_LOOKUP = """
     mtcalc.kvm.versions
     mtcalc.output mtcalc.output.answers mtcalc.output.document mtcalc.output.emit mtcalc.output.plain
     mtcalc.output.records
-    mtcalc.rules mtcalc.rules.condition mtcalc.rules.kernel mtcalc.rules.names mtcalc.rules.proposals
-    mtcalc.rules.releases mtcalc.rules.resolve mtcalc.rules.rule mtcalc.rules.uname
+    mtcalc.rules mtcalc.rules.condition mtcalc.rules.kernel mtcalc.refs.names mtcalc.rules.proposals
+    mtcalc.rules.releases mtcalc.refs.resolve mtcalc.rules.rule mtcalc.refs.uname
     mtcalc.text mtcalc.text.errors mtcalc.text.numbers mtcalc.text.suggest
     mtcalc.x86 mtcalc.x86.effective mtcalc.x86.ept mtcalc.x86.memtype
 """
@@ -94,7 +94,7 @@ def test_a_table_without_a_scenario_loads_rich_alone() -> None:
     ("args", "more"),
     [
         (("rules", "list"), {"mtcalc.cli.rules", "mtcalc.output.rules"}),
-        (("rules", "show", "v6.7"), {"mtcalc.cli.rules", "mtcalc.output.rules", "mtcalc.rules.rulefile_write"}),
+        (("rules", "show", "v6.7"), {"mtcalc.cli.rules", "mtcalc.output.rules", "mtcalc.rulefile.write"}),
         (
             ("decode", "pat", "linux"),
             {"mtcalc.cli.decode", "mtcalc.output.decode", "mtcalc.x86.pat", "mtcalc.x86.mtrr"},
@@ -121,7 +121,7 @@ def test_explain_and_table_from_flags_load_no_reader() -> None:
         modules = loaded(*args)
         assert foreign(modules) == {"click"}
         assert not {name for name in own(modules) if name.startswith("mtcalc.scenario")}
-        assert not {"mtcalc.rules.c_source", "mtcalc.rules.patch", "mtcalc.rules.rulefile"} & modules
+        assert not {"mtcalc.csource.source", "mtcalc.patches.read", "mtcalc.rulefile.load"} & modules
 
 
 def test_a_scenario_loads_pydantic_and_yaml_and_no_c_parser() -> None:
@@ -143,7 +143,7 @@ def test_a_scenario_loads_pydantic_and_yaml_and_no_c_parser() -> None:
     assert "rich.console" in drawn
     for modules in (drawn, loaded("eval", "golden/vfio.yaml", "--gpa", "-")):
         assert not {
-            name for name in modules if name.startswith(("mtcalc.rules.c_", "mtcalc.rules.patch", "tree_sitter"))
+            name for name in modules if name.startswith(("mtcalc.rules.c_", "mtcalc.patches.read", "tree_sitter"))
         }
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.output.records import answer_header, answer_record, answer_row
-from mtcalc.rules.resolve import resolve
+from mtcalc.refs.resolve import resolve
 from mtcalc.scenario.load import load_scenario
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 from support.program import DATA, PROGRAM, environment, quick

@@ -22,8 +22,8 @@ from mtcalc.cli.table import table
 from mtcalc.output.document import Table, text_of
 from mtcalc.output.plain import render
 from mtcalc.output.table import matrix_document
+from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import Facts
-from mtcalc.rules.names import built_in, built_in_names
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 
 

@@ -15,10 +15,10 @@ from types import FrameType
 from typing import NamedTuple
 
 from mtcalc.cli.main import main
-from mtcalc.rules.c_writer import texts_of_its_time
-from mtcalc.rules.names import built_in_names
-from mtcalc.rules.resolve import resolve
-from mtcalc.rules.rulefile_write import write_rule_file
+from mtcalc.csource.writer import texts_of_its_time
+from mtcalc.refs.resolve import resolve
+from mtcalc.rulefile.write import write_rule_file
+from mtcalc.rules.builtin import built_in_names
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 LONGEST_REPORT = 1100

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
+from mtcalc.refs.resolve import resolve
+from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import (
     ALWAYS,
     GUEST_MTRR,
@@ -34,8 +36,6 @@ from mtcalc.rules.condition import (
     value_of,
     with_value,
 )
-from mtcalc.rules.names import built_in_names
-from mtcalc.rules.resolve import resolve
 from mtcalc.rules.rule import (
     Outcome,
     Rule,

@@ -22,8 +22,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mtcalc.csource.source import rules_from_c
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
-from mtcalc.rules.c_source import rules_from_c
 from mtcalc.rules.condition import Facts, Value
 from mtcalc.rules.rule import RuleSet, decide, inputs_read
 from mtcalc.text.errors import InputError

@@ -8,9 +8,9 @@ import itertools
 import quopri
 import re
 
+from mtcalc.rules.builtin import built_in
 from mtcalc.rules.condition import Facts, Input, domain, with_value
 from mtcalc.rules.kernel import Kernel
-from mtcalc.rules.names import built_in
 from mtcalc.rules.rule import RuleSet, decide, inputs_read
 
 VMX = "arch/x86/kvm/vmx/vmx.c"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.vm import Slot, Vm
-from mtcalc.rules.resolve import resolve
+from mtcalc.refs.resolve import resolve
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import decode_registers
 from support import models

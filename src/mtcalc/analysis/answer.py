@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.rules import builtin
 from mtcalc.rules.condition import Facts
 from mtcalc.rules.kernel import (
     Kernel,
@@ -14,7 +15,6 @@ from mtcalc.rules.kernel import (
     kernel_notes,
     unknown_inputs,
 )
-from mtcalc.rules.names import resolve_name
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.effective import effective_type, implementation_defined
 from mtcalc.x86.ept import mask_text, split_mask
@@ -113,7 +113,7 @@ def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) ->
 
 def latest_byte(facts: Facts) -> tuple[Kernel, int]:
     """The latest release, and its EPT byte for the same inputs."""
-    latest = resolve_name("latest")
+    latest = builtin.latest()
     return latest, decide(latest.rules, from_the_start(latest, facts))[1]
 
 

@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import effective_types
-from mtcalc.analysis.cubes import Budget, Candidate, cover
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
 from mtcalc.rules.condition import Condition, Input, Or, Value, condition_text, inputs
+from mtcalc.rules.cubes import Budget, Candidate, cover
 from mtcalc.rules.kernel import Kernel, out_of_reach, split_text
 from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
 from mtcalc.rules.truth import (

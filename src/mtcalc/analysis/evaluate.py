@@ -21,9 +21,9 @@ from mtcalc.kvm.slot_history import slot_limits
 from mtcalc.kvm.slots import APIC_PAGE, PAGE, SlotMap, own_slot_notes, slot_notes
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
+from mtcalc.rules import builtin
 from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
 from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_notes, unknown_inputs
-from mtcalc.rules.names import resolve_name
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
@@ -102,7 +102,7 @@ class Evaluator:
         self._common_notes = (*kernel_notes(kernel), *width, *notes, *((many,) if count > pairs else ()))
         self._slot_limits = slot_limits(kernel.release)
         self._slot_notes = {slot: slot_notes(slot, self._slot_limits, vm.host_maxphyaddr) for slot in slots}
-        self._latest_test = resolve_name("latest").mmio_test if kernel.default else None
+        self._latest_test = builtin.latest().mmio_test if kernel.default else None
         self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int | None]] = {}
 
     @property

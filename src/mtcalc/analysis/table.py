@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import Answer, latest_summary, lookup
-from mtcalc.analysis.cubes import Budget, cover
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_slot_flag
 from mtcalc.rules.condition import (
     CR0_CD,
@@ -28,6 +27,7 @@ from mtcalc.rules.condition import (
     with_value,
 )
 from mtcalc.rules.condition import holds as condition_holds
+from mtcalc.rules.cubes import Budget, cover
 from mtcalc.rules.kernel import Kernel, from_the_start
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.truth import Space, members, space_of, values_at

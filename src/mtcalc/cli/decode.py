@@ -152,8 +152,8 @@ def epte(
 def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
     """The release of --kernel, and what to say of it. Raises UsageError or InputError."""
     from mtcalc.kvm.spte_eras import layout_at
+    from mtcalc.refs.names import parse_release
     from mtcalc.rules.kernel import version_text
-    from mtcalc.rules.names import parse_release
 
     if ref is None:
         return None, ()

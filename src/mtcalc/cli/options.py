@@ -12,6 +12,7 @@ from mtcalc.cli import environment
 from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, Word, one_of
 from mtcalc.kvm.flags import QUIRKS
 from mtcalc.output.emit import Result, emit, formats
+from mtcalc.refs.resolve import DEFAULT_REF, resolve
 from mtcalc.rules.condition import (
     CR0_CD,
     GUEST_MTRR,
@@ -25,9 +26,8 @@ from mtcalc.rules.condition import (
     input_words,
 )
 from mtcalc.rules.kernel import Kernel, unread
-from mtcalc.rules.names import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
-from mtcalc.rules.resolve import DEFAULT_REF, resolve
 from mtcalc.text.errors import InputError, Place
+from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def named_kernel(
     try:
         if place is None or not is_file_ref(ref):
             return resolve(ref, base, directory, release)
-        from mtcalc.rules.named_file import check_named_file, unquoted
+        from mtcalc.refs.named_file import check_named_file, unquoted
 
         check_named_file(ref, directory)
         with unquoted():

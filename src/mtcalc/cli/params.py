@@ -116,7 +116,8 @@ class Ref(click.ParamType[str]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        from mtcalc.rules.names import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES, built_in_names
+        from mtcalc.rules.builtin import built_in_names
+        from mtcalc.text.filenames import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES
 
         typed = incomplete.lower()
         words = [word for word in (*built_in_names(), "latest") if word.startswith(typed)]

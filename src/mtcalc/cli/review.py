@@ -13,7 +13,7 @@ from mtcalc.cli.params import PATCH_FILE, REF
 from mtcalc.output.diff import diff_lines, diff_rows
 from mtcalc.output.document import Document
 from mtcalc.output.emit import Result
-from mtcalc.rules.resolve import resolve
+from mtcalc.refs.resolve import resolve
 from mtcalc.text.errors import InputError
 
 
@@ -33,8 +33,8 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     """
     # Both bring the C parser, which a TAB has no need of.
     from mtcalc.output.review import review_document, review_record, untouched_record, untouched_text
-    from mtcalc.rules.patch_apply import NothingTouchedError
-    from mtcalc.rules.ref_file import patched
+    from mtcalc.patches.apply import NothingTouchedError
+    from mtcalc.refs.file import patched
 
     try:
         rules = patched(patch, resolve, base, release=release_of([base] if base else []))

@@ -22,7 +22,7 @@ def rules() -> None:
 def list_(output: Output) -> None:
     """Every built-in rule set, oldest first, then the proposals."""
     from mtcalc.output.rules import list_document, list_rows, rule_set_record
-    from mtcalc.rules.names import built_in, built_in_names
+    from mtcalc.rules.builtin import built_in, built_in_names
 
     kernels = [kernel for name in built_in_names() if (kernel := built_in(name)) is not None]
     output.write(
@@ -45,7 +45,7 @@ def show(ref: str, output: Output) -> None:
     -o yaml writes it as a rule file, to be changed and given as REF.
     """
     from mtcalc.output.rules import rule_record, rule_set_record, show_document, show_rows
-    from mtcalc.rules.rulefile_write import write_rule_file
+    from mtcalc.rulefile.write import write_rule_file
 
     kernel = named_kernel(ref, base=base_of([ref]))
     output.write(
@@ -71,12 +71,12 @@ def check(ctx: click.Context, ref: str, output: Output) -> None:
     """
     from mtcalc.analysis.rule_check import check_rules
     from mtcalc.output.rules import finding_record, findings_document, findings_rows
-    from mtcalc.rules.names import RULE_FILE_SUFFIXES
+    from mtcalc.text.filenames import RULE_FILE_SUFFIXES
 
     base = base_of([ref])
     if ref.lower().endswith(RULE_FILE_SUFFIXES):
-        from mtcalc.rules.ref_file import unchecked_rule_file
-        from mtcalc.rules.resolve import resolve
+        from mtcalc.refs.file import unchecked_rule_file
+        from mtcalc.refs.resolve import resolve
 
         kernel = unchecked_rule_file(ref, partial(resolve, release=release_of([ref])))
     else:

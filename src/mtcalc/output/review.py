@@ -11,8 +11,8 @@ from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.review import Remark, state_of
 from mtcalc.output.diff import byte_words, diff_blocks, diff_notes, diff_record
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields
-from mtcalc.rules.patch import Mail
-from mtcalc.rules.patch_apply import PatchedRules
+from mtcalc.patches.apply import PatchedRules
+from mtcalc.patches.read import Mail
 from mtcalc.x86.memtype import MemType
 
 

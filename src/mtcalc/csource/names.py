@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Names in C expressions: locals, macros of the file with one number, the kernel's constants."""
+
+from __future__ import annotations
+
+from tree_sitter import Node
+
+from mtcalc.csource.predicates import (
+    BIT_MACROS,
+    CONSTANT_FAMILIES,
+    CONSTANTS,
+    LONG_CONSTANTS,
+    MASK_CONSTANTS,
+    QUIRK_CONSTANTS,
+)
+from mtcalc.csource.state import Ground, Scope, State, child, text_of
+from mtcalc.csource.types import INT, ULONG, UNKNOWN, CType, integer_type, is_type_name
+from mtcalc.csource.values import POSTFIX, Val, binary, literal, number, unary
+from mtcalc.text.suggest import did_you_mean
+
+
+class Names(Ground):
+    """Looks names up."""
+
+    def integer(self, words: str, node: Node, scope: Scope) -> CType | None:
+        """The integer type that words name, the file's own typedefs and macros heeded. Raises InputError."""
+        own = self.source.names.types
+        for word in words.split():
+            if self.source.macro(word, scope.function.offset + node.start_byte) is not None:
+                self.refuse(f"{word} is a macro of this file here (a type)", node, scope)
+            if word in own and words.split()[0] not in ("struct", "union", "enum"):
+                if own[word] is None:
+                    self.refuse(f"{word} is a type of this file that is not followed (an integer type)", node, scope)
+                return own[word]
+        return integer_type(words)
+
+    def name(self, name: str, node: Node, state: State, scope: Scope) -> Val:
+        """What a name stands for: a local, a macro of the file, a constant, else itself. Raises InputError."""
+        offset = scope.function.offset + node.start_byte
+        macro = self.source.macro(name, offset)
+        var = scope.names.get(name)
+        if var is not None:
+            if macro is not None:
+                self.refuse(f"{name} is a macro of this file and a local as well (another name)", node, scope)
+            if var not in state.env:
+                self.refuse(f"{name} has no value yet here (an assignment on every way)", node, scope)
+            return state.env[var]
+        if macro is not None:
+            return self._macro_value(name, macro.body, node, scope)
+        if name in self.source.names.enumerators:
+            return self._enumerator(name, node, scope)
+        constant = _constant_named(name)
+        if constant is not None:
+            if self.source.undefined(name, offset):
+                self.refuse(f"{name} is undefined here (#undef above)", node, scope)
+            at = self.source.names.variables.get(name)
+            if at is not None:
+                self.source.refuse(f"{name} is a variable of this file (a constant)", at)
+            return constant
+        if name.startswith(CONSTANT_FAMILIES):
+            near = did_you_mean(name, (*CONSTANTS, *LONG_CONSTANTS))
+            self.refuse(f"unknown constant {name} ({near})", node, scope)
+        if is_type_name(name) or name in self.source.names.types or self.source.function(name) is not None:
+            self.refuse(f"{name} is not a value (a local, a constant or a call)", node, scope)
+        return Val(name)
+
+    def named_type(self, name: str, node: Node, scope: Scope) -> CType:
+        """The type of what a name stands for, UNKNOWN where that is not known."""
+        var = scope.names.get(name)
+        if var is not None:
+            return var.type if isinstance(var.type, CType) else UNKNOWN
+        macro = self.source.macro(name, scope.function.offset + node.start_byte)
+        if macro is not None:
+            return self._macro_value(name, macro.body, node, scope).type
+        if name in self.source.names.enumerators:
+            return INT
+        constant = _constant_named(name)
+        return constant.type if constant is not None and name != "NULL" else UNKNOWN
+
+    def _enumerator(self, name: str, node: Node, scope: Scope) -> Val:
+        offset = scope.function.offset + node.start_byte
+        try:
+            return number(self._enum_value(name, offset, ()), INT, name)
+        except ValueError:
+            at = self.source.names.enumerators[name][0].offset
+            self.source.refuse(f"{name} is an enumerator that is not followed (one, with a plain number)", at)
+
+    def _enum_value(self, name: str, offset: int, inside: tuple[str, ...]) -> int:
+        """An enumerator's number. Raises ValueError."""
+        rows = self.source.names.enumerators[name]
+        if len(rows) != 1 or not rows[0].outer or rows[0].offset > offset or len(inside) > 8:
+            raise ValueError(f"{name} is not one number")
+        base = 0
+        if rows[0].value is not None:
+            node = self.source.expression(name, rows[0].value)
+            base = self._constant(node, (*inside, name), rows[0].offset).num or 0
+        value = base + rows[0].further
+        if value >> 31 not in (0, -1):
+            raise ValueError(f"{name} is no int")
+        return value
+
+    def _macro_value(self, name: str, body: str | None, node: Node, scope: Scope) -> Val:
+        offset = scope.function.offset + node.start_byte
+        try:
+            return self._constant(self._body(name, body), (name,), offset)._replace(text=name, prec=POSTFIX)
+        except ValueError:
+            self.refuse(f"{name} is a macro that is not followed (#define {name} with one number)", node, scope)
+
+    def _body(self, name: str, body: str | None) -> Node:
+        """A macro's expression; one that falls apart among other operators is refused. Raises ValueError."""
+        node = self.source.expression(name, body)
+        if node.type == "binary_expression":
+            raise ValueError(f"{name} is not one number (parentheses around it)")
+        return node
+
+    def _constant(self, node: Node, inside: tuple[str, ...], offset: int) -> Val:
+        """The number that a macro's body comes to. Raises ValueError."""
+        parts = node.named_children
+        if node.type == "number_literal":
+            return literal(text_of(node))
+        if node.type == "parenthesized_expression" and len(parts) == 1:
+            return self._constant(parts[0], inside, offset)
+        if node.type == "unary_expression":
+            return unary(text_of(child(node, "operator")), self._constant(parts[0], inside, offset))
+        if node.type == "binary_expression" and text_of(child(node, "operator")) in ("<<", "|", "+", "-", "*", "&"):
+            left, right = (self._constant(child(node, side), inside, offset) for side in ("left", "right"))
+            return binary(text_of(child(node, "operator")), left, right)
+        called = text_of(child(node, "function")) if node.type == "call_expression" else ""
+        if called in BIT_MACROS and self.source.macro(called, offset) is None:
+            if len(child(node, "arguments").named_children) != 1:
+                raise ValueError(f"{called} takes one number")
+            (bit,) = child(node, "arguments").named_children
+            return binary("<<", number(1, ULONG), self._constant(bit, inside, offset))
+        name = text_of(node)
+        macro = self.source.macro(name, offset) if node.type == "identifier" else None
+        if macro is not None and name not in inside and len(inside) < 8:
+            return self._constant(self._body(name, macro.body), (*inside, name), offset)
+        if macro is None and name in self.source.names.enumerators:
+            return number(self._enum_value(name, offset, inside), INT, name)
+        constant = _constant_named(name)
+        if macro is None and constant is not None and not self.source.undefined(name, offset):
+            return constant
+        raise ValueError(f"{name} is not a number")
+
+
+def _constant_named(name: str) -> Val | None:
+    for table in (CONSTANTS, QUIRK_CONSTANTS):
+        if name in table:
+            return number(table[name], INT, name)
+    for table in (LONG_CONSTANTS, MASK_CONSTANTS):
+        if name in table:
+            return number(table[name], ULONG, name)
+    return None

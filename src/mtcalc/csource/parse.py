@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A C file as far as one function needs it: functions cut out by name, parsed, and macros by name.
+
+The whole of a kernel file does not parse (macros, #ifdef across statements); one function alone does. Comments are
+blanked before anything else looks at the text, so that every offset stays what it was.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from functools import cached_property, lru_cache
+from typing import NamedTuple, NoReturn
+
+from tree_sitter import Language, Node, Parser
+from tree_sitter_c import language
+
+from mtcalc.csource.declared import FileNames
+from mtcalc.csource.predicates import ATTRIBUTES
+from mtcalc.csource.text import DIRECTIVE, SPLICE, masked
+from mtcalc.csource.types import is_type_name
+from mtcalc.csource.words import shown_text
+from mtcalc.text.errors import InputError, Place
+
+MAX_FUNCTION = 50_000
+"""Characters of one function. The longest vmx_get_mt_mask() so far has some 1,500."""
+
+MAX_FILE = 2_000_000
+"""Characters of a file. vmx.c has some 250,000."""
+
+MAX_NESTING = 100
+"""Brackets open at once in a function."""
+
+MAX_TREE = 300
+"""Levels of a function's syntax tree. An `else if` counts two; the real ones have some 20."""
+
+_MAX_PARAMETERS = 2_000
+"""Characters from a function's name to the end of its parameters."""
+
+_MAX_HEADS = 100_000
+_MAX_DEFINITIONS = 50
+_MAX_MENTIONS = 1_000
+_MAX_MESSAGE = 500
+
+_MACRO = re.compile(
+    rf"^[ \t]*#[ \t]*(?:define[ \t]+(?P<name>\w+)(?P<takes>\(?)(?P<body>(?:{SPLICE}|[^\n])*+)"
+    r"|undef[ \t]+(?P<gone>\w+)|(?P<group>if\w*|el\w*|endif)\b[ \t]*(?P<asked>[^\n]*))",
+    re.MULTILINE,
+)
+# A function's head as kernel code has it: type and name in column 1, no parenthesis before its own.
+_HEAD = re.compile(r"^[A-Za-z_][\w\t *]*+\s*+\(", re.MULTILINE)
+_LAST_WORD = re.compile(r"([A-Za-z_]\w*)\s*\($")
+# A lone name in parentheses where only an operand can stand: without a symbol table, `(x) & y` reads as a cast.
+_LONE_NAME = re.compile(r"((?:[=|&!~<>+\-?:,(*/^%]|\breturn)\s*)\((\s*)([A-Za-z_]\w*)(\s*)\)")
+# The same of a call or an element with a sign behind it: `(f(x)) - (y)` reads as a cast to a function.
+_LONE_CALL = re.compile(
+    r"((?:[=|&!~<>+\-?:,(*/^%]|\breturn)\s*)\((\s*)([A-Za-z_]\w*)(\s*[(\[][^()\[\]]*[)\]]\s*)\)(?=\s*[-+*&])"
+)
+_STOP = re.compile(r"[{;}]")
+_BRACKET = re.compile(r"[()\[\]{}]")
+_PAIRS = {pair: re.compile(f"[{re.escape(pair)}]") for pair in ("()", "{}")}
+
+
+class Function(NamedTuple):
+    """One function of a file: its name, where its text starts in the file, its parsed definition."""
+
+    name: str
+    offset: int
+    text: str
+    node: Node
+
+
+class Macro(NamedTuple):
+    """An object-like #define, or one that can't be used here: then `body` is None.
+
+    `whole`: the text behind the name, as it stands.
+    """
+
+    name: str
+    body: str | None
+    whole: str
+
+
+class _Line(NamedTuple):
+    """A #define or #undef (then `body` is None): where, and inside which #if."""
+
+    offset: int
+    takes: bool
+    body: str | None
+    groups: tuple[int, ...]
+    guard: bool  # directly below an `#ifndef` of the name itself
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Parser:
+    return Parser(Language(language()))
+
+
+class Source:
+    """A C file's text, and what is looked up in it."""
+
+    def __init__(self, text: str, file: str) -> None:
+        if len(text) > MAX_FILE:
+            what = f"a C file of {len(text)} characters (at most {MAX_FILE}: cut out what matters)"
+            raise InputError(what, Place(file, 1, 1))
+        self.file = file
+        self._lines = text.split("\n")
+        self._starts = [0]
+        for line in self._lines:
+            self._starts.append(self._starts[-1] + len(line) + 1)
+        try:
+            self._masked = masked(text)
+        except ValueError as error:
+            self.refuse(error.args[0], error.args[1])
+        self._functions: dict[str, Function | None] = {}
+        self._otherwise: dict[str, int | None] = {}
+        self._heads: dict[str, list[tuple[int, int, int]]] | None = None
+
+    def place(self, offset: int) -> Place:
+        """Line and column of an offset in the file."""
+        line = min(bisect_right(self._starts, offset), len(self._lines))
+        shown = self.line(line)
+        return Place(self.file, line, min(offset - self._starts[line - 1], len(shown)) + 1, shown)
+
+    def line(self, number: int) -> str:
+        """A source line (1-based), without its end."""
+        return self._lines[number - 1].rstrip("\r")
+
+    def refuse(self, message: str, offset: int) -> NoReturn:
+        """Raises InputError at an offset."""
+        message = shown_text(message)
+        if len(message) > _MAX_MESSAGE:
+            message = f"{message[: _MAX_MESSAGE // 2]}...{message[-_MAX_MESSAGE // 2 :]}"
+        raise InputError(message, self.place(offset))
+
+    @cached_property
+    def _macro_lines(self) -> tuple[dict[str, list[_Line]], list[tuple[int, tuple[int, ...]]]]:
+        """Every #define and #undef by name, and where which #if are open."""
+        found: dict[str, list[_Line]] = {}
+        groups: tuple[int, ...] = ()
+        opened: list[tuple[int, tuple[int, ...]]] = [(0, ())]
+        guards: dict[int, str] = {}
+        for match in _MACRO.finditer(self._masked):
+            name = match["name"] or match["gone"]
+            if name:
+                guard = bool(groups) and guards.get(groups[-1]) == name
+                row = _Line(match.start(), bool(match["takes"]), match["body"], groups, guard)
+                found.setdefault(name, []).append(row)
+                continue
+            word, asked = match["group"], match["asked"].split()
+            if not word.startswith("if"):
+                groups = groups[:-1]
+            if word != "endif" and len(groups) < MAX_NESTING:
+                groups = (*groups, match.start())
+            if word == "ifndef" and asked:
+                guards[match.start()] = asked[0]
+            opened.append((match.start(), groups))
+        return found, opened
+
+    def macro(self, name: str, offset: int) -> Macro | None:
+        """What the file's own #define lines before an offset make of a name; None where there are none."""
+        lines, opened = self._macro_lines
+        before = [row for row in lines.get(name, ()) if row.offset < offset]
+        inside = opened[bisect_right(opened, offset, key=lambda row: row[0]) - 1][1]
+        if not before or self._is_gone(before[-1], inside):
+            return None
+        bodies = set()
+        for row in before:
+            body = None if row.body is None or row.takes else " ".join(re.sub(SPLICE, " ", row.body).split())
+            if row.groups != inside[: len(row.groups)] and not row.guard:
+                body = None  # whether this line counts is not known
+            bodies.add(body)
+        whole = " ".join(row.body or "" for row in before)
+        return Macro(name, bodies.pop() if len(bodies) == 1 else None, whole)
+
+    @cached_property
+    def names(self) -> FileNames:
+        """What the file itself declares: enumerators, types, variables."""
+        return FileNames(self._masked)
+
+    def undefined(self, name: str, offset: int) -> bool:
+        """Whether the last that the file's preprocessor lines say of a name before an offset is #undef."""
+        before = [row for row in self._macro_lines[0].get(name, ()) if row.offset < offset]
+        return bool(before) and before[-1].body is None
+
+    @staticmethod
+    def _is_gone(last: _Line, inside: tuple[int, ...]) -> bool:
+        return last.body is None and last.groups == inside[: len(last.groups)]
+
+    def expression(self, name: str, body: str | None) -> Node:
+        """The parsed body of a macro. Raises ValueError where it is not one plain expression."""
+        if body is None or len(body) > 200:
+            raise ValueError(f"{name} is not one number")
+        root = _parser().parse(f"long x = {body};".encode("ascii")).root_node
+        first = root.named_children[0]
+        value = first.named_children[-1].child_by_field_name("value") if first.named_children else None
+        if root.has_error or len(root.named_children) != 1 or len(first.named_children) != 2 or value is None:
+            raise ValueError(f"{name} is not one number")
+        return value
+
+    def function(self, name: str) -> Function | None:
+        """The definition of a function in this file, None where there is none. Raises InputError."""
+        if name not in self._functions:
+            self._functions[name] = self._find(name)
+        return self._functions[name]
+
+    def mentioned(self, name: str) -> int:
+        """Where a function's name first stands with a parenthesis behind it; 0 if nowhere."""
+        match = re.search(rf"\b{re.escape(name)}\s*+\(", self._masked)
+        return match.start() if match else 0
+
+    def speaks_of(self, name: str, word: str) -> bool:
+        """Whether what the file defines under a function's name holds a word."""
+        at = next((row[1] for row in self._heads_of(name)), None) or self.defined_otherwise(name)
+        if at is None:
+            return False
+        opening = self._masked.find("{", at)
+        end = _closing(self._masked, opening, "{}", MAX_FUNCTION) if opening >= 0 else None
+        return word in self._masked[at + len(name) : end or at]
+
+    def defined_otherwise(self, name: str) -> int | None:
+        """Where a function's name stands that has a body and that function() does not find."""
+        if name not in self._otherwise:
+            self._otherwise[name] = self._look_for(name)
+        return self._otherwise[name]
+
+    def _look_for(self, name: str) -> int | None:
+        for seen, match in enumerate(re.finditer(rf"\b{re.escape(name)}\s*+\(", self._masked)):
+            if seen == _MAX_MENTIONS:
+                self.refuse(f"{name} stands here too often to look for its definition (a shorter file)", match.start())
+            close = _closing(self._masked, match.end() - 1, "()", _MAX_PARAMETERS)
+            if close is not None and re.match(r"\)\s*\{", self._masked[close : close + 200]):
+                return match.start()
+        return None
+
+    def _heads_of(self, name: str) -> list[tuple[int, int, int]]:
+        """(start of the line, the name, its parenthesis) wherever a line looks like the head of a function."""
+        if self._heads is None:
+            self._heads = {}
+            for count, match in enumerate(_HEAD.finditer(self._masked)):
+                if count == _MAX_HEADS:
+                    self.refuse(f"more than {_MAX_HEADS} functions (cut out what matters)", match.start())
+                word = _LAST_WORD.search(match.group()[-200:])
+                if word:
+                    behind = match.end() - len(match.group()[-200:])
+                    row = (match.start(), behind + word.start(1), match.end() - 1)
+                    self._heads.setdefault(word[1], []).append(row)
+        return self._heads.get(name, [])
+
+    def _find(self, name: str) -> Function | None:
+        text = self._masked
+        found: list[tuple[int, int, int]] = []  # start, the name, the opening brace
+        heads = self._heads_of(name)
+        if len(heads) > _MAX_DEFINITIONS:
+            self.refuse(f"{name} begins too many lines (cut out what matters)", heads[_MAX_DEFINITIONS][1])
+        for start, at_name, parenthesis in heads:
+            close = _closing(text, parenthesis, "()", _MAX_PARAMETERS)
+            if close is None:
+                self.refuse(f"the parameters of {name} never end (a closing parenthesis)", at_name)
+            stop = _STOP.search(text, close)
+            if stop is None or stop.group() != "{":
+                continue  # a declaration, or a call
+            between = text[close + 1 : stop.start()]
+            if between.strip():
+                at = close + 1 + len(between) - len(between.lstrip())
+                self.refuse(f"'{between.strip().split()[0]}' behind the parameters of {name} (a brace)", at)
+            if start == at_name:  # the return type on the line before
+                line = self.place(start).line
+                above = text[self._starts[line - 2] : start] if line > 1 else ""
+                if re.fullmatch(r"[A-Za-z_][\w\t *]*\r?\n", above):
+                    start -= len(above)
+            found.append((start, at_name, stop.start()))
+        if not found:
+            return None
+        if len(found) > 1:
+            first = self.place(found[0][1]).line
+            self.refuse(f"{name} again, first in line {first} (one definition: cut out the one you mean)", found[1][1])
+        return self._cut(name, *found[0])
+
+    def _cut(self, name: str, start: int, at_name: int, opening: int) -> Function:
+        masked = self._masked
+        end = _closing(masked, opening, "{}", MAX_FUNCTION * 2)
+        if end is None:
+            self.refuse(f"{name} never ends (a closing brace in column 1)", opening)
+        if masked[end - 1] != "\n" and "\n" in masked[opening:end]:
+            self.refuse(f"this brace ends {name} too early (the last one stands in column 1)", end)
+        if end - start > MAX_FUNCTION:
+            self.refuse(f"{name} has {end - start} characters (at most {MAX_FUNCTION})", at_name)
+        text = masked[start : end + 1]
+        self._check_nesting(text, start)
+        spliced = re.search(SPLICE, text)
+        if spliced:
+            self.refuse("a line that goes on behind a backslash (one line)", start + spliced.start())
+        directive = DIRECTIVE.search(text)
+        if directive:
+            at = start + directive.start() + len(directive.group()) - len(directive.group().lstrip())
+            self.refuse(f"#{directive[1]} inside {name} (leave in only what is compiled)", at)
+        head = re.sub(
+            r"\w+", lambda m: " " * len(m.group()) if m.group() in ATTRIBUTES else m.group(), text[: at_name - start]
+        )
+        text = head + _bare_names(text[at_name - start :], self.names.types)
+        tree = _parser().parse(text.encode("ascii"))
+        root = tree.root_node
+        if root.has_error:
+            self._refuse_broken(root, start, text)
+        self._check_depth(root, start)
+        definitions = [node for node in root.named_children if node.type == "function_definition"]
+        if len(definitions) != 1 or len(root.named_children) != 1:
+            self.refuse(f"{name} is not one function definition (return type, name, parameters, body)", at_name)
+        return Function(name, start, text, definitions[0])
+
+    def _check_nesting(self, text: str, start: int) -> None:
+        """Before anything that nested brackets could drive to recursion, or to quadratic time."""
+        depth = 0
+        for match in _BRACKET.finditer(text):
+            depth += 1 if match.group() in "([{" else -1
+            if depth > MAX_NESTING:
+                self.refuse(f"nested too deeply (at most {MAX_NESTING} levels)", start + match.start())
+
+    def _check_depth(self, root: Node, start: int) -> None:
+        """What nests without brackets: labels, signs, sums."""
+        level = [root]
+        for _ in range(MAX_TREE):
+            level = [child for node in level for child in node.named_children]
+            if not level:
+                return
+        self.refuse(f"nested too deeply (at most {MAX_TREE} levels)", start + level[0].start_byte)
+
+    def _refuse_broken(self, root: Node, start: int, text: str) -> NoReturn:
+        for node in walk(root):
+            if node.is_missing:
+                what = "an operand" if node.type == "identifier" else f"'{node.type}'"
+                self.refuse(f"{what} is missing here (valid C)", start + node.start_byte)
+            if node.is_error:
+                at = node.start_byte
+                while at < len(text) - 1 and text[at].isspace():
+                    at += 1
+                word = re.match(r"\w+|[^\w\s]+|", text[at:])
+                shown = word.group() if word else ""
+                self.refuse(
+                    f"'{shown}' is not understood (plain C, without attributes and macros that make statements)",
+                    start + at,
+                )
+        self.refuse("not understood (valid C)", start)
+
+
+def _bare_names(text: str, types: Collection[str]) -> str:
+    def bare(match: re.Match[str]) -> str:
+        if is_type_name(match[3]) or match[3] in types:
+            return match.group()
+        return f"{match[1]} {match[2]}{match[3]}{match[4]} "
+
+    before = None
+    while before != text:  # names in several pairs, and neighbours that share an operator
+        before, text = text, _LONE_CALL.sub(bare, _LONE_NAME.sub(bare, text))
+    return text
+
+
+def _closing(text: str, at: int, pair: str, most: int) -> int | None:
+    """The offset of the bracket that closes the one at `at`, None where none does within `most` characters."""
+    depth = 0
+    for match in _PAIRS[pair].finditer(text, at, at + most):
+        depth += 1 if match.group() == pair[0] else -1
+        if depth == 0:
+            return match.start()
+    return None
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Every node below and including `root`, in the order of the text, without recursion."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(node.children))

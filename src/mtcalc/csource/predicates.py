@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How vmx_get_mt_mask() has spelt its inputs and constants over the years, as tables.
+
+Source: arch/x86/kvm/vmx.c, vmx/vmx.c and mtrr.c, 2.6.31 to 6.16. Patterns match the whole of an expression
+written in the kernel's style: one blank around binary operators and after commas, none inside parentheses.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from mtcalc.csource.words import known_words
+from mtcalc.kvm.flags import ALL_QUIRK_BITS, ALL_SLOT_FLAGS, QUIRK_ALIASES, QUIRKS, SLOT_FLAGS
+from mtcalc.rules.condition import (
+    CR0_CD,
+    MEM_DMA,
+    MMIO,
+    NONCOHERENT_DMA,
+    QUIRK_IGNORE_GUEST_PAT,
+    SELF_SNOOP,
+    And,
+    Atom,
+    Condition,
+    Input,
+    Not,
+)
+from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT
+from mtcalc.x86.memtype import MemType
+
+FUNCTION = "vmx_get_mt_mask"
+
+MMIO_PARAMETER = "is_mmio"
+MMIO_PLACE = 2
+"""Where is_mmio stands among the parameters; there `mmio` says the same."""
+
+CONSTANTS = {
+    "MTRR_TYPE_UNCACHABLE": MemType.UC,
+    "MTRR_TYPE_WRCOMB": MemType.WC,
+    "MTRR_TYPE_WRTHROUGH": MemType.WT,
+    "MTRR_TYPE_WRPROT": MemType.WP,
+    "MTRR_TYPE_WRBACK": MemType.WB,
+    "X86_MEMTYPE_UC": MemType.UC,
+    "X86_MEMTYPE_WC": MemType.WC,
+    "X86_MEMTYPE_WT": MemType.WT,
+    "X86_MEMTYPE_WP": MemType.WP,
+    "X86_MEMTYPE_WB": MemType.WB,
+    "VMX_EPT_MT_EPTE_SHIFT": MEMTYPE_SHIFT,
+    "true": 1,
+    "false": 0,
+    "NULL": 0,
+}
+LONG_CONSTANTS = {"VMX_EPT_IPAT_BIT": IPAT_BIT, "VMX_EPT_IGMT_BIT": IPAT_BIT}
+"""Those of type unsigned long long; IGMT was the first name of IPAT."""
+
+MASK_CONSTANTS = {
+    "X86_CR0_CD": 1 << 30,
+    "X86_CR0_NW": 1 << 29,
+    **{f"KVM_MEM_{name}": bit for name, bit in SLOT_FLAGS.items()},
+    # What the flag was to be called when it was first suggested, in December 2023.
+    "KVM_MEM_HONOR_GUEST_PAT": SLOT_FLAGS["NON_COHERENT_DMA"],
+}
+"""Bits of type unsigned long."""
+
+_QUIRK_BITS = {**ALL_QUIRK_BITS, **{first: ALL_QUIRK_BITS[name] for first, name in QUIRK_ALIASES.items()}}
+QUIRK_CONSTANTS = {f"KVM_{family}QUIRK_{name}": bit for family in ("X86_", "") for name, bit in _QUIRK_BITS.items()}
+"""Bits of type int."""
+
+CONSTANT_FAMILIES = ("MTRR_TYPE_", "X86_MEMTYPE_", "VMX_EPT_")
+"""A name so called that no table holds is a slip of the pen or news: refused, never an input."""
+
+
+class Spelling(NamedTuple):
+    """One way to write a condition. `boolean`: the expression is 0 or 1, not a bit of a register."""
+
+    pattern: str
+    condition: Condition
+    boolean: bool
+
+
+IOMMU_DOMAIN = Input("assume", "vcpu->kvm->arch.iommu_domain")
+IOMMU_COHERENT = Input("assume", "vcpu->kvm->arch.iommu_flags & KVM_IOMMU_CACHE_COHERENCY")
+"""2.6.31 to 3.12: a domain that is not coherent is non-coherent DMA; either half alone is an assumption."""
+
+SPELLINGS = (
+    Spelling(r"(?:__)?kvm_is_mmio_pfn\((?:[\w>.-]*[>.])?pfn\)", Atom(MMIO), True),
+    Spelling(r"kvm_arch_has_noncoherent_dma\(kvm\)", Atom(NONCOHERENT_DMA), True),
+    Spelling(r"atomic_read\(&kvm->arch\.noncoherent_dma_count\)", Atom(NONCOHERENT_DMA), False),
+    Spelling(r"atomic_read\(&kvm->arch\.noncoherent_dma_count\) > 0", Atom(NONCOHERENT_DMA), True),
+    Spelling(r"kvm->arch\.noncoherent_dma_count", Atom(NONCOHERENT_DMA), False),
+    Spelling(r"kvm->arch\.noncoherent_dma_count > 0", Atom(NONCOHERENT_DMA), True),
+    Spelling(r"kvm->arch\.iommu_noncoherent", Atom(NONCOHERENT_DMA), True),
+    Spelling(r"kvm->arch\.iommu_domain", Atom(IOMMU_DOMAIN), False),
+    Spelling(r"kvm->arch\.iommu_flags & KVM_IOMMU_CACHE_COHERENCY", Atom(IOMMU_COHERENT), False),
+    # 6.16's helper: no non-coherent DMA, and the quirk in force.
+    Spelling(
+        r"vmx_ignore_guest_pat\(kvm\)",
+        And((Not(Atom(NONCOHERENT_DMA)), Atom(QUIRK_IGNORE_GUEST_PAT))),
+        True,
+    ),
+    # The RFC of 2020 counted slots with KVM_MEM_DMA as non-coherent DMA; this is how rules tell them apart in C.
+    Spelling(r"kvm_has_mem_dma\(kvm\)", Atom(MEM_DMA), True),
+    Spelling(
+        r"(?:static_cpu_has|static_cpu_has_safe|boot_cpu_has|cpu_feature_enabled|this_cpu_has)"
+        r"\(X86_FEATURE_SELFSNOOP\)",
+        Atom(SELF_SNOOP),
+        True,
+    ),
+    Spelling(r"cpu_has\(&boot_cpu_data, X86_FEATURE_SELFSNOOP\)", Atom(SELF_SNOOP), True),
+)
+
+GUEST_MTRR_SPELLINGS = (
+    r"kvm_mtrr_get_guest_memory_type\((?:vcpu|kvm), gfn\)",
+    r"kvm_get_guest_memory_type\((?:vcpu|kvm), gfn\)",
+    r"get_mtrr_type\(&vcpu->arch\.mtrr_state, gfn << PAGE_SHIFT, \(gfn << PAGE_SHIFT\) \+ PAGE_SIZE\)",
+    r"mtrr_get_guest_memory_type\((?:vcpu|kvm), gfn\)",
+)
+"""Expressions whose value is the guest's MTRR type of the page, a walk over the VM's registers included."""
+
+
+ONE_VCPU = re.compile(
+    r"(?:kvm_)?mtrr_get_guest_memory_type\((?:\w+->)*kvm, \w+\)|kvm_get_guest_memory_type\((?:\w+->)*kvm, \w+\)"
+    r"|kvm_get_vcpu(?:_by_id)?\((?:\w+->)*kvm, 0\)|(?:\w+->)*kvm->vcpus\[0\]"
+)
+"""Expressions that take one vCPU's state for that of the whole VM."""
+
+
+class Register(NamedTuple):
+    """An unsigned number some of whose bits are inputs.
+
+    `all_bits`: those it can have at all, as far as a comparison of the whole goes; 0: not known.
+    """
+
+    pattern: str
+    width: int
+    conditions: tuple[tuple[int, Condition], ...]
+    all_bits: int = 0
+
+
+_CR0_BITS = ((MASK_CONSTANTS["X86_CR0_CD"], Atom(CR0_CD)),)
+_FLAG_BITS = tuple((bit, Atom(Input("slot_flag", name))) for name, bit in SLOT_FLAGS.items())
+
+# This page's memory slot; another slot's flags, and another structure's, are not its flags.
+_SLOTS = r"kvm_memslots\(kvm\)|kvm_vcpu_memslots\(vcpu\)"
+_SLOT = (
+    r"(?:(?:mem)?slot|mem|(?:kvm_vcpu_)?gfn_to_memslot\((?:vcpu|kvm), gfn\)"
+    rf"|(?:__gfn_to_memslot|search_memslots)\((?:{_SLOTS}), gfn\))"
+)
+
+CR0 = Register(r"kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0", 64, _CR0_BITS)
+DISABLED_QUIRKS = Register(
+    r"kvm->arch\.disabled_quirks", 64, tuple((bit, Not(Atom(Input("quirk", name)))) for name, bit in QUIRKS.items())
+)
+REGISTERS = (
+    CR0,
+    DISABLED_QUIRKS,
+    Register(rf"{_SLOT}->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS),
+)
+
+
+class MaskCall(NamedTuple):
+    """A function of an owner (as c_words has it) and a mask.
+
+    `answer`: what it says of register & mask, None for the bits themselves.
+    """
+
+    owner: str
+    register: Register
+    answer: bool | None
+
+
+MASK_CALLS = {
+    "kvm_read_cr0_bits": MaskCall("vcpu", CR0, None),
+    "kvm_is_cr0_bit_set": MaskCall("vcpu", CR0, True),
+    # In force is what is not disabled: of several, all of them.
+    "kvm_check_has_quirk": MaskCall("kvm", DISABLED_QUIRKS, False),
+}
+
+_CONDITIONS = [(re.compile(s.pattern), s) for s in SPELLINGS]
+_GUEST_MTRR = [re.compile(pattern) for pattern in GUEST_MTRR_SPELLINGS]
+_REGISTERS = [(re.compile(register.pattern), register) for register in REGISTERS]
+
+
+def spelling_of(text: str) -> Spelling | None:
+    """The row of SPELLINGS that an expression is written as, or None."""
+    words = known_words(text)
+    for pattern, spelling in _CONDITIONS:
+        if pattern.fullmatch(words):
+            return spelling
+    return None
+
+
+def register_of(text: str) -> Register | None:
+    """The register that an expression reads, or None."""
+    words = known_words(text)
+    for pattern, register in _REGISTERS:
+        if pattern.fullmatch(words):
+            return register
+    return None
+
+
+def is_guest_mtrr(text: str) -> bool:
+    """Whether an expression is the guest's MTRR type of the page."""
+    words = known_words(text)
+    return any(pattern.fullmatch(words) for pattern in _GUEST_MTRR)
+
+
+TRANSPARENT = {
+    # likely(x) is __builtin_expect(!!(x), 1). Source: include/linux/compiler.h.
+    "likely": True,
+    "unlikely": True,
+    "READ_ONCE": False,
+    "WARN_ON": True,
+    "WARN_ON_ONCE": True,
+    "KVM_BUG_ON": True,
+}
+"""Macros worth their first argument, and whether they make 0 or 1 of it (then of type long)."""
+
+WHAT_KNOWN_HELPERS_READ = {
+    "kvm_arch_has_noncoherent_dma": "noncoherent_dma",
+    "kvm_check_has_quirk": "disabled_quirks",
+    "vmx_ignore_guest_pat": "IGNORE_GUEST_PAT",
+    "kvm_read_cr0": "cr0",
+    "kvm_read_cr0_bits": "cr0",
+    "kvm_is_cr0_bit_set": "cr0",
+    "kvm_is_mmio_pfn": "pfn_valid",
+    "__kvm_is_mmio_pfn": "pfn_valid",
+    "kvm_has_mem_dma": "mem_dma",
+    "kvm_mtrr_get_guest_memory_type": "mtrr",
+    "kvm_get_guest_memory_type": "mtrr",
+    "mtrr_get_guest_memory_type": "mtrr",
+    "get_mtrr_type": "mtrr",
+}
+"""The state by which the body of a helper of known name is told: a body that can't be followed and speaks of it
+is the kernel's own, and then the name's meaning holds. Any other such body is refused."""
+
+PASSED_OVER = re.compile(
+    r"(?:WARN|WARN_ON|WARN_ONCE|WARN_ON_ONCE|KVM_BUG_ON|BUG_ON|BUILD_BUG_ON|BUILD_BUG_ON_MSG|static_assert"
+    r"|might_sleep|cond_resched|lockdep_assert_\w+|trace_\w+|pr_(?:debug|info|warn|err)(?:_once|_ratelimited)?"
+    r"|vcpu_unimpl|kvm_pr_unimpl|barrier|smp_[rw]?mb)"
+)
+"""Calls that, as a statement, say nothing about the returned byte."""
+
+BIT_MACROS = ("BIT", "BIT_ULL", "_BITUL", "_BITULL")
+
+ATTRIBUTES = frozenset(
+    (
+        *("inline", "__inline", "__inline__", "__always_inline", "noinline", "noinstr", "notrace", "asmlinkage"),
+        *("__init", "__maybe_unused", "__must_check", "__pure", "__no_profile", "__visible"),
+    )
+)
+"""Words before a function's name that change nothing here, and that the parser would stumble on."""

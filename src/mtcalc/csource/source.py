@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A rule set from C: the body of vmx_get_mt_mask() executed symbolically.
+
+    rules_from_c(text, "vmx.c").rules -> mmio -> UC; not noncoherent_dma -> WB, ignore PAT; ...
+
+Takes a whole kernel file of any version from 2.6.31 on, or a lone function with its helpers. What the tables of
+c_predicates do not know becomes an assumption under its source text; what can't be followed is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tree_sitter import Node
+
+from mtcalc.csource.call import Executor
+from mtcalc.csource.parse import Function, Source
+from mtcalc.csource.predicates import FUNCTION, WHAT_KNOWN_HELPERS_READ
+from mtcalc.csource.state import Scope, State, child, text_of
+from mtcalc.csource.tree import Found, Known, Leaf, Slot, rules_of, shown_again
+from mtcalc.csource.types import INT, CType, is_type_name
+from mtcalc.csource.values import Val, number
+from mtcalc.rules.condition import Condition
+from mtcalc.rules.proposals import PROPOSALS
+from mtcalc.rules.releases import RELEASE_RULES
+from mtcalc.rules.rule import Outcome, Rule, RuleSet, inputs_read
+from mtcalc.x86.ept import MEMTYPE_SHIFT
+
+OLDEST_FUNCTION = "vmx_get_mt_mask_shift"
+"""What 2.6.29 and 2.6.30 had instead."""
+
+NEVER_MACROS = frozenset(
+    (
+        *("return", "if", "else", "switch", "case", "default", "goto", "break", "static", "inline", "struct", "enum"),
+        *("union", "const", "volatile", "int", "long", "short", "char", "unsigned", "signed", "void"),
+    )
+)
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_STATEMENT = re.compile(r"[;{}]|\b(?:return|goto|if|else|switch|case|default|break|while|for|do)\b")
+
+_MADE_OF_OTHERS = ("compound_statement", "labeled_statement", "case_statement")
+_ONE_BYTE = "an EPT memory-type byte has 8 bits (a byte up to 0xff, or a function of type u8)"
+
+
+class ReadC(NamedTuple):
+    """The rules in a C text, and every function that is called on the way to them."""
+
+    rules: RuleSet
+    called: frozenset[str]
+
+
+def rules_from_c(text: str, file: str, name: str | None = None) -> RuleSet:
+    """The rules that vmx_get_mt_mask() in a C text comes to, named `name` (default: the file).
+
+    Raises InputError for what is not understood, with FILE:LINE:COLUMN.
+    """
+    return read_c(text, file, name).rules
+
+
+def read_c(text: str, file: str, name: str | None = None) -> ReadC:
+    """As rules_from_c(), with the names of the functions called. Raises InputError."""
+    source = Source(text, file)
+    function = source.function(FUNCTION)
+    if function is None:
+        older = source.function(OLDEST_FUNCTION)
+        if older is not None:
+            what = f"{OLDEST_FUNCTION}() returns no more than a shift, and its callers decide"
+            source.refuse(f"{what} (say v2.6.29, whose kernels had it)", older.offset)
+        at = source.mentioned(FUNCTION)
+        source.refuse(f"no {FUNCTION}() is defined here (return type and name, starting in column 1)", at)
+    executor = Executor(source)
+    root = Slot()
+    for state, val, node, scope in executor.run(function, None, State(root, {}, Known())):
+        if val is None:
+            executor.refuse(f"{FUNCTION} returns nothing (a byte)", node, scope)
+        for after, one in executor.split(val, state, node, scope):
+            after.slot.tree = Leaf(_outcome(executor, one, node, scope), executor.line(node, scope))
+    if root.tree is None:
+        source.refuse(f"{FUNCTION} never returns (a byte on every way)", function.offset)
+    _check_macros(executor)
+    rules = _with_ids(shown_again(rules_of(root)), source)
+    unreached = tuple(_unreached(executor, function, child(function.node, "body")))
+    read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (_where(source, function),), unreached=unreached)
+    _check_assumptions(read, source, function)
+    return ReadC(read, frozenset(executor.called))
+
+
+def _check_macros(executor: Executor) -> None:
+    """Refuses macros of the file that stand where only C's own words, types and fields are looked for.
+
+    What a macro says where an expression stands was heeded on the way. Anywhere else, and in what was never
+    reached, it could be anything.
+    """
+    source = executor.source
+    for name in sorted({function for function, _ in executor.reached}):
+        function = source.function(name)
+        if function is None:
+            continue
+        for match in _WORD.finditer(function.text):
+            macro = source.macro(match.group(), function.offset)
+            if macro is None:
+                continue
+            at = function.offset + match.start()
+            field = function.text[: match.start()].rstrip().endswith((".", "->"))
+            if field or match.group() in NEVER_MACROS or is_type_name(match.group()) or match.group() == name:
+                source.refuse(f"{match.group()} is a macro of this file here (without it)", at)
+            known = WHAT_KNOWN_HELPERS_READ.get(match.group())  # whose meaning was taken instead
+            if _STATEMENT.search(macro.whole) and (known is None or known not in macro.whole):
+                source.refuse(f"{match.group()} is a macro that makes statements (what it stands for)", at)
+
+
+def _where(source: Source, function: Function) -> str:
+    return f"{source.file}:{source.place(function.offset).line}"
+
+
+def _unreached(executor: Executor, function: Function, node: Node) -> Iterator[str]:
+    """The outermost statements below a node that were never executed, each in one line."""
+    for part in node.named_children:
+        plain = part.type.endswith("_statement") and part.type not in _MADE_OF_OTHERS
+        if plain and (function.name, part.start_byte) not in executor.reached:
+            yield " ".join(text_of(part).split())
+        else:
+            yield from _unreached(executor, function, part)
+
+
+def _outcome(executor: Executor, val: Val, node: Node, scope: Scope) -> Outcome:
+    words = child(scope.function.node, "type")
+    kind = executor.integer(text_of(words), words, scope) or INT
+    wide = kind.bits > 8  # and then nothing cuts the value to a byte
+    if kind == CType(8, True):
+        executor.refuse(f"{FUNCTION} returns a signed byte, whose bit 7 would fill what is above it (u8)", words, scope)
+    if val.num is not None:
+        value = number(val.num, kind._replace(signed=False)).num or 0
+        if value > 0xFF and wide:
+            executor.refuse(f"returns {value:#x}, and {_ONE_BYTE}", node, scope)
+        return Outcome(value & 0xFF)
+    if val.bits is None:
+        what = f"the byte `{val.text}` is not known"
+        executor.refuse(f"{what} (constants, and a memory type << VMX_EPT_MT_EPTE_SHIFT)", node, scope)
+    bits = val.bits
+    if wide and (bits.const > 0xFF or bits.shift > MEMTYPE_SHIFT + 2):
+        executor.refuse(f"`{val.text}` has bits above the lowest 8, and {_ONE_BYTE}", node, scope)
+    if bits.shift >= 8:
+        return Outcome(bits.const & 0xFF)
+    return Outcome(bits.const & 0xFF, bits.input, bits.shift)
+
+
+def _check_assumptions(read: RuleSet, source: Source, function: Function) -> None:
+    """Refuses a text that serves both as a condition and as a memory type: one --assume can't say both."""
+    items = inputs_read(read)
+    conditions = {item.arg for item in items if item.name == "assume"}
+    both = [item.arg for item in items if item.name == "assume_type" and item.arg in conditions]
+    if both:
+        what = f"`{both[0]}` is asked as a condition and used as a memory type"
+        source.refuse(f"{what} (a comparison with the type meant)", function.offset)
+
+
+def _known_ids() -> dict[tuple[Condition, Outcome | None], str]:
+    ids: dict[tuple[Condition, Outcome | None], str] = {}
+    for rules in (*(rules for _, rules, _ in reversed(RELEASE_RULES)), *(p.rules for p in PROPOSALS)):
+        for rule in rules.rules:
+            ids.setdefault((rule.when, rule.then), rule.id)
+            if rule is not rules.rules[-1]:
+                ids.setdefault((rule.when, None), rule.id)
+    return ids
+
+
+def _with_ids(found: list[Found], source: Source) -> tuple[Rule, ...]:
+    known = _known_ids()
+    used: set[str] = set()
+    rules = []
+    for at, (when, then, line) in enumerate(found, start=1):
+        word = known.get((when, then)) or known.get((when, None)) or f"rule-{at}"
+        if word in used:
+            word = f"rule-{at}"
+        used.add(word)
+        why = " ".join(source.line(line).split())
+        rules.append(Rule(word, when, then, why, f"{source.file}:{line}"))
+    return tuple(rules)

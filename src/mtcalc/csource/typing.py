@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The types of C expressions, told without evaluating them. Source: C11, "Usual arithmetic conversions"."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tree_sitter import Node
+
+from mtcalc.csource.names import Names
+from mtcalc.csource.predicates import BIT_MACROS, TRANSPARENT
+from mtcalc.csource.state import Scope, child, text_of
+from mtcalc.csource.types import (
+    BOOL,
+    BYTE,
+    INT,
+    LONG,
+    PLAIN_CHAR,
+    ULONG,
+    UNKNOWN,
+    AnyType,
+    CType,
+    Pointer,
+    integer_type,
+    is_plain_char,
+)
+from mtcalc.csource.values import EQUAL, LESS, PRECEDENCE, common_type, literal, promoted
+from mtcalc.text.errors import InputError
+
+CALL_TYPES = {
+    "atomic_read": INT,
+    "kvm_read_cr0": ULONG,
+    "kvm_read_cr0_bits": ULONG,
+    **dict.fromkeys(
+        (
+            "kvm_is_cr0_bit_set",
+            "kvm_check_has_quirk",
+            "kvm_arch_has_noncoherent_dma",
+            "kvm_has_mem_dma",
+            "kvm_is_mmio_pfn",
+            "vmx_ignore_guest_pat",
+            "static_cpu_has",
+            "boot_cpu_has",
+            "cpu_feature_enabled",
+            "this_cpu_has",
+        ),
+        BOOL,
+    ),
+    **dict.fromkeys(
+        ("kvm_mtrr_get_guest_memory_type", "kvm_get_guest_memory_type", "mtrr_get_guest_memory_type", "get_mtrr_type"),
+        BYTE,
+    ),
+    **dict.fromkeys(BIT_MACROS, ULONG),
+}
+"""What the functions of known names return. Source: arch/x86/kvm/x86.h, mtrr.c, kvm_cache_regs.h."""
+
+
+class Typing(Names):
+    """Tells types."""
+
+    def described_type(self, node: Node, scope: Scope) -> AnyType:
+        """The type in a cast. Raises InputError."""
+        declarator = node.child_by_field_name("declarator")
+        kind = self.integer(text_of(child(node, "type")), node, scope) if declarator is None else None
+        if declarator is not None and declarator.type != "abstract_pointer_declarator":
+            # C has no such casts: it is an expression in parentheses, a sign behind it.
+            self.refuse(f"'({text_of(node)})' reads as a type here (without its parentheses)", node, scope)
+        if declarator is not None:
+            return Pointer(integer_type(text_of(child(node, "type"))))
+        if is_plain_char(text_of(child(node, "type"))):
+            self.refuse(PLAIN_CHAR, node, scope)
+        if kind is None:
+            self.refuse(f"unknown type '{text_of(node)}' (an integer type of the kernel)", node, scope)
+        return kind
+
+    def type_of(self, node: Node, scope: Scope) -> CType:
+        """The type that C gives an expression, which is not evaluated; UNKNOWN where only another file tells."""
+        parts = node.named_children
+        if node.type == "parenthesized_expression" and len(parts) == 1:
+            return self.type_of(parts[0], scope)
+        if node.type == "number_literal":
+            return self.attempt(partial(literal, text_of(node)), node, scope).type
+        if node.type in ("identifier", "true", "false", "null"):
+            return self.named_type(text_of(node), node, scope)
+        if node.type == "cast_expression":
+            kind = self.described_type(child(node, "type"), scope)
+            return kind if isinstance(kind, CType) else UNKNOWN
+        if node.type == "unary_expression":
+            return INT if text_of(child(node, "operator")) == "!" else promoted(self.type_of(parts[0], scope))
+        if node.type == "conditional_expression":
+            arms = [node.child_by_field_name(name) for name in ("consequence", "alternative")]
+            kinds = [UNKNOWN if arm is None else self.type_of(arm, scope) for arm in arms]
+            return common_type(*kinds)
+        if node.type == "binary_expression":
+            operator = text_of(child(node, "operator"))
+            if operator in ("&&", "||") or PRECEDENCE.get(operator) in (EQUAL, LESS):
+                return INT
+            left = self.type_of(child(node, "left"), scope)
+            if operator in ("<<", ">>"):
+                return promoted(left)
+            return common_type(left, self.type_of(child(node, "right"), scope))
+        if node.type == "call_expression":
+            return self._type_of_call(node, scope)
+        return UNKNOWN
+
+    def _type_of_call(self, node: Node, scope: Scope) -> CType:
+        function, listed = child(node, "function"), child(node, "arguments").named_children
+        name = text_of(function)
+        if self.source.macro(name, scope.function.offset + node.start_byte) is not None:
+            return UNKNOWN
+        try:
+            helper = self.source.function(name)
+        except InputError:
+            helper = None
+        if helper is not None:
+            if child(helper.node, "declarator").type != "function_declarator":
+                return UNKNOWN
+            return integer_type(text_of(child(helper.node, "type"))) or UNKNOWN
+        if name in TRANSPARENT:
+            return LONG if TRANSPARENT[name] else self.type_of(listed[0], scope) if listed else UNKNOWN
+        return CALL_TYPES.get(name, UNKNOWN)

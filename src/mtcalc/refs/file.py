@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""REFs that are files: rule files, C sources, patches on top of a base."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TypeAlias
+
+from mtcalc.patches.apply import CFile, PatchedRules, rules_from_patch
+from mtcalc.refs.named_file import UnreadFile, check_named_file, unquoted
+from mtcalc.refs.names import resolve_name
+from mtcalc.rules.kernel import Kernel
+from mtcalc.text.errors import InputError
+from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
+from mtcalc.text.source import read_bytes, read_source
+
+Resolve: TypeAlias = Callable[[str, str | None, str], Kernel]
+"""resolve(), which finds bases: (REF, its base, the directory that file names are relative to)."""
+
+
+def kernel_of_file(
+    ref: str, resolve: Resolve, base: str | None = None, directory: str = "", release: str | None = None
+) -> Kernel:
+    """The kernel of a rule file, a C source, or a patch on top of the REF `base`.
+
+    A relative name is relative to `directory`, the base's too; `release` is the kernel around a C file. Raises
+    InputError; ValueError for a base REF that is not known.
+    """
+    if is_patch_ref(ref):
+        found = patched(ref, resolve, base, directory, release)
+        notes = (*found.after.notes, found.choice_note) if found.choice_note else found.after.notes
+        return found.after._replace(notes=notes)
+    path = os.path.join(directory, ref)
+    if path.lower().endswith(RULE_FILE_SUFFIXES) and not os.path.exists(path):
+        split = _on_top(ref, directory)
+        if split is not None:
+            below, path = split
+            check_named_file(path, "")  # a scenario's name for it was checked as a whole, '6.6+' included
+            from mtcalc.rulefile.load import load_rule_file
+
+            kernel = load_rule_file(read_source(path), path, _Resolver(path, resolve), below=below)
+            name = f"{below.rules.name}+{kernel.rules.name}"
+            return kernel._replace(ref=ref, rules=kernel.rules._replace(name=name))
+    if path.lower().endswith(RULE_FILE_SUFFIXES):
+        from mtcalc.rulefile.load import load_rule_file
+
+        return load_rule_file(read_source(path), path, _Resolver(path, resolve))
+    if path.lower().endswith(C_SUFFIXES):
+        source = _c_file(path)
+        from mtcalc.csource.kernel import kernel_of_c
+
+        return kernel_of_c(source.text, source.file, ref, _named_kernel(release))
+    raise InputError(f"{ref}: unknown kind of rule set (.yaml, .c, .patch, .diff, .mbox, .eml, .txt, or - for a patch)")
+
+
+def _on_top(ref: str, directory: str) -> tuple[Kernel, str] | None:
+    """`6.6+file.yaml`: the kernel below and the file's path; None where no '+' stands behind a kernel's name.
+
+    Where several do, the one whose file exists, else the last.
+    """
+    found = None
+    for at, character in enumerate(ref):
+        if character != "+" or is_file_ref(ref[:at]):
+            continue
+        path = os.path.join(directory, ref[at + 1 :])
+        try:
+            found = resolve_name(ref[:at]), path
+        except ValueError:
+            continue
+        if os.path.exists(path):
+            break
+    return found
+
+
+def patched(
+    ref: str, resolve: Resolve, base: str | None = None, directory: str = "", release: str | None = None
+) -> PatchedRules:
+    """The kernels before and after a patch, '-' being standard input. Raises as kernel_of_file() does."""
+    from mtcalc.patches.decode import patch_text
+    from mtcalc.patches.read import read_patches
+
+    path = ref if ref == "-" else os.path.join(directory, ref)
+    mails = read_patches(patch_text(read_bytes(path), path), path)
+    below: Kernel | CFile | None = None
+    if base is not None:
+        if is_file_ref(base) and base.lower().endswith(C_SUFFIXES):
+            below = _c_file(os.path.join(directory, base))._replace(around=_named_kernel(release))
+        else:
+            below = resolve(base, None, directory)
+    return rules_from_patch(mails, path, below)
+
+
+def unchecked_rule_file(path: str, resolve: Resolve) -> Kernel:
+    """A rule file as it stands, though its list may leave inputs uncaught: for who checks it."""
+    from mtcalc.rulefile.load import load_rule_file
+
+    return load_rule_file(read_source(path), path, _Resolver(path, resolve), strict=False)
+
+
+def _named_kernel(release: str | None) -> Kernel | None:
+    """The kernel that --kernel names, if it does. Raises ValueError."""
+    if release is None:
+        return None
+    if is_file_ref(release):
+        raise ValueError(f"--kernel {release} is a file (a kernel release, or a built-in rule set)")
+    try:
+        return resolve_name(release)
+    except ValueError as error:
+        raise ValueError(f"--kernel: {error}") from None
+
+
+def _c_file(path: str) -> CFile:
+    return CFile(read_source(path), path)
+
+
+MOST_BASES = 16
+"""How many rule files may stand one on another: a variation of a variation is plenty."""
+
+
+class _Resolver:
+    """Finds the base of a rule file; refuses one that is its own base by way of others, or stands on too many."""
+
+    def __init__(self, path: str, resolve: Resolve, seen: frozenset[str] = frozenset()) -> None:
+        self._resolve = resolve
+        self._directory = os.path.dirname(path)
+        self._seen = seen | {os.path.realpath(path)}
+
+    def __call__(self, ref: str) -> Kernel:
+        if not is_file_ref(ref):
+            return self._resolve(ref, None, self._directory)
+        check_named_file(ref, self._directory)
+        with unquoted():
+            return self._file(ref)
+
+    def _file(self, ref: str) -> Kernel:
+        if not ref.lower().endswith(RULE_FILE_SUFFIXES):
+            return self._resolve(ref, None, self._directory)
+        path = os.path.join(self._directory, ref)
+        if os.path.realpath(path) in self._seen:
+            raise UnreadFile(f"{ref} is its own base (a rule set that stands by itself at the end)")
+        if len(self._seen) >= MOST_BASES:
+            raise UnreadFile(f"more than {MOST_BASES} rule files stand one on another (rules: the whole list)")
+        from mtcalc.rulefile.load import load_rule_file
+
+        return load_rule_file(read_source(path), path, _Resolver(path, self._resolve, self._seen))

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""REFs that are no files: a built-in name, a kernel release, the output of `uname -r`, `host`, `latest`.
+
+Any of them may have a proposal on top: `6.6+slot-flag`.
+"""
+
+from __future__ import annotations
+
+from mtcalc.kvm.release import sort_key
+from mtcalc.refs.uname import CANDIDATE, build_note
+from mtcalc.rules.builtin import built_in, built_in_names, latest, release_rules
+from mtcalc.rules.kernel import (
+    LAST_OF_SERIES,
+    NEWEST,
+    OLDEST,
+    Kernel,
+    Version,
+    kernel_at,
+    version_text,
+)
+from mtcalc.rules.proposals import on_top, proposal_on_top
+from mtcalc.rules.releases import RELEASE_RULES, V4_3
+from mtcalc.rules.rule import RuleSet
+from mtcalc.text.suggest import nearest
+
+
+def resolve_name(ref: str) -> Kernel:
+    """The Kernel a REF names that is no file. `v4.4` is the git tag, so the release 4.4, as `4.4` is.
+
+    Raises ValueError: unknown, with the nearest names; newer than the newest known; older than the function; a
+    proposal that does not go on top of the rest.
+    """
+    word = ref.strip()
+    if word.lower() == "latest":
+        return latest(ref)
+    if word.lower() == "host":
+        return _of_host(ref)
+    below, plus, name = word.rpartition("+")
+    if plus and below:
+        proposal = proposal_on_top(name)
+        if proposal is not None:
+            return on_top(resolve_name(below), proposal)._replace(ref=ref)
+    release = parse_release(word)
+    if release is not None:
+        return _of_release(ref, *release, merge_window="rc0" in word.lower())
+    kernel = built_in(word.lower())
+    if kernel is not None:
+        return kernel._replace(ref=ref)
+    names = (*built_in_names(), "latest", "host")
+    near = nearest(word.lower(), names)
+    right = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}, or a kernel release"
+    raise ValueError(f"unknown rule set '{ref}' ({right})")
+
+
+def _of_host(ref: str) -> Kernel:
+    """This machine's kernel. Raises ValueError where it is not Linux, or not one that is known."""
+    import os
+
+    machine = os.uname()
+    release = parse_release(machine.release) if machine.sysname == "Linux" else None
+    if release is None:
+        raise ValueError(f"host: this machine runs {machine.sysname} {machine.release} (a Linux release: -r 6.12)")
+    try:
+        kernel = _of_release(ref, *release)
+    except ValueError as error:
+        raise ValueError(f"host: {error}") from None
+    return kernel._replace(notes=(f"host is {machine.release}", *kernel.notes))
+
+
+def parse_release(word: str) -> tuple[Version, str] | None:
+    """(version, what stands behind) of a release or of `uname -r` output, None where it is neither.
+
+    '6.12.107+deb12-amd64' -> ((6, 12, 107), '+deb12-amd64'); '6.11-rc3' -> ((6, 11, -1), '').
+    """
+    text = word[1:] if word[:1] in ("v", "V") else word
+    end = 0
+    while end < len(text) and (text[end].isdigit() or (text[end] == "." and text[end + 1 : end + 2].isdigit())):
+        end += 1
+    digits, suffix = text[:end], text[end:]
+    parts = digits.split(".")
+    if not 2 <= len(parts) <= 4 or not text.isascii() or any(not p or len(p) > 4 or p != str(int(p)) for p in parts):
+        return None
+    version = tuple(map(int, parts))
+    if suffix and (suffix[0] not in "-+_~" or suffix in ("-", "_", "~") or not suffix.isprintable()):
+        return None
+    if len(version) == 4 and version[0] >= 3:  # mainline has three numbers, a fourth is a vendor's
+        version, suffix = version[:3], f".{parts[3]}{suffix}"
+    while len(version) > 2 and version[0] >= 3 and version[-1] == 0:
+        version = version[:-1]
+    candidate = CANDIDATE.match(suffix)
+    if candidate:
+        return (*version, -1), suffix[candidate.end() :]
+    return version, suffix
+
+
+DURING_CANDIDATES: dict[Version, str] = {
+    # Rules that came in between a release's candidates, not before the first: early ones have what was before.
+    (2, 6, 28): "commit 928d4bf747e9, November 2008; 2.6.28-rc1 is of October",
+    (2, 6, 29): "commit 2aaf69dcee86, February 2009; 2.6.29-rc1 is of January",
+    (4, 2): "commit fb279950ba02, July 2015, after 4.2-rc1",
+    (4, 3): "commit 606decd67049, October 2015; 4.3-rc1 is of September",
+}
+
+
+def _of_release(ref: str, version: Version, suffix: str, merge_window: bool = False) -> Kernel:
+    shown = version_text(version)
+    if sort_key(version) < OLDEST:
+        raise ValueError(f"{shown} is older than vmx_get_mt_mask() (2.6.28 is the first release with it)")
+    if version[:2] > NEWEST[:2]:
+        raise ValueError(
+            f"{shown} is newer than the newest known release, {version_text(NEWEST)} (latest: the newest known rules)"
+        )
+    for series, last in LAST_OF_SERIES.items():
+        if version[: len(series)] == series and version[len(series) :] and version[len(series)] > last:
+            end = version_text((*series, last))
+            raise ValueError(f"there never was a release {shown} ({end} is the last of its series)")
+    notes: list[str] = []
+    candidate = version[-1] == -1
+    if candidate:
+        notes += _candidate_notes(version[:-1], shown, merge_window)
+        if version[:-1] != (6, 11):
+            version = version[:-1]
+    rules = release_rules(version)
+    kernel = kernel_at(version, rules, ref)
+    notes += _release_notes(version, rules, shown, suffix, candidate)
+    return kernel._replace(notes=tuple(notes))
+
+
+def _candidate_notes(release: Version, shown: str, merge_window: bool) -> list[str]:
+    """What is known of a release's candidates. 6.11's have rules of their own, a stable release's its own."""
+    if merge_window:
+        return [f"{shown}0 is a snapshot before the first candidate: the rules may not be in yet"]
+    if release in DURING_CANDIDATES:
+        return [f"{shown}: the rules came in between the candidates, an early one may have those before"]
+    if len(release) > 2 and release[0] > 2:
+        return [f"{shown} is taken as {version_text(release)}"]
+    if release != (6, 11):
+        return [f"{shown} is taken as {version_text(release)}: its rules came in before the first candidate"]
+    return []
+
+
+def _release_notes(version: Version, rules: RuleSet, shown: str, suffix: str, candidate: bool) -> list[str]:
+    notes = []
+    later = [key for key, _, _ in RELEASE_RULES if len(key) == 3 and key[:2] == version and key[2] > 0]
+    if later and version[0] >= 3 and not candidate:
+        other = release_rules(later[0])
+        notes.append(f"{shown} is {shown}.0; from {version_text(later[0])} on, {other.name}")
+    if suffix:
+        notes.append(build_note((*version, -1) if candidate else version, shown, suffix))
+    if rules == V4_3 and (4, 2, 4) <= version < (4, 2, 8):  # rests on memory alone; 4.2.8 was read
+        notes.append(f"unconfirmed: that {shown} has {rules.name}")
+    return notes
