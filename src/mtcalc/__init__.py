@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mtcalc.rulefile.load import load_rule_file as load_rule_file
     from mtcalc.rulefile.write import write_rule_file as write_rule_file
     from mtcalc.rules.builtin import built_in_names as built_in_names
-    from mtcalc.rules.condition import Facts as Facts
+    from mtcalc.rules.inputs import Facts as Facts
     from mtcalc.rules.kernel import Kernel as Kernel
     from mtcalc.rules.rule import Rule as Rule
     from mtcalc.rules.rule import RuleSet as RuleSet
@@ -88,7 +88,7 @@ _WHERE = {
     "kvm.versions": "MmioTest MtrrWalk",
     "kvm.vm": "Slot Vm",
     "csource.source": "rules_from_c",
-    "rules.condition": "Facts",
+    "rules.inputs": "Facts",
     "rules.kernel": "Kernel",
     "rules.builtin": "built_in_names",
     "patches.read": "read_patches",

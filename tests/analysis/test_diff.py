@@ -20,7 +20,8 @@ from mtcalc.analysis.diff import (
 )
 from mtcalc.analysis.diff_words import common_conditions, mattering, notes, sentence, when_text
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import (
+from mtcalc.rules.condition import And, Atom, Condition, Not
+from mtcalc.rules.inputs import (
     CR0_CD,
     FLAG_NON_COHERENT_DMA,
     GUEST_MTRR,
@@ -28,12 +29,8 @@ from mtcalc.rules.condition import (
     NONCOHERENT_DMA,
     QUIRK_IGNORE_GUEST_PAT,
     SELF_SNOOP,
-    And,
-    Atom,
-    Condition,
     Facts,
     Input,
-    Not,
     Value,
     with_value,
 )

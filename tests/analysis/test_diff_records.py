@@ -15,13 +15,8 @@ from mtcalc.analysis.diff import (
 )
 from mtcalc.analysis.diff_words import sentence
 from mtcalc.rules.builtin import built_in
-from mtcalc.rules.condition import (
-    ALWAYS,
-    And,
-    Atom,
-    Condition,
-    Input,
-)
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition
+from mtcalc.rules.inputs import Input
 from mtcalc.rules.kernel import Kernel, kernel_at
 from mtcalc.rules.releases import V6_11
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, guest_mtrr

@@ -16,7 +16,7 @@ from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names
-from mtcalc.rules.condition import Facts
+from mtcalc.rules.inputs import Facts
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
 from support.random_vms import END, PAGE, RandomVm, random_vms

@@ -16,7 +16,7 @@ from mtcalc.kvm.points import Expect
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.output.verdicts import check_document
 from mtcalc.refs.resolve import resolve
-from mtcalc.rules.condition import Facts
+from mtcalc.rules.inputs import Facts
 from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange

@@ -15,21 +15,8 @@ from mtcalc.analysis.answer import lookup
 from mtcalc.analysis.diff import diff
 from mtcalc.analysis.review import Remark, review
 from mtcalc.rules.builtin import built_in_names
-from mtcalc.rules.condition import (
-    CR0_CD,
-    GUEST_MTRR,
-    MMIO,
-    NONCOHERENT_DMA,
-    And,
-    Atom,
-    Facts,
-    Input,
-    Not,
-    Value,
-    domain,
-    holds,
-    with_value,
-)
+from mtcalc.rules.condition import And, Atom, Not, holds
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, Facts, Input, Value, domain, with_value
 from mtcalc.rules.kernel import Kernel, kernel_at
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, guest_mtrr, inputs_read, insert_after
 from mtcalc.x86.memtype import MemType

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 
 from mtcalc.analysis.rule_check import Finding, Kind, check_rules
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import ALWAYS, MMIO, And, Atom, Condition, Input, holds
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, holds
 from mtcalc.rules.condition_parse import parse_condition
+from mtcalc.rules.inputs import MMIO, Input
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, inputs_read, insert_after
 from mtcalc.x86.memtype import MemType
 from support.random_rules import ASSUMED, PLAIN, TYPED, rule_sets, states

@@ -13,7 +13,7 @@ from mtcalc.analysis.side_by_side import Difference, difference, page_pieces, ra
 from mtcalc.kvm.host_mmio import Backing
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import Facts
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange

@@ -13,17 +13,8 @@ from mtcalc.analysis.answer import Answer, lookup
 from mtcalc.analysis.table import Search, Where, matrix, parse_where, rows, search, where_keys
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import (
-    CR0_CD,
-    GUEST_MTRR,
-    MMIO,
-    NONCOHERENT_DMA,
-    SELF_SNOOP,
-    Atom,
-    Facts,
-    Input,
-    value_of,
-)
+from mtcalc.rules.condition import Atom
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, SELF_SNOOP, Facts, Input, value_of
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import Rule, ept
 from mtcalc.rules.truth import values_at

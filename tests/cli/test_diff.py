@@ -23,7 +23,8 @@ from mtcalc.output.document import Table, text_of
 from mtcalc.output.plain import render
 from mtcalc.rulefile.write import write_rule_file
 from mtcalc.rules.builtin import built_in_names
-from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Facts, Input, Value, domain, with_value
+from mtcalc.rules.condition import ALWAYS
+from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, Value, domain, with_value
 from mtcalc.rules.kernel import kernel_at
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType

@@ -21,7 +21,7 @@ from mtcalc.output.plain import render
 from mtcalc.output.side_by_side import Sides, lookup_sides
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import Facts
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 

@@ -28,9 +28,10 @@ OWN_OF_LOOKUP = """
     mtcalc.kvm.versions
     mtcalc.output mtcalc.output.answers mtcalc.output.document mtcalc.output.emit mtcalc.output.plain
     mtcalc.output.records
-    mtcalc.rules mtcalc.rules.condition mtcalc.rules.kernel mtcalc.refs.names mtcalc.rules.proposals
-    mtcalc.rules.releases mtcalc.refs.resolve mtcalc.rules.rule mtcalc.refs.uname
-    mtcalc.text mtcalc.text.errors mtcalc.text.numbers mtcalc.text.suggest
+    mtcalc.rules mtcalc.rules.builtin mtcalc.rules.condition mtcalc.rules.inputs mtcalc.rules.kernel
+    mtcalc.rules.proposals mtcalc.rules.releases mtcalc.rules.rule
+    mtcalc.refs mtcalc.refs.names mtcalc.refs.resolve mtcalc.refs.uname
+    mtcalc.text mtcalc.text.errors mtcalc.text.filenames mtcalc.text.numbers mtcalc.text.suggest
     mtcalc.x86 mtcalc.x86.effective mtcalc.x86.ept mtcalc.x86.memtype
 """
 LOOKUP = frozenset(OWN_OF_LOOKUP.split())
@@ -94,7 +95,10 @@ def test_a_table_without_a_scenario_loads_rich_alone() -> None:
     ("args", "more"),
     [
         (("rules", "list"), {"mtcalc.cli.rules", "mtcalc.output.rules"}),
-        (("rules", "show", "v6.7"), {"mtcalc.cli.rules", "mtcalc.output.rules", "mtcalc.rulefile.write"}),
+        (
+            ("rules", "show", "v6.7"),
+            {"mtcalc.cli.rules", "mtcalc.output.rules", "mtcalc.rulefile", "mtcalc.rulefile.write"},
+        ),
         (
             ("decode", "pat", "linux"),
             {"mtcalc.cli.decode", "mtcalc.output.decode", "mtcalc.x86.pat", "mtcalc.x86.mtrr"},
@@ -143,7 +147,7 @@ def test_a_scenario_loads_pydantic_and_yaml_and_no_c_parser() -> None:
     assert "rich.console" in drawn
     for modules in (drawn, loaded("eval", "golden/vfio.yaml", "--gpa", "-")):
         assert not {
-            name for name in modules if name.startswith(("mtcalc.rules.c_", "mtcalc.patches.read", "tree_sitter"))
+            name for name in modules if name.startswith(("mtcalc.csource", "mtcalc.patches.read", "tree_sitter"))
         }
 
 

@@ -23,7 +23,7 @@ from mtcalc.output.document import Table, text_of
 from mtcalc.output.plain import render
 from mtcalc.output.table import matrix_document
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import Facts
+from mtcalc.rules.inputs import Facts
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 
 

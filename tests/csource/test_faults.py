@@ -12,7 +12,7 @@ from mtcalc.csource.kernel import kernel_of_c
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in
-from mtcalc.rules.condition import Facts
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel, out_of_reach, unknown_inputs
 from mtcalc.rules.rule import inputs_read
 from mtcalc.text.errors import InputError

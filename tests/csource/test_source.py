@@ -18,20 +18,15 @@ from mtcalc.csource.source import rules_from_c
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names
-from mtcalc.rules.condition import (
-    ALWAYS,
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
+from mtcalc.rules.inputs import (
     CR0_CD,
     GUEST_MTRR,
     MMIO,
     NONCOHERENT_DMA,
     QUIRK_CD_NW_CLEARED,
-    And,
-    Atom,
-    Condition,
     Facts,
     Input,
-    Not,
-    Or,
     UnknownInput,
     domain,
     value_of,

@@ -8,7 +8,8 @@ import pytest
 from mtcalc.csource.source import rules_from_c
 from mtcalc.csource.writer import CR0_AND, Spelling, Style, all_texts, texts_of_its_time, write_c
 from mtcalc.rules.builtin import built_in_names
-from mtcalc.rules.condition import ALWAYS, CR0_CD, GUEST_MTRR, MMIO, SELF_SNOOP, And, Atom, Condition, Input, Not, Or
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, SELF_SNOOP, Input
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, ept, guest_mtrr
 from mtcalc.x86.memtype import MemType
 from support.patches import kernel, same_bytes

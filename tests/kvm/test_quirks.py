@@ -12,7 +12,8 @@ from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS, parse_quirk
 from mtcalc.kvm.quirks import QUIRK_SPANS, has_quirk, known_quirks, off_at_start
 from mtcalc.refs.names import parse_release
 from mtcalc.refs.resolve import resolve
-from mtcalc.rules.condition import Facts, holds
+from mtcalc.rules.condition import holds
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import from_the_start, unknown_inputs
 from support.program import quick
 

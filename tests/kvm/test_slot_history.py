@@ -11,7 +11,7 @@ from mtcalc.kvm.slot_history import slot_limits
 from mtcalc.kvm.slots import USER_END_4_LEVEL, USER_END_5_LEVEL, own_slot_notes, slot_notes
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.refs.resolve import resolve
-from mtcalc.rules.condition import Facts
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import from_the_start, unknown_inputs
 
 PAGE = 0x1000

@@ -17,7 +17,8 @@ from mtcalc.output.document import Document
 from mtcalc.output.emit import Result, emit, write_rows
 from mtcalc.output.records import answer_header, answer_record, answer_row, answer_rows, inputs_record
 from mtcalc.refs.resolve import resolve
-from mtcalc.rules.condition import ALWAYS, Facts
+from mtcalc.rules.condition import ALWAYS
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import PAT_TYPES, MemType

@@ -14,7 +14,8 @@ from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
 from mtcalc.refs.names import parse_release
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names
-from mtcalc.rules.condition import ALWAYS, NONCOHERENT_DMA, Atom, Facts, holds
+from mtcalc.rules.condition import ALWAYS, Atom, holds
+from mtcalc.rules.inputs import NONCOHERENT_DMA, Facts
 from mtcalc.rules.kernel import Kernel, from_the_start, kernel_for_rules, unknown_inputs, version_text
 from mtcalc.text.filenames import is_file_ref
 

@@ -11,7 +11,7 @@ import pytest
 
 from mtcalc.refs.names import resolve_name
 from mtcalc.refs.resolve import resolve
-from mtcalc.rules.condition import FLAG_NON_COHERENT_DMA, MEM_DMA, Facts
+from mtcalc.rules.inputs import FLAG_NON_COHERENT_DMA, MEM_DMA, Facts
 from mtcalc.rules.kernel import kernel_notes, version_text
 from mtcalc.rules.rule import decide, inputs_read
 from support.program import DATA, quick

@@ -16,7 +16,8 @@ from mtcalc.refs.resolve import resolve
 from mtcalc.rulefile import load as rulefile
 from mtcalc.rulefile.load import load_rule_file, write_rule_file
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, And, Atom, Condition, Not
+from mtcalc.rules.condition import And, Atom, Condition, Not
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA
 from mtcalc.rules.kernel import NEWEST, Kernel, Unreachable, asks_guest_mtrr, kernel_at
 from mtcalc.rules.proposals import SLOT_FLAG
 from mtcalc.rules.releases import V6_7, V6_11, V6_16

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.rules.condition import (
-    ALWAYS,
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or, condition_text
+from mtcalc.rules.condition_parse import MAX_DEPTH, parse_condition
+from mtcalc.rules.inputs import (
     CR0_CD,
     FLAG_NON_COHERENT_DMA,
     GUEST_MTRR,
@@ -17,15 +18,8 @@ from mtcalc.rules.condition import (
     NONCOHERENT_DMA,
     QUIRK_CD_NW_CLEARED,
     SELF_SNOOP,
-    And,
-    Atom,
-    Condition,
     Input,
-    Not,
-    Or,
-    condition_text,
 )
-from mtcalc.rules.condition_parse import MAX_DEPTH, parse_condition
 from mtcalc.rules.proposals import PROPOSALS
 from mtcalc.rules.releases import RELEASE_RULES
 from mtcalc.text.errors import InputError, Place

@@ -14,25 +14,27 @@ from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import (
     ALWAYS,
-    GUEST_MTRR,
-    INPUT_WORDS,
-    MMIO,
     And,
     Atom,
     Condition,
-    Facts,
-    Input,
     Not,
     Or,
-    UnknownInput,
-    Value,
     condition_text,
-    domain,
     holds,
-    input_words,
     inputs,
     reason_text,
     reasons,
+)
+from mtcalc.rules.inputs import (
+    GUEST_MTRR,
+    KINDS,
+    MMIO,
+    Facts,
+    Input,
+    UnknownInput,
+    Value,
+    domain,
+    input_words,
     value_of,
     with_value,
 )
@@ -252,7 +254,7 @@ def test_conditions_in_words(condition: Condition, text: str) -> None:
 
 
 def test_every_input_has_words() -> None:
-    assert {item.name for item in ALL_INPUTS} == set(INPUT_WORDS)
+    assert {item.name for item in ALL_INPUTS} == set(KINDS)
     assert len({input_words(item) for item in ALL_INPUTS}) == len(ALL_INPUTS)
 
 

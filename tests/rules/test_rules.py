@@ -10,7 +10,8 @@ import pytest
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import ALWAYS, Facts
+from mtcalc.rules.condition import ALWAYS
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.proposals import SLOT_FLAG
 from mtcalc.rules.releases import COMMITS, RELEASE_RULES, V4_3, V4_4, V6_7, source_text
 from mtcalc.rules.rule import RuleSet, decide, inputs_read

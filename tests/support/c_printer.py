@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Input, Not
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not
+from mtcalc.rules.inputs import Input
 from mtcalc.rules.rule import Outcome, RuleSet
 from mtcalc.x86.memtype import MemType
 

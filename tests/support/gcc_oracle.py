@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from mtcalc.csource.source import rules_from_c
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
-from mtcalc.rules.condition import Facts, Value
+from mtcalc.rules.inputs import Facts, Value
 from mtcalc.rules.rule import RuleSet, decide, inputs_read
 from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MTRR_TYPES, MemType

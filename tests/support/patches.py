@@ -9,7 +9,7 @@ import quopri
 import re
 
 from mtcalc.rules.builtin import built_in
-from mtcalc.rules.condition import Facts, Input, domain, with_value
+from mtcalc.rules.inputs import Facts, Input, domain, with_value
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import RuleSet, decide, inputs_read
 

@@ -9,21 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from hypothesis import strategies as st
 
 from mtcalc.kvm.flags import QUIRKS
-from mtcalc.rules.condition import (
-    ALWAYS,
-    GUEST_MTRR,
-    And,
-    Atom,
-    Condition,
-    Facts,
-    Input,
-    Not,
-    Or,
-    Value,
-    holds,
-    inputs,
-    with_value,
-)
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or, holds, inputs
+from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, Value, with_value
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.ept import ept_mask

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.rules import builtin
-from mtcalc.rules.condition import Facts
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import (
     Kernel,
     asks_guest_mtrr,

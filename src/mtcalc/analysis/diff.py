@@ -14,9 +14,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import effective_types
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
-from mtcalc.rules.condition import Condition, Input, Or, Value, condition_text, inputs
+from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.rules.condition import Condition, Or, condition_text, inputs
 from mtcalc.rules.cubes import Budget, Candidate, cover
+from mtcalc.rules.inputs import Input, Value, rank
 from mtcalc.rules.kernel import Kernel, out_of_reach, split_text
 from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
 from mtcalc.rules.truth import (
@@ -31,19 +32,6 @@ from mtcalc.rules.truth import (
 )
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, memtype_name
-
-_ORDER = (
-    "mmio",
-    "slot_flag",
-    "noncoherent_dma",
-    "cr0_cd",
-    "quirk",
-    "self_snoop",
-    "guest_mtrr",
-    "mem_dma",
-    "assume",
-    "assume_type",
-)
 
 
 class Change(NamedTuple):
@@ -126,7 +114,7 @@ def diff(before: Kernel, after: Kernel) -> Diff:
     Raises ValueError: a reachable state that no rule catches; too many inputs to compare.
     """
     read = (*inputs_read(before.rules), *inputs_read(after.rules))
-    space = space_of(sorted(dict.fromkeys(read), key=_rank))
+    space = space_of(sorted(dict.fromkeys(read), key=rank))
     reachable = space.full & ~(unreachable_set(before, space) & unreachable_set(after, space))
     old, new = verdicts(before.rules, space), verdicts(after.rules, space)
     for kernel, found in ((before, old), (after, new)):
@@ -179,10 +167,6 @@ def _touching(space: Space, conditions: list[Condition]) -> tuple[Condition, ...
         found += more
         near.update(item for condition in more for item in inputs(condition))
         rest = [condition for condition in rest if condition not in more]
-
-
-def _rank(item: Input) -> tuple[int, int]:
-    return _ORDER.index(item.name), {**SLOT_FLAGS, **QUIRKS}.get(item.arg, 0)
 
 
 def _bytes_in(states: int, by_byte: dict[int, int], space: Space) -> bytearray:
@@ -347,9 +331,7 @@ def outcome_record(outcome: Outcome, when: dict[Input, tuple[Value, ...]]) -> di
 
 
 def _put(record: dict[str, Any], item: Input, value: Any) -> None:
-    if item.name == "quirk":
-        record.setdefault("quirks", {})[item.arg] = value
-    elif item.name in ("assume", "assume_type"):
-        record.setdefault("assume", {})[item.arg] = value
+    if item.arg:
+        record.setdefault(item.kind.key, {})[item.arg] = value
     else:
-        record["is_mmio" if item.name == "mmio" else item.name] = value
+        record[item.kind.key] = value

@@ -7,20 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from mtcalc.analysis.diff import Diff
 from mtcalc.kvm.versions import MtrrWalk
-from mtcalc.rules.condition import GUEST_MTRR, Input, Value, domain, input_words, inputs
+from mtcalc.rules.condition import inputs
+from mtcalc.rules.inputs import GUEST_MTRR, Input, Scope, Value, domain, input_words, said
 from mtcalc.rules.kernel import kernel_label, out_of_reach
 from mtcalc.rules.truth import atom_set
 from mtcalc.x86.memtype import MemType
-
-# How a sentence says that an input is yes, and that it is no; inputs of several values say the values.
-_SAID = {
-    "noncoherent_dma": ("with non-coherent DMA", "without non-coherent DMA"),
-    "mem_dma": ("while some slot has KVM_MEM_DMA", "while no slot has KVM_MEM_DMA"),
-    "cr0_cd": ("with guest CR0.CD set", "with guest CR0.CD clear"),
-    "self_snoop": ("on a CPU with self-snoop", "on a CPU without self-snoop"),
-    "quirk": ("with quirk {} in force", "with quirk {} disabled"),
-    "assume": ("where `{}` holds", "where `{}` does not hold"),
-}
 
 
 def sentence(found: Diff) -> str:
@@ -127,7 +118,7 @@ def when_text(when: Mapping[Input, Sequence[Value]]) -> str:
 
 
 def _where(common: Mapping[Input, Sequence[Value]]) -> str:
-    flags = {item.arg: values[0] for item, values in common.items() if item.name == "slot_flag"}
+    flags = {item.arg: values[0] for item, values in common.items() if item.kind.scope is Scope.SLOT}
     with_flags = [name for name, value in flags.items() if value]
     without = [name for name, value in flags.items() if not value]
     parts = []
@@ -136,25 +127,21 @@ def _where(common: Mapping[Input, Sequence[Value]]) -> str:
     if without:
         parts.append(f"{'but' if parts else 'slots'} without {_list(without, 'or')}")
     text = " ".join(parts) or "pages"
-    said = []
+    circumstances = []
     for item, values in common.items():
-        if item.name == "mmio":
-            text += " that are host MMIO" if values[0] else " that are not host MMIO"
-        elif isinstance(values[0], MemType):
-            said.append(f"with {input_words(item)} {_list(list(map(str, values)), 'or')}")
-        elif item.name != "slot_flag":
-            said.append(_SAID[item.name][0 if values[0] else 1].format(item.arg))
-    return ", ".join((text, *said)) if common else ""
+        if isinstance(values[0], MemType):
+            circumstances.append(f"with {input_words(item)} {_list(list(map(str, values)), 'or')}")
+        elif item.kind.scope is Scope.PAGE:
+            text += f" {said(item, values[0])}"
+        elif item.kind.scope is not Scope.SLOT:
+            circumstances.append(said(item, values[0]))
+    return ", ".join((text, *circumstances)) if common else ""
 
 
 def _verb(items: Sequence[Input], verb: str) -> str:
     if not items:
         return ""
-    return f"; {_list([_words(item) for item in items])} {verb}{'s' if len(items) == 1 else ''} mattering there"
-
-
-def _words(item: Input) -> str:
-    return "KVM_MEM_DMA in some slot" if item.name == "mem_dma" else input_words(item)
+    return f"; {_list(list(map(input_words, items)))} {verb}{'s' if len(items) == 1 else ''} mattering there"
 
 
 def _list(words: Sequence[str], link: str = "and") -> str:

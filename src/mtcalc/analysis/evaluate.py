@@ -22,7 +22,8 @@ from mtcalc.kvm.slots import APIC_PAGE, PAGE, SlotMap, own_slot_notes, slot_note
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules import builtin
-from mtcalc.rules.condition import GUEST_MTRR, Facts, holds
+from mtcalc.rules.condition import holds
+from mtcalc.rules.inputs import GUEST_MTRR, KINDS, Facts
 from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_notes, unknown_inputs
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
@@ -84,16 +85,8 @@ class Evaluator:
         self._manual_edges = self._holes or kernel.mtrr_walk is MtrrWalk.V4_2
         self._by_address = SlotMap(slots)
         self._smm = SlotMap(slots, 1)
-        facts = Facts(
-            noncoherent_dma=vm.noncoherent_dma,
-            mem_dma=vm.mem_dma,
-            cr0_cd=vm.cr0_cd,
-            disabled_quirks=vm.disabled_quirks,
-            self_snoop=vm.self_snoop,
-            guest_mtrr=None,
-            assume=vm.assume,
-        )
-        self._base = from_the_start(kernel, facts)
+        fields = {kind.field: getattr(vm, kind.field) for kind in KINDS.values() if hasattr(vm, kind.field)}
+        self._base = from_the_start(kernel, Facts(guest_mtrr=None, **fields))
         split = kernel.split_when is not None and holds(kernel.split_when, self._base)
         self.split_mtrrs = self.kvm_mtrrs if split else None
         self._stray = split and row_at(UNDEFINED_CHECKS, kernel.release).what and leaves_fixed_ranges(vm.mtrrs)

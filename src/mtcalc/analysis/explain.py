@@ -14,7 +14,8 @@ from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, WALKS, row
 from mtcalc.kvm.mapping_level import is_determined
 from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.kvm.vm import Slot
-from mtcalc.rules.condition import GUEST_MTRR, Facts, Input, condition_text, input_words, value_of, value_text
+from mtcalc.rules.condition import condition_text, value_text
+from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, input_words, value_of
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import inputs_read

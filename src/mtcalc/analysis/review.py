@@ -9,20 +9,8 @@ from typing import NamedTuple, TypeAlias
 from mtcalc.analysis.diff import Change, Diff, by_pat
 from mtcalc.analysis.diff_words import mattering, sensitive
 from mtcalc.analysis.rule_check import Kind, check_rules
-from mtcalc.rules.condition import (
-    CR0_CD,
-    GUEST_MTRR,
-    MMIO,
-    Facts,
-    Input,
-    Value,
-    condition_text,
-    holds,
-    input_words,
-    inputs,
-    value_of,
-    with_value,
-)
+from mtcalc.rules.condition import condition_text, holds, inputs
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, Facts, Input, Value, input_words, value_of, with_value
 from mtcalc.rules.rule import Rule, RuleSet, inputs_read
 from mtcalc.rules.truth import members, values_at
 from mtcalc.x86.ept import odd_byte, split_mask
@@ -236,7 +224,7 @@ def _new_inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
     for item in inputs_read(found.after.rules):
         if item in known:
             continue
-        if item.name in ("assume_type", "guest_mtrr"):
+        if item.kind.typed:
             text = f"new memory type, {input_words(item)}"
         else:
             yes = sum(state[item] is True for state, _ in changes)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from mtcalc.analysis.diff import unreachable_set
 from mtcalc.analysis.diff_words import when_text
-from mtcalc.rules.condition import Input, Value
 from mtcalc.rules.cubes import Budget, Cube, cover
+from mtcalc.rules.inputs import Input, Value
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import RuleSet
 from mtcalc.rules.truth import Space, condition_set, rule_space, values_at, verdicts

@@ -11,23 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import Answer, latest_summary, lookup
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_slot_flag
-from mtcalc.rules.condition import (
-    CR0_CD,
-    GUEST_MTRR,
-    MEM_DMA,
-    MMIO,
-    NONCOHERENT_DMA,
-    SELF_SNOOP,
-    Facts,
-    Input,
-    Value,
-    folded_text,
-    value_of,
-    with_value,
-)
+from mtcalc.kvm.flags import SLOT_FLAGS, parse_slot_flag
 from mtcalc.rules.condition import holds as condition_holds
 from mtcalc.rules.cubes import Budget, cover
+from mtcalc.rules.inputs import Facts, Input, Value, is_given, named_inputs, value_of, with_value
 from mtcalc.rules.kernel import Kernel, from_the_start
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.truth import Space, members, space_of, values_at
@@ -121,17 +108,10 @@ def search(
     return Search(space, tuple(pats), tuple(found))
 
 
-def _free(kernels: Sequence[Kernel], facts: Facts, given: Sequence[Input], wheres: Sequence[Where]) -> Iterator[Input]:
+def _free(kernels: Sequence[Kernel], facts: Facts, named: Sequence[Input], wheres: Sequence[Where]) -> Iterator[Input]:
     read = [item for kernel in kernels for item in inputs_read(kernel.rules)]
-    assumed = {folded_text(text) for text in facts.assume}
     for item in dict.fromkeys((*read, *(item for where in wheres for item in where.inputs))):
-        fixed = (
-            item in given
-            or (item.name == "slot_flag" and facts.slot_flags & SLOT_FLAGS[item.arg])
-            or (item.name == "quirk" and facts.disabled_quirks & QUIRKS[item.arg])
-            or (item.name in ("assume", "assume_type") and folded_text(item.arg) in assumed)
-        )
-        if not fixed:
+        if item not in named and not is_given(item, facts):
             yield item
 
 
@@ -215,16 +195,8 @@ _ANSWERS: dict[str, tuple[Callable[[str], Any], Callable[[Answer], Any]]] = {
     "rules": (str.strip, lambda answer: answer.kernel.rules.name),
     "pat": (parse_memtype, lambda answer: answer.pat),
 }
-_INPUTS = {
-    "mtrr": GUEST_MTRR,
-    "mmio": MMIO,
-    "noncoherent_dma": NONCOHERENT_DMA,
-    "cd": CR0_CD,
-    "self_snoop": SELF_SNOOP,
-    "mem_dma": MEM_DMA,
-    **{name: Input("quirk", name) for name in QUIRKS},
-    **{name: Input("slot_flag", name) for name in SLOT_FLAGS},
-}
+# Inputs by the flag that sets them, or by the name of the bit.
+_INPUTS = {item.arg or item.kind.option.replace("-", "_"): item for item in named_inputs()}
 # Other names of the same: JSON's, and those of the rules.
 _ALIASES = {
     "mask": "ept",
@@ -232,9 +204,7 @@ _ALIASES = {
     "ept.memtype": "memtype",
     "ept.ipat": "ipat",
     "rule.id": "rule",
-    "guest_mtrr": "mtrr",
-    "is_mmio": "mmio",
-    "cr0_cd": "cd",
+    **{name: key for key, item in _INPUTS.items() if not item.arg for name in (item.name, item.kind.key)},
     "slot_flags": "slot_flag",
 }
 
@@ -281,8 +251,7 @@ def _known(key: str, wanted: str, kernels: Sequence[Kernel]) -> None:
 
 
 def _where_input(text: str, item: Input, value: str) -> Where:
-    typed = item.name in ("guest_mtrr", "assume_type")
-    wanted: Value = _mtrr_type(value) if typed else _yes_no(value)
+    wanted: Value = _mtrr_type(value) if item.kind.typed else _yes_no(value)
     return Where(text, lambda answer: answer.facts is not None and value_of(item, answer.facts) == wanted, (item,))
 
 

@@ -11,7 +11,7 @@ from mtcalc.cli.options import Assumptions, Output, assume_option, base_of, base
 from mtcalc.cli.params import REF
 from mtcalc.output.diff import diff_document, diff_lines, diff_record, diff_rows, expanded_document
 from mtcalc.output.emit import Result
-from mtcalc.rules.condition import Input
+from mtcalc.rules.inputs import Input
 from mtcalc.rules.kernel import assuming
 from mtcalc.rules.rule import inputs_read
 from mtcalc.x86.memtype import MemType

@@ -4,26 +4,23 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import click
 
 from mtcalc.cli import environment
 from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, Word, one_of
-from mtcalc.kvm.flags import QUIRKS
 from mtcalc.output.emit import Result, emit, formats
 from mtcalc.refs.resolve import DEFAULT_REF, resolve
-from mtcalc.rules.condition import (
-    CR0_CD,
-    GUEST_MTRR,
-    MEM_DMA,
-    MMIO,
-    NONCOHERENT_DMA,
-    SELF_SNOOP,
+from mtcalc.rules.inputs import (
+    KINDS,
     Facts,
     Input,
     Value,
     input_words,
+    with_value,
 )
 from mtcalc.rules.kernel import Kernel, unread
 from mtcalc.text.errors import InputError, Place
@@ -267,19 +264,28 @@ class Question(NamedTuple):
     said: bool  # whether any input but PAT, paging and assumptions was given
 
 
-_INPUT_OPTIONS = (
-    click.option("--mmio/--no-mmio", default=None, help="The page is host MMIO.  [no]"),
-    click.option("--slot-flag", "slot_flags", type=SLOT_FLAG, multiple=True, help="Slot flag, KVM_MEM_NAME."),
-    click.option("--noncoherent-dma/--no-noncoherent-dma", default=None, help="The VM has non-coherent DMA.  [no]"),
-    click.option("--cd/--no-cd", default=None, help="Guest CR0.CD.  [no]"),
-    click.option("--disable-quirk", "quirks", type=QUIRK, multiple=True, help="KVM_X86_QUIRK_NAME not in force."),
-    click.option("--self-snoop/--no-self-snoop", default=None, help="Host CPU has self-snoop.  [yes]"),
-    click.option("--mtrr", type=MTRR_TYPE, help="Guest MTRR type of the page.  [WB]"),
-    click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="Guest PAT type of the page.  [all six]"),
-    click.option("--no-paging", is_flag=True, help="Guest CR0.PG=0: the PAT type is WB."),
-    click.option("--mem-dma/--no-mem-dma", default=None, help="Some slot has KVM_MEM_DMA (kvm-mem-dma).  [no]"),
-    assume_option,
-)
+_INPUT_OPTIONS: dict[str, Callable[[Command], Command]] = {
+    "mmio": click.option("--mmio/--no-mmio", default=None, help="The page is host MMIO.  [no]"),
+    "slot_flag": click.option(
+        "--slot-flag", "slot_flag", type=SLOT_FLAG, multiple=True, help="Slot flag, KVM_MEM_NAME."
+    ),
+    "noncoherent_dma": click.option(
+        "--noncoherent-dma/--no-noncoherent-dma", default=None, help="The VM has non-coherent DMA.  [no]"
+    ),
+    "cr0_cd": click.option("--cd/--no-cd", "cr0_cd", default=None, help="Guest CR0.CD.  [no]"),
+    "quirk": click.option(
+        "--disable-quirk", "quirk", type=QUIRK, multiple=True, help="KVM_X86_QUIRK_NAME not in force."
+    ),
+    "self_snoop": click.option("--self-snoop/--no-self-snoop", default=None, help="Host CPU has self-snoop.  [yes]"),
+    "guest_mtrr": click.option("--mtrr", "guest_mtrr", type=MTRR_TYPE, help="Guest MTRR type of the page.  [WB]"),
+    "pats": click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="Guest PAT type of the page.  [all six]"),
+    "no_paging": click.option("--no-paging", is_flag=True, help="Guest CR0.PG=0: the PAT type is WB."),
+    "mem_dma": click.option(
+        "--mem-dma/--no-mem-dma", default=None, help="Some slot has KVM_MEM_DMA (kvm-mem-dma).  [no]"
+    ),
+    "assume": assume_option,
+}
+"""The inputs of rules.inputs by name, and what else a what-if says; in the order of --help."""
 
 
 def input_options(function: Command) -> Command:
@@ -288,62 +294,40 @@ def input_options(function: Command) -> Command:
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        names = ("mmio", "slot_flags", "noncoherent_dma", "cd", "quirks", "self_snoop", "mtrr", "pats", "no_paging")
-        values = {name: kwargs.pop(name) for name in (*names, "mem_dma", "assume")}
-        return function(*args, question=_question(**values), **kwargs)
+        values = {name: kwargs.pop(name) for name in _INPUT_OPTIONS}
+        return function(*args, question=_question(values), **kwargs)
 
     decorated: Command = call
-    for option in reversed(_INPUT_OPTIONS):
+    for option in reversed(_INPUT_OPTIONS.values()):
         decorated = option(decorated)
     return decorated
 
 
-def _question(
-    mmio: bool | None,
-    slot_flags: tuple[int, ...],
-    noncoherent_dma: bool | None,
-    cd: bool | None,
-    quirks: tuple[int, ...],
-    self_snoop: bool | None,
-    mtrr: MemType | None,
-    pats: tuple[MemType, ...],
-    no_paging: bool,
-    mem_dma: bool | None,
-    assume: tuple[tuple[str, bool | MemType], ...],
-) -> Question:
-    if no_paging and pats:
+def _question(values: Mapping[str, Any]) -> Question:
+    pats: tuple[MemType, ...] = values["pats"]
+    if values["no_paging"] and pats:
         raise click.UsageError("--no-paging and --pat exclude each other (without paging the PAT type is WB)")
-    given = {
-        MMIO: mmio,
-        NONCOHERENT_DMA: noncoherent_dma,
-        CR0_CD: cd,
-        SELF_SNOOP: self_snoop,
-        GUEST_MTRR: mtrr,
-        MEM_DMA: mem_dma,
-    }
-    flags = disabled = 0
-    for bits in slot_flags:
-        flags |= bits
-    for bits in quirks:
-        disabled |= bits
-    facts = Facts(
-        mmio=bool(mmio),
-        slot_flags=flags,
-        noncoherent_dma=bool(noncoherent_dma),
-        mem_dma=bool(mem_dma),
-        cr0_cd=bool(cd),
-        disabled_quirks=disabled,
-        self_snoop=self_snoop is not False,
-        guest_mtrr=MemType.WB if mtrr is None else mtrr,
-        assume=dict(assume),
-    )
-    named = tuple(item for item, value in given.items() if value is not None)
-    if no_paging:
+    facts = Facts(assume=dict(values["assume"]))
+    named: list[Input] = []
+    said = False
+    for kind in KINDS.values():
+        if kind.text:
+            continue
+        value = values[kind.name]
+        said = said or value not in (None, ())
+        if kind.bits:
+            bits = reduce(or_, value, 0)
+            field: dict[str, Any] = {kind.field: bits}
+            facts = facts._replace(**field)
+            if kind.disabled:
+                named += (Input(kind.name, name) for name, bit in kind.bits.items() if bits & bit)
+        elif value is not None:
+            facts = with_value(facts, Input(kind.name), value)
+            named.append(Input(kind.name))
+    if values["no_paging"]:
         pats = (MemType.WB,)
-    said = bool(named or slot_flags or quirks)
-    named += tuple(Input("quirk", name) for name, bit in QUIRKS.items() if disabled & bit)
-    named += _assumptions(facts.assume)
-    return Question(facts, named, tuple(dict.fromkeys(pats)) or PAT_TYPES, not no_paging, said)
+    given = (*named, *_assumptions(facts.assume))
+    return Question(facts, given, tuple(dict.fromkeys(pats)) or PAT_TYPES, not values["no_paging"], said)
 
 
 def unread_note(kernel: Kernel, question: Question) -> tuple[str, ...]:

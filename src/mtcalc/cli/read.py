@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.rules.condition import Value
+from mtcalc.rules.inputs import Value
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError, Place
 

@@ -13,7 +13,7 @@ from mtcalc.cli.options import Output, Question, input_options, kernels, output_
 from mtcalc.cli.params import Word
 from mtcalc.output.answers import answers_result
 from mtcalc.output.document import Document
-from mtcalc.rules.condition import GUEST_MTRR
+from mtcalc.rules.inputs import GUEST_MTRR
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES

@@ -17,7 +17,8 @@ from mtcalc.csource.tree import Leaf, Slot, as_condition
 from mtcalc.csource.types import BOOL, PLAIN_CHAR, UNKNOWN, AnyType, CType, Pointer, integer_type, is_plain_char
 from mtcalc.csource.values import Val, Var, convert, truth_value
 from mtcalc.csource.words import named
-from mtcalc.rules.condition import ALWAYS, MMIO, Atom, Condition
+from mtcalc.rules.condition import ALWAYS, Atom, Condition
+from mtcalc.rules.inputs import MMIO
 
 
 class Executor(Statements):

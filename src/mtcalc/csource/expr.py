@@ -57,7 +57,8 @@ from mtcalc.csource.values import (
     unary,
 )
 from mtcalc.csource.words import known_words, written
-from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Condition
+from mtcalc.rules.condition import ALWAYS, Condition
+from mtcalc.rules.inputs import GUEST_MTRR
 from mtcalc.text.errors import InputError
 
 

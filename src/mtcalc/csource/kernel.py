@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from mtcalc.csource.source import ReadC, read_c
 from mtcalc.rules.builtin import built_in, built_in_names
-from mtcalc.rules.condition import CR0_CD, GUEST_MTRR, QUIRK_CD_NW_CLEARED
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, QUIRK_CD_NW_CLEARED
 from mtcalc.rules.kernel import (
     Kernel,
     Version,

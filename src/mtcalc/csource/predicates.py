@@ -12,19 +12,8 @@ from typing import NamedTuple
 
 from mtcalc.csource.words import known_words
 from mtcalc.kvm.flags import ALL_QUIRK_BITS, ALL_SLOT_FLAGS, QUIRK_ALIASES, QUIRKS, SLOT_FLAGS
-from mtcalc.rules.condition import (
-    CR0_CD,
-    MEM_DMA,
-    MMIO,
-    NONCOHERENT_DMA,
-    QUIRK_IGNORE_GUEST_PAT,
-    SELF_SNOOP,
-    And,
-    Atom,
-    Condition,
-    Input,
-    Not,
-)
+from mtcalc.rules.condition import And, Atom, Condition, Not
+from mtcalc.rules.inputs import CR0_CD, MEM_DMA, MMIO, NONCOHERENT_DMA, QUIRK_IGNORE_GUEST_PAT, SELF_SNOOP, Input
 from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT
 from mtcalc.x86.memtype import MemType
 

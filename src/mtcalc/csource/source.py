@@ -150,8 +150,8 @@ def _outcome(executor: Executor, val: Val, node: Node, scope: Scope) -> Outcome:
 def _check_assumptions(read: RuleSet, source: Source, function: Function) -> None:
     """Refuses a text that serves both as a condition and as a memory type: one --assume can't say both."""
     items = inputs_read(read)
-    conditions = {item.arg for item in items if item.name == "assume"}
-    both = [item.arg for item in items if item.name == "assume_type" and item.arg in conditions]
+    conditions = {item.arg for item in items if item.kind.text and not item.kind.typed}
+    both = [item.arg for item in items if item.kind.text and item.kind.typed and item.arg in conditions]
     if both:
         what = f"`{both[0]}` is asked as a condition and used as a memory type"
         source.refuse(f"{what} (a comparison with the type meant)", function.offset)

@@ -10,19 +10,8 @@ from typing import NamedTuple, TypeAlias, Union
 from mtcalc.csource.masks import NEVER, negated
 from mtcalc.csource.predicates import IOMMU_COHERENT, IOMMU_DOMAIN
 from mtcalc.csource.words import exact_text, shown_text
-from mtcalc.rules.condition import (
-    ALWAYS,
-    NONCOHERENT_DMA,
-    And,
-    Atom,
-    Condition,
-    Input,
-    Not,
-    Or,
-    Value,
-    domain,
-    inputs,
-)
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or, inputs
+from mtcalc.rules.inputs import NONCOHERENT_DMA, Input, Value, domain
 from mtcalc.rules.rule import Outcome
 
 

@@ -15,7 +15,8 @@ from mtcalc.csource.masks import NEVER, Masked, any_bit, compared, masked_by, ne
 from mtcalc.csource.predicates import spelling_of
 from mtcalc.csource.types import BOOL, INT, LONG, ULONG, UNKNOWN, AnyType, CType, Pointer
 from mtcalc.csource.words import converted, known_words, written
-from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, Atom, Condition, Input, Not, Or
+from mtcalc.rules.condition import ALWAYS, Atom, Condition, Not, Or
+from mtcalc.rules.inputs import GUEST_MTRR, Input
 from mtcalc.x86.ept import MEMTYPE_SHIFT
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 

@@ -15,16 +15,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mtcalc.csource.predicates import FUNCTION
-from mtcalc.rules.condition import (
-    ALWAYS,
-    NONCOHERENT_DMA,
-    QUIRK_IGNORE_GUEST_PAT,
-    And,
-    Atom,
-    Condition,
-    Input,
-    Not,
-)
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not
+from mtcalc.rules.inputs import NONCOHERENT_DMA, QUIRK_IGNORE_GUEST_PAT, Input
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.ept import MEMTYPE_SHIFT, ept_mask
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
@@ -270,7 +262,7 @@ def _value(outcome: Outcome, spelling: Spelling) -> str:
 
 
 def _type(item: Input, spelling: Spelling) -> str:
-    return item.arg if item.name == "assume_type" else spelling.mtrr
+    return item.arg if item.kind.text else spelling.mtrr
 
 
 def _condition(condition: Condition, spelling: Spelling, kvm: str = "vcpu->kvm", inside: str = "") -> str:
@@ -294,7 +286,7 @@ def _atom(atom: Atom, spelling: Spelling, kvm: str) -> str:
     item = atom.input
     if isinstance(atom.value, MemType):
         return f"{_type(item, spelling)} == {_TYPE_NAMES[atom.value]}"
-    if item.name == "assume":
+    if item.kind.text:
         return item.arg
     text = {"cr0_cd": spelling.cd, "noncoherent_dma": spelling.dma}.get(item.name) or _PLAIN[item.name]
     return text.format(kvm=kvm, arg=item.arg)

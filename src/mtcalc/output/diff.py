@@ -12,7 +12,7 @@ from mtcalc.analysis.diff import Change, Diff, Row, by_pat, change_record, outco
 from mtcalc.analysis.diff_words import notes, sentence, when_text
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, memtype_tone, text_of
 from mtcalc.output.plain import WIDTH
-from mtcalc.rules.condition import GUEST_MTRR, Facts, Input, Value, domain, input_words, with_value
+from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, Value, domain, input_words, with_value
 from mtcalc.rules.kernel import kernel_label, kernel_notes
 from mtcalc.rules.rule import Outcome
 from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, mask_text, odd_byte, split_mask

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mtcalc.analysis.answer import Answer
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
-from mtcalc.rules.condition import Facts, Value
+from mtcalc.kvm.flags import flag_names
+from mtcalc.rules.inputs import KINDS, Facts, Value
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import PAT_TYPES, MemType, memtype_name
 
@@ -20,18 +20,18 @@ def assumed(value: Value) -> bool | str:
 
 def inputs_record(facts: Facts) -> dict[str, Any]:
     """The inputs of one decision."""
-    record: dict[str, Any] = {
-        "is_mmio": facts.mmio,
-        "slot_flags": list(flag_names(facts.slot_flags, SLOT_FLAGS)),
-        "noncoherent_dma": facts.noncoherent_dma,
-        "cr0_cd": facts.cr0_cd,
-        "quirks": {name: not facts.disabled_quirks & bit for name, bit in QUIRKS.items()},
-        "self_snoop": facts.self_snoop,
-        "guest_mtrr": None if facts.guest_mtrr is None else str(facts.guest_mtrr),
-        "mem_dma": facts.mem_dma,
-    }
-    if facts.assume:
-        record["assume"] = {text: assumed(value) for text, value in facts.assume.items()}
+    record: dict[str, Any] = {}
+    for kind in KINDS.values():
+        held = getattr(facts, kind.field)
+        if kind.text:
+            if facts.assume:
+                record[kind.key] = {text: assumed(value) for text, value in facts.assume.items()}
+        elif kind.disabled:
+            record[kind.key] = {name: not held & bit for name, bit in kind.bits.items()}
+        elif kind.bits:
+            record[kind.key] = list(flag_names(held, kind.bits))
+        else:
+            record[kind.key] = None if held is None else assumed(held)
     return record
 
 
@@ -69,31 +69,37 @@ def answer_record(answer: Answer) -> dict[str, Any]:
     }
 
 
+IN_LEAD = ("mmio", "slot_flag", "guest_mtrr")
+"""The inputs whose columns stand in front."""
+
 LEAD = ("rules", "gpa", "end", "slot", "level", "mmio", "slot_flags", "mtrr", "rule", "memtype", "ipat", "mask")
-TAIL = ("ref", "noncoherent_dma", "cr0_cd", "quirks", "self_snoop")
+TAIL = ("ref", *(kind.key for kind in KINDS.values() if kind.name not in IN_LEAD and not kind.rare))
 
-# Columns at the end that are there only where an answer has something to say in them.
-_RARE: dict[str, Callable[[Facts], str]] = {
-    "mem_dma": lambda facts: "yes" if facts.mem_dma else "",
-    "assume": lambda facts: "; ".join(f"{text}={_assumed_word(value)}" for text, value in facts.assume.items()),
-}
+RARE = tuple(dict.fromkeys(kind.key for kind in KINDS.values() if kind.rare))
+"""Columns at the end that are there only where an answer has something to say in them."""
 
 
-def _assumed_word(value: Value) -> str:
-    return str(value) if isinstance(value, MemType) else _yes_no(bool(value))
+def _cell(record: dict[str, Any], key: str) -> str:
+    """An input's value, or values with a blank between, as a cell; a rare one says nothing where it is not so."""
+    value = record.get(key)
+    if isinstance(value, list):
+        return "|".join(value)
+    if isinstance(value, dict):
+        if key in RARE:
+            return "; ".join(f"{text}={_word(each)}" for text, each in value.items())
+        return " ".join(name for name, so in value.items() if so)
+    return "" if value is None or (key in RARE and not value) else _word(value)
 
 
-def _yes_no(value: bool) -> str:
-    return "yes" if value else "no"
+def _word(value: bool | str) -> str:
+    return value if isinstance(value, str) else "yes" if value else "no"
 
 
 def rare_columns(facts: Iterable[Facts | None]) -> tuple[str, ...]:
     """The further columns that rows of these inputs need, so that rows of different inputs never look alike."""
-    seen: set[str] = set()
-    for each in facts:
-        if each is not None and (each.mem_dma or each.assume):
-            seen.update(name for name, text in _RARE.items() if text(each))
-    return tuple(name for name in _RARE if name in seen)
+    fields = {kind.key: kind.field for kind in KINDS.values() if kind.rare}
+    seen = {key for each in facts if each is not None for key, field in fields.items() if getattr(each, field)}
+    return tuple(key for key in RARE if key in seen)
 
 
 def answer_header(six: bool, rare: Sequence[str] = ()) -> list[str]:
@@ -108,15 +114,15 @@ def effective_column() -> int:
 
 def answer_row(answer: Answer, six: bool, rare: Sequence[str] = ()) -> list[str]:
     """One answer as a row of csv and tsv; what does not apply is empty."""
-    facts = answer.facts
+    inputs = {} if answer.facts is None else inputs_record(answer.facts)
     row = [
         answer.kernel.rules.name,
         "" if answer.gpa is None else hex(answer.gpa),
         "" if answer.end is None else hex(answer.end),
         answer.slot.name if answer.slot else "",
         "" if answer.level is None else LEVEL_NAMES[answer.level],
-        "" if facts is None else _yes_no(facts.mmio),
-        "" if facts is None else "|".join(flag_names(facts.slot_flags, SLOT_FLAGS)),
+        _cell(inputs, "is_mmio"),
+        _cell(inputs, "slot_flags"),
         answer.guest_mtrr or "",
         answer.rule.id if answer.rule else "",
         "" if answer.memtype is None else memtype_name(answer.memtype),
@@ -128,18 +134,7 @@ def answer_row(answer: Answer, six: bool, rare: Sequence[str] = ()) -> list[str]
         row += (types.get(pat, "") for pat in PAT_TYPES)
     else:
         row += (_type(answer.pat) or "", types.get(answer.pat, "") if answer.pat is not None else "")
-    if facts is None:
-        return [*row, answer.kernel.ref, *[""] * (len(TAIL) - 1 + len(rare))]
-    inputs = inputs_record(facts)
-    return [
-        *row,
-        answer.kernel.ref,
-        _yes_no(inputs["noncoherent_dma"]),
-        _yes_no(inputs["cr0_cd"]),
-        " ".join(name for name, in_force in inputs["quirks"].items() if in_force),
-        _yes_no(inputs["self_snoop"]),
-        *(_RARE[name](facts) for name in rare),
-    ]
+    return [*row, answer.kernel.ref, *(_cell(inputs, key) for key in (*TAIL[1:], *rare))]
 
 
 def answer_rows(answers: Sequence[Answer], six: bool) -> Iterator[list[str]]:

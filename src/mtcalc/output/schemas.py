@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mtcalc.rules.inputs import KINDS, Kind
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES
 
 Schema = dict[str, Any]
@@ -53,16 +54,18 @@ def _one_or_more(schema: Schema) -> Schema:
 
 # Answers ----------------------------------------------------------------------------------------------------
 
-_INPUTS = {
-    "is_mmio": _BOOL,
-    "slot_flags": _TEXTS,
-    "noncoherent_dma": _BOOL,
-    "cr0_cd": _BOOL,
-    "quirks": _map(_BOOL),  # true: in force
-    "self_snoop": _BOOL,
-    "guest_mtrr": _or_null(_MTRR),
-    "mem_dma": _BOOL,
-}
+
+def _input(kind: Kind, plain: Callable[[Schema], Schema]) -> Schema:
+    """One input's value; `plain` makes what it may be beside one memory type."""
+    if kind.disabled:
+        return _map(_BOOL)  # true: in force
+    if kind.bits:
+        return _TEXTS
+    return plain(_MTRR) if kind.typed else _BOOL
+
+
+_NAMED = [kind for kind in KINDS.values() if not kind.text]
+_INPUTS = {kind.key: _input(kind, _or_null) for kind in _NAMED}
 _ASSUME = _map({"anyOf": [_BOOL, _MTRR]})
 _EPT = _object({"memtype": _MEMTYPE, "ipat": _IPAT, "mask": _HEX})
 _BY_PAT = {"type": "object", "propertyNames": _PAT, "additionalProperties": _or_null(_EFFECTIVE)}
@@ -109,14 +112,8 @@ _CHECKED = _object({"rules": _TEXT, "expectations": _list(_VERDICT), "failed": _
 _SOME_INPUTS = {
     "type": "object",
     "properties": {
-        "is_mmio": _BOOL,
+        **{kind.key: _input(kind, _one_or_more) for kind in _NAMED},
         "slot_flags": {"anyOf": [_TEXTS, _map(_BOOL)]},
-        "noncoherent_dma": _BOOL,
-        "cr0_cd": _BOOL,
-        "quirks": _map(_BOOL),
-        "self_snoop": _BOOL,
-        "guest_mtrr": _one_or_more(_MTRR),
-        "mem_dma": _BOOL,
         "assume": _map(_one_or_more({"anyOf": [_BOOL, _MTRR]})),
     },
 }

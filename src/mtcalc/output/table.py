@@ -11,7 +11,7 @@ from mtcalc.analysis.side_by_side import difference, whole
 from mtcalc.analysis.table import Row, Search, Where, rows
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Table
 from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
-from mtcalc.rules.condition import GUEST_MTRR, input_words, value_of
+from mtcalc.rules.inputs import GUEST_MTRR, input_words, value_of
 from mtcalc.rules.kernel import kernel_notes
 from mtcalc.rules.rule import inputs_read
 from mtcalc.x86.memtype import MemType

@@ -31,15 +31,8 @@ from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.rulefile.nodes import condition, mapping, number, scalar, sequence, text_of, texts_of, word
 from mtcalc.rulefile.write import MMIO_TEST_NAMES, MTRR_WALK_NAMES
 from mtcalc.rulefile.write import write_rule_file as write_rule_file
-from mtcalc.rules.condition import (
-    ALWAYS,
-    GUEST_MTRR,
-    Condition,
-    Input,
-    Or,
-    inputs,
-    reason_text,
-)
+from mtcalc.rules.condition import ALWAYS, Condition, Or, inputs, reason_text
+from mtcalc.rules.inputs import GUEST_MTRR, KINDS, Input, Scope
 from mtcalc.rules.kernel import Kernel, Unreachable, kernel_for_rules, with_read
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, inputs_read
 from mtcalc.rules.truth import members, rule_space, values_at, verdicts
@@ -74,8 +67,10 @@ _ACTIONS = ("insert_after", "insert_before", "replace", "remove")
 _EPT_KEYS = ("memtype", "ipat", "byte", "shift")
 
 # What a condition around the rules can ask for: what is so for the whole VM, or for a page whatever its type.
-_VM_WIDE = frozenset(("noncoherent_dma", "mem_dma", "cr0_cd", "self_snoop", "quirk"))
-_REACHABLE = _VM_WIDE | {"mmio", "slot_flag"}
+_VM_WIDE = frozenset(
+    kind.name for kind in KINDS.values() if kind.scope in (Scope.VM, Scope.VCPU, Scope.HOST) and not kind.typed
+)
+_REACHABLE = frozenset(kind.name for kind in KINDS.values() if not kind.text and not kind.typed)
 
 _Located: TypeAlias = tuple[Rule, Place]
 

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.versions import MmioTest, MtrrWalk
-from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, condition_text
+from mtcalc.rules.condition import ALWAYS, condition_text
+from mtcalc.rules.inputs import GUEST_MTRR, KINDS
 from mtcalc.rules.kernel import Kernel, kernel_at, version_text, with_read
 from mtcalc.rules.rule import Outcome, Rule
 from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, ept_mask, split_mask
@@ -28,14 +30,30 @@ MMIO_TEST_NAMES = {
     MmioTest.E820: "e820",
 }
 
-HEADER = """\
+_HEADER = """\
 # A rule set for mtcalc: the EPT memory type and ignore-PAT bit (ipat) that KVM gives a page.
 # The first rule that matches decides; a rule without `when` always matches, and the last one has to.
-#   when: mmio, noncoherent_dma, mem_dma, cr0_cd, self_snoop, quirk NAME, slot_flag NAME, guest_mtrr TYPE,
-#         assume "any text"; joined by not, and, or (in that order) and parentheses
+#   when: @@
 #   ept:  {memtype: UC|WC|WT|WP|WB or guest_mtrr, ipat: 0|1}, or {byte: 0x30}
 # `kernel` is the release whose behaviour is around the rules; slot flags and quirks that they name are known to it.
 """
+
+
+def _inputs_said() -> str:
+    """The inputs that a condition can name, as lines of a comment."""
+    words = []
+    for kind in KINDS.values():
+        if kind.text and kind.typed:
+            continue
+        argument = " NAME" if kind.bits else " TYPE" if kind.typed else ' "any text"' if kind.text else ""
+        words.append(kind.name + argument)
+    return "\n#         ".join(
+        textwrap.wrap(f"{', '.join(words)}; joined by not, and, or (in that order) and parentheses", 102)
+    )
+
+
+HEADER = _HEADER.replace("@@", _inputs_said())
+"""What a rule file begins with."""
 
 # Text that YAML takes as it stands, inside braces too; what reads as null or a truth value is not.
 _PLAIN = re.compile(r"[A-Za-z0-9_(][A-Za-z0-9_.+/()='-]*(?: [A-Za-z0-9_.+/()='-]+)*")

@@ -2,8 +2,9 @@
 """Conditions as a person writes them: the inverse of condition_text().
 
     condition = part {"or" part};  part = term {"and" term};  term = "not" term | "(" condition ")" | atom
-    atom = mmio | noncoherent_dma | mem_dma | cr0_cd | self_snoop | always | never | quirk NAME | slot_flag NAME
-         | guest_mtrr [is] TYPE | assume "text" | assume_type "text" [is] TYPE
+    atom = always | never | INPUT | INPUT NAME | INPUT "text"; of an input of memory types, [is] TYPE behind it
+
+INPUT is one of rules.inputs: mmio, noncoherent_dma, quirk NAME, slot_flag NAME, guest_mtrr [is] TYPE, assume "text".
 
 So not binds tighter than and, and than or. Case does not matter, nor - or _; in the text of an assumption \\" is
 a quote and \\\\ a backslash.
@@ -12,11 +13,12 @@ a quote and \\\\ a backslash.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, NoReturn
 
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names, parse_quirk, parse_slot_flag
-from mtcalc.rules.condition import ALWAYS, GUEST_MTRR, And, Atom, Condition, Input, Not, Or
+from mtcalc.kvm.flags import flag_names
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
+from mtcalc.rules.inputs import KINDS, Input
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
@@ -25,9 +27,7 @@ MAX_DEPTH = 64
 """How deep parentheses and nots may be nested."""
 
 _TOKEN = re.compile(r'\s*(?:([()])|"((?:[^"\\]|\\.)*)("?)|([^\s()"]+))', re.DOTALL)
-_PLAIN = ("mmio", "noncoherent_dma", "mem_dma", "cr0_cd", "self_snoop")
-_NAMED = ("quirk", "slot_flag", "guest_mtrr", "assume", "assume_type")
-_ATOMS = (*_PLAIN, *_NAMED, "not", "always", "never")
+_ATOMS = (*KINDS, "not", "always", "never")
 _C_WORDS = {"&": "and", "|": "or", "!": "not"}  # by the first letter of the operator
 
 
@@ -137,17 +137,15 @@ class _Parser:
             return ALWAYS
         if word == "never":
             return Or(())
-        if word in _PLAIN:
-            return Atom(Input(word))
-        if word == "quirk":
-            return Atom(Input(word, self._name(token, parse_quirk, QUIRKS)))
-        if word == "slot_flag":
-            return Atom(Input(word, self._name(token, parse_slot_flag, SLOT_FLAGS)))
-        if word == "guest_mtrr":
-            return Atom(GUEST_MTRR, self._memtype(token))
-        if word in ("assume", "assume_type"):
-            item = Input(word, self._quoted(token))
-            return Atom(item, self._memtype(token)) if word == "assume_type" else Atom(item)
+        kind = KINDS.get(word)
+        if kind is not None:
+            arg = ""
+            if kind.text:
+                arg = self._quoted(token)
+            elif kind.parse is not None:
+                arg = self._name(token, kind.parse, kind.bits)
+            item = Input(word, arg)
+            return Atom(item, self._memtype(token)) if kind.typed else Atom(item)
         if not word:
             self._fail(f'text in quotes (only behind assume: assume "{token.text}")', token.at)
         right = _C_WORDS.get(token.text[0])
@@ -155,7 +153,7 @@ class _Parser:
             self._fail(f"'{token.text}' is C (write {right})", token.at)
         return self._fail(f"unknown condition '{token.text}' ({did_you_mean(word, _ATOMS)})", token.at)
 
-    def _name(self, before: _Token, parse: Callable[[str], int], names: dict[str, int]) -> str:
+    def _name(self, before: _Token, parse: Callable[[str], int], names: Mapping[str, int]) -> str:
         token = self._here
         if not token.word or token.word in ("(", ")", "and", "or", "not"):
             self._fail(f"{before.text} without a name ({', '.join(names)})", token.at if token.text else before.at)

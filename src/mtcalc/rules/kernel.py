@@ -13,22 +13,15 @@ from mtcalc.kvm.release import since as since
 from mtcalc.kvm.release import sort_key as sort_key
 from mtcalc.kvm.slot_history import FLAGS, slot_limits
 from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
-from mtcalc.rules.condition import (
-    ALWAYS,
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, condition_text, holds, reason_text
+from mtcalc.rules.inputs import (
     GUEST_MTRR,
     NONCOHERENT_DMA,
     QUIRK_IGNORE_GUEST_PAT,
     SELF_SNOOP,
-    And,
-    Atom,
-    Condition,
     Facts,
     Input,
-    Not,
     Value,
-    condition_text,
-    holds,
-    reason_text,
     same_input,
 )
 from mtcalc.rules.rule import RuleSet, inputs_read

@@ -5,19 +5,14 @@ from typing import NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.versions import MtrrWalk
-from mtcalc.rules.condition import (
-    ALWAYS,
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
+from mtcalc.rules.inputs import (
     FLAG_NON_COHERENT_DMA,
     GUEST_MTRR,
     MEM_DMA,
     NONCOHERENT_DMA,
     QUIRK_IGNORE_GUEST_PAT,
     SELF_SNOOP,
-    And,
-    Atom,
-    Condition,
-    Not,
-    Or,
 )
 from mtcalc.rules.kernel import Kernel, Version
 from mtcalc.rules.releases import V4_4, V6_7, V6_16

@@ -7,18 +7,8 @@ before where the change is that small.
 
 from __future__ import annotations
 
-from mtcalc.rules.condition import (
-    ALWAYS,
-    CR0_CD,
-    MMIO,
-    NONCOHERENT_DMA,
-    QUIRK_CD_NW_CLEARED,
-    QUIRK_IGNORE_GUEST_PAT,
-    SELF_SNOOP,
-    And,
-    Atom,
-    Not,
-)
+from mtcalc.rules.condition import ALWAYS, And, Atom, Not
+from mtcalc.rules.inputs import CR0_CD, MMIO, NONCOHERENT_DMA, QUIRK_CD_NW_CLEARED, QUIRK_IGNORE_GUEST_PAT, SELF_SNOOP
 from mtcalc.rules.kernel import Version
 from mtcalc.rules.rule import Rule, RuleSet, ept, guest_mtrr
 from mtcalc.x86.memtype import MemType

@@ -3,17 +3,8 @@
 
 from typing import NamedTuple
 
-from mtcalc.rules.condition import (
-    ALWAYS,
-    GUEST_MTRR,
-    Condition,
-    Facts,
-    Input,
-    condition_text,
-    holds,
-    inputs,
-    value_of,
-)
+from mtcalc.rules.condition import ALWAYS, Condition, condition_text, holds, inputs
+from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, value_of
 from mtcalc.x86.ept import MEMTYPE_SHIFT, ept_mask, mask_text
 from mtcalc.x86.memtype import MemType
 
@@ -35,7 +26,7 @@ class Outcome(NamedTuple):
         """In words: 'WB, ignore PAT', 'guest MTRR type'."""
         if self.memtype_of is None:
             return mask_text(self.const)
-        from mtcalc.rules.condition import input_words
+        from mtcalc.rules.inputs import input_words
 
         words = input_words(self.memtype_of)
         if self.shift != MEMTYPE_SHIFT:

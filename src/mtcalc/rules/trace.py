@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mtcalc.rules.condition import Facts, holds, reason_text, reasons
+from mtcalc.rules.condition import holds, reason_text, reasons
+from mtcalc.rules.inputs import Facts
 from mtcalc.rules.rule import Rule, RuleSet, decide
 
 

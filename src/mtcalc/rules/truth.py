@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from mtcalc.rules.condition import And, Atom, Condition, Input, Not, Value, domain
+from mtcalc.rules.condition import And, Atom, Condition, Not
+from mtcalc.rules.inputs import Input, Value, domain
 from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
 
 MOST_COMBINATIONS = 1 << 20
@@ -43,7 +44,7 @@ def space_of(inputs: Iterable[Input]) -> Space:
     Raises ValueError: more than MOST_COMBINATIONS; a text assumed as a condition and as a type as well.
     """
     items = tuple(dict.fromkeys(inputs))
-    texts = [item.arg for item in items if item.name in ("assume", "assume_type")]
+    texts = [item.arg for item in items if item.kind.text]
     for text in texts:
         if texts.count(text) > 1:
             raise ValueError(f"`{text}` is assumed as a condition and as a memory type (one of them)")

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS
 from mtcalc.kvm.host_mmio import RAM, Backing
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.slots import check_slots
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
+from mtcalc.rules.inputs import KINDS
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
 from mtcalc.scenario.record import Scenario
 from mtcalc.scenario.registers import read_mtrrs
-from mtcalc.scenario.schema import BackingKeys, ExpectKeys, PageKeys, ScenarioKeys, SlotKeys
+from mtcalc.scenario.schema import BackingKeys, ExpectKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
 from mtcalc.text.errors import Place
 from mtcalc.text.yaml import Node
 from mtcalc.x86.memtype import MemType
@@ -20,6 +23,16 @@ from mtcalc.x86.pat import decode_pte
 
 ASKED = ("effective", "ept", "memtype", "ipat", "level", "guest_mtrr", "rule")
 """What an expect entry can name besides its page."""
+
+
+def _plain_inputs(*sections: VmKeys | HostKeys) -> dict[str, Any]:
+    """The inputs of rules that sections have under their names in Facts, and in Vm."""
+    return {
+        kind.field: getattr(section, kind.field)
+        for section in sections
+        for kind in KINDS.values()
+        if not kind.bits and kind.field in type(section).model_fields
+    }
 
 
 def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
@@ -33,10 +46,8 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
     for bits in keys.vm.disabled_quirks:
         quirks |= bits
     vm = Vm(
-        noncoherent_dma=keys.vm.noncoherent_dma,
-        mem_dma=keys.vm.mem_dma,
+        **_plain_inputs(keys.vm, host),
         disabled_quirks=quirks,
-        self_snoop=host.self_snoop,
         host_pat=host.pat_enabled,
         host_maxphyaddr=host.maxphyaddr,
         maxphyaddr=guest.maxphyaddr,
