@@ -17,6 +17,7 @@ from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import ALWAYS, Atom, holds
 from mtcalc.rules.inputs import NONCOHERENT_DMA, Facts
 from mtcalc.rules.kernel import Kernel, from_the_start, kernel_for_rules, unknown_inputs, version_text
+from mtcalc.rules.mmio import MMIO_RULES
 from mtcalc.text.filenames import is_file_ref
 
 # The last release before each change and the first after it.
@@ -204,7 +205,7 @@ def test_the_behaviour_around_the_rules(
     """Which walk, which MMIO test, whether MTRRs limit the mapping level, quirks and slot flags known."""
     kernel = resolve(ref)
     assert kernel.mtrr_walk is walk
-    assert kernel.mmio_test is test
+    assert kernel.mmio_test is MMIO_RULES[test]
     assert kernel.quirks == quirks
     assert kernel.slot_flags == flags
     if split is MtrrLimit.NEVER:

@@ -19,6 +19,7 @@ from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import And, Atom, Condition, Not
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA
 from mtcalc.rules.kernel import NEWEST, Kernel, Unreachable, asks_guest_mtrr, kernel_at
+from mtcalc.rules.mmio import MMIO_RULES
 from mtcalc.rules.proposals import SLOT_FLAG
 from mtcalc.rules.releases import V6_7, V6_11, V6_16
 from mtcalc.rules.rule import RuleSet, inputs_read
@@ -73,7 +74,7 @@ def test_every_behaviour_reads_back_equal(
 ) -> None:
     kernel = kernel_at((6, 7), V6_16._replace(name="x"), "rules.yaml")._replace(
         mtrr_walk=walk,
-        mmio_test=test,
+        mmio_test=MMIO_RULES[test],
         split_when=None if split is not None and not getattr(split, "of", True) else split,
         slot_flags=flags,
         quirks=quirks,

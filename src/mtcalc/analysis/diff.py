@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import effective_types
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.versions import WALK_WORDS
 from mtcalc.rules.condition import Condition, Or, condition_text, inputs
 from mtcalc.rules.cubes import Budget, Candidate, cover
 from mtcalc.rules.inputs import Input, Value, rank
@@ -245,8 +246,8 @@ def _around(before: Kernel, after: Kernel) -> tuple[Around, ...]:
         return "; ".join(condition_text(state.when) for state in kernel.unreachable) or "none"
 
     named = (
-        ("guest MTRR walk", before.mtrr_walk.value, after.mtrr_walk.value),
-        ("host MMIO test", before.mmio_test.value, after.mmio_test.value),
+        ("guest MTRR walk", WALK_WORDS[before.mtrr_walk], WALK_WORDS[after.mtrr_walk]),
+        ("host MMIO test", before.mmio_test.title, after.mmio_test.title),
         ("guest MTRRs limit the mapping level", split_text(before), split_text(after)),
         ("slot flags accepted", bits(before), bits(after)),
         ("quirks known", quirks(before), quirks(after)),

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from mtcalc.analysis.answer import Answer, byte_notes, effective_types, latest_note
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
-from mtcalc.kvm.host_mmio import is_host_mmio
 from mtcalc.kvm.mapping_level import (
     host_pages,
     largest_level,
@@ -25,6 +24,7 @@ from mtcalc.rules import builtin
 from mtcalc.rules.condition import holds
 from mtcalc.rules.inputs import GUEST_MTRR, KINDS, Facts
 from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_notes, unknown_inputs
+from mtcalc.rules.mmio import is_host_mmio
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
@@ -93,6 +93,10 @@ class Evaluator:
         wide = asks and self.kvm_mtrrs.maxphyaddr > vm.maxphyaddr and vm.mtrrs.enabled
         width = (WIDTH_NOTE,) if wide and any(pair.valid for pair in vm.mtrrs.variable) else ()
         self._common_notes = (*kernel_notes(kernel), *width, *notes, *((many,) if count > pairs else ()))
+        self._mmio = {
+            backing: is_host_mmio(kernel.mmio_test, backing, vm.host_pat)
+            for backing in {slot.backing for slot in slots}
+        }
         self._slot_limits = slot_limits(kernel.release)
         self._slot_notes = {slot: slot_notes(slot, self._slot_limits, vm.host_maxphyaddr) for slot in slots}
         self._latest_test = builtin.latest().mmio_test if kernel.default else None
@@ -128,8 +132,7 @@ class Evaluator:
         return self._facts(slot, memtype)
 
     def _facts(self, slot: Slot, memtype: MemType | None) -> Facts:
-        mmio = is_host_mmio(slot.backing, self.kernel.mmio_test, self.vm.host_pat)
-        return self._base._replace(mmio=mmio, slot_flags=slot.flags, guest_mtrr=memtype)
+        return self._base._replace(mmio=self._mmio[slot.backing], slot_flags=slot.flags, guest_mtrr=memtype)
 
     def _decide(self, facts: Facts) -> tuple[Rule, int | None]:
         key = facts[:-1]  # the assumptions are the VM's, and a dict
@@ -241,7 +244,7 @@ class Evaluator:
         effective: tuple[tuple[MemType, MemType | None], ...] = tuple((kind, None) for kind in pats)
         if byte is not None:
             if self._latest_test is not None:
-                mmio = is_host_mmio(slot.backing, self._latest_test, self.vm.host_pat)
+                mmio = is_host_mmio(self._latest_test, slot.backing, self.vm.host_pat)
                 notes.append(latest_note(byte, facts._replace(mmio=mmio), pat, self.vm.paging))
             notes += self._page_notes(slot, facts, rule, byte, gpa, end)
             if not slot.address_space:

@@ -12,10 +12,10 @@ from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup
 from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
 from mtcalc.kvm.mapping_level import is_determined
-from mtcalc.kvm.versions import MmioTest, MtrrWalk
+from mtcalc.kvm.versions import WALK_WORDS, MtrrWalk
 from mtcalc.kvm.vm import Slot
 from mtcalc.rules.condition import condition_text, value_text
-from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, input_words, value_of
+from mtcalc.rules.inputs import E820_RAM, GUEST_MTRR, HOST_TYPE, Facts, Input, input_words, value_of
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import inputs_read
@@ -89,19 +89,20 @@ def _no_slot_step(smm: Slot | None) -> Step:
 
 def _mmio_step(kernel: Kernel, slot: Slot, facts: Facts, host_pat: bool) -> Step:
     backing, test = slot.backing, kernel.mmio_test
+    asked = inputs_read(test)
     reserved = backing.struct_page and backing.reserved and not backing.zero_page
     if backing.struct_page:
         kind = "zero page" if backing.zero_page else "reserved" if backing.reserved else "not reserved"
         page = f"the host page has a struct page, is {kind}, and the host maps it {backing.host_type}"
     else:
         page = f"the host page has no struct page, and e820 RAM {'covers' if backing.e820_ram else 'does not cover'} it"
-    if reserved and test not in (MmioTest.HOST_TYPE, MmioTest.E820):
+    if reserved and HOST_TYPE not in asked:
         page += ", which this test does not ask"
     elif reserved and not host_pat:
         page += "; but the host's PAT is off, and then every reserved page is MMIO"
-    elif not backing.struct_page and test is not MmioTest.E820:
+    elif not backing.struct_page and E820_RAM not in asked:
         page += ", which this test does not ask"
-    lines = (page, f"test of {test.value}")
+    lines = (page, f"test of {test.title}")
     return Step("host MMIO", "yes" if facts.mmio else "no", lines, row_at(MMIO_TESTS, kernel.release).source)
 
 
@@ -124,13 +125,13 @@ def lookup_words(found: MtrrLookup, mtrrs: Mtrrs) -> str:
 def _mtrr_step(evaluator: Evaluator, gpa: int, answer: Answer) -> Step:
     kernel, vm = evaluator.kernel, evaluator.vm
     if kernel.mtrr_walk is MtrrWalk.NONE or answer.guest_mtrr is None:
-        return Step("guest MTRR type", "not asked", (kernel.mtrr_walk.value,), "commit 0a7b73559b39")
+        return Step("guest MTRR type", "not asked", (WALK_WORDS[kernel.mtrr_walk],), "commit 0a7b73559b39")
     found = kvm_lookup(evaluator.kvm_mtrrs, gpa, kernel.mtrr_walk, vm.cpuid_mtrr)
     manual = manual_lookup(vm.mtrrs, gpa)
     if kernel.mtrr_walk is MtrrWalk.V4_1:
-        lines = [f"KVM: {_words_4_1(found, vm.mtrrs)}", f"walk: {kernel.mtrr_walk.value}"]
+        lines = [f"KVM: {_words_4_1(found, vm.mtrrs)}", f"walk: {WALK_WORDS[kernel.mtrr_walk]}"]
     else:
-        lines = [f"KVM: {lookup_words(found, vm.mtrrs)}", f"walk of {kernel.mtrr_walk.value}"]
+        lines = [f"KVM: {lookup_words(found, vm.mtrrs)}", f"walk of {WALK_WORDS[kernel.mtrr_walk]}"]
     if manual.memtype == found.memtype:
         lines.append("the manual agrees")
     else:

@@ -10,12 +10,21 @@ from enum import Enum
 
 
 class MtrrWalk(Enum):
-    """Which version of the lookup, and what sets it apart."""
+    """Which version of the lookup, as rule files name it."""
 
-    V4_1 = "up to 4.1: masks as in the manual, conflicting overlaps UC, enables judged together"
-    V4_2 = "4.2 and 4.3: descending bases, E=0 always UC, fixed ranges misread, masks of the host's width"
-    V4_4 = "4.4 to 6.10: descending bases, E=0 is UC only if CPUID has MTRRs"
-    NONE = "6.11 on: guest MTRRs are stored and never looked at"
+    V4_1 = "v4.1"
+    V4_2 = "v4.2"
+    V4_4 = "v4.4"
+    NONE = "none"
+
+
+WALK_WORDS = {
+    MtrrWalk.V4_1: "up to 4.1: masks as in the manual, conflicting overlaps UC, enables judged together",
+    MtrrWalk.V4_2: "4.2 and 4.3: descending bases, E=0 always UC, fixed ranges misread, masks of the host's width",
+    MtrrWalk.V4_4: "4.4 to 6.10: descending bases, E=0 is UC only if CPUID has MTRRs",
+    MtrrWalk.NONE: "6.11 on: guest MTRRs are stored and never looked at",
+}
+"""The releases that have a version, and what sets it apart."""
 
 
 class MtrrLimit(Enum):
@@ -27,10 +36,10 @@ class MtrrLimit(Enum):
 
 
 class MmioTest(Enum):
-    """Which version of the test: the releases that have it, and what it says."""
+    """Which version of the test, as rule files name it; mtcalc.rules.mmio has its rules."""
 
-    HEAD = "up to 3.12: no struct page, or a page (its compound head) that is reserved, the zero page too"
-    PAGE = "3.13 to 4.1: no struct page, or a reserved page, the zero page too"
-    RESERVED = "4.2 to 4.15: no struct page, or a reserved page that is not the zero page"
-    HOST_TYPE = "4.16 to 5.1: no struct page, or a reserved page that the host maps UC, UC- or WC"
-    E820 = "5.2 on: no struct page and no e820 RAM, or a reserved page that the host maps UC, UC- or WC"
+    HEAD = "head"
+    PAGE = "page"
+    RESERVED = "reserved"
+    HOST_TYPE = "host_type"
+    E820 = "e820"

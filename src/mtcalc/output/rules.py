@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.versions import WALK_WORDS
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table
 from mtcalc.rules.condition import condition_text, reason_text, value_text
 from mtcalc.rules.kernel import Kernel, kernel_notes, split_text, version_text
@@ -56,8 +57,8 @@ def around_words(kernel: Kernel) -> dict[str, str]:
     return {
         "behaviour of": version_text(kernel.release),
         "reads": ", ".join(map(str, inputs_read(kernel.rules))) or "nothing",
-        "guest MTRRs": kernel.mtrr_walk.value,
-        "host MMIO": kernel.mmio_test.value,
+        "guest MTRRs": WALK_WORDS[kernel.mtrr_walk],
+        "host MMIO": kernel.mmio_test.title,
         "MTRRs split huge pages": split_text(kernel),
         "slot flags": ", ".join(flag_names(kernel.slot_flags, SLOT_FLAGS)),
         "quirks": ", ".join(kernel.quirks) or "none",

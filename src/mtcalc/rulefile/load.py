@@ -27,14 +27,14 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, TypeAlias
 
 from mtcalc.kvm.flags import QUIRKS, parse_quirk, parse_slot_flag
-from mtcalc.kvm.versions import MmioTest, MtrrWalk
+from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.rulefile.nodes import condition, mapping, number, scalar, sequence, text_of, texts_of, word
-from mtcalc.rulefile.write import MMIO_TEST_NAMES, MTRR_WALK_NAMES
 from mtcalc.rulefile.write import write_rule_file as write_rule_file
 from mtcalc.rules.condition import ALWAYS, Condition, Or, inputs, reason_text
-from mtcalc.rules.inputs import GUEST_MTRR, KINDS, Input, Scope
+from mtcalc.rules.inputs import GUEST_MTRR, HOST_PAGE_KINDS, KINDS, Input, Scope
 from mtcalc.rules.kernel import Kernel, Unreachable, kernel_for_rules, with_read
-from mtcalc.rules.rule import Outcome, Rule, RuleSet, inputs_read
+from mtcalc.rules.mmio import MMIO_RULES
+from mtcalc.rules.rule import Outcome, Rule, RuleSet, inputs_read, mmio
 from mtcalc.rules.truth import members, rule_space, values_at, verdicts
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.filenames import is_file_ref
@@ -63,6 +63,7 @@ _TOP_KEYS = (
     "unreachable",
 )
 _RULE_KEYS = ("id", "when", "ept", "why", "source")
+_MMIO_KEYS = ("id", "when", "mmio", "why", "source")
 _ACTIONS = ("insert_after", "insert_before", "replace", "remove")
 _EPT_KEYS = ("memtype", "ipat", "byte", "shift")
 
@@ -342,11 +343,10 @@ def _around(top: MapNode, kernel: Kernel) -> Kernel:
     kernel = with_read(kernel)  # before what the file says itself, which wins
     keys = top.entries
     if "mtrr_walk" in keys:
-        walks: dict[str, MtrrWalk] = {name: walk for walk, name in MTRR_WALK_NAMES.items()}
+        walks: dict[str, MtrrWalk] = {walk.value: walk for walk in MtrrWalk}
         kernel = kernel._replace(mtrr_walk=walks[word(keys["mtrr_walk"].value, "mtrr_walk", walks)])
     if "mmio_test" in keys:
-        tests: dict[str, MmioTest] = {name: test for test, name in MMIO_TEST_NAMES.items()}
-        kernel = kernel._replace(mmio_test=tests[word(keys["mmio_test"].value, "mmio_test", tests)])
+        kernel = kernel._replace(mmio_test=_mmio_test(keys["mmio_test"].value))
     if "split_when" in keys:
         when = _condition_around(keys["split_when"].value, "split_when", _VM_WIDE)
         kernel = kernel._replace(split_when=None if when == Or(()) else when)
@@ -365,6 +365,25 @@ def _around(top: MapNode, kernel: Kernel) -> Kernel:
             states.append(Unreachable(when, text_of(node, "why", "the rule file says so")))
         kernel = kernel._replace(unreachable=tuple(states))
     return kernel
+
+
+def _mmio_test(node: Node) -> RuleSet:
+    """One of KVM's versions by name, or a list of rules."""
+    if isinstance(node, ScalarNode):
+        tests: dict[str, RuleSet] = {test.value: rules for test, rules in MMIO_RULES.items()}
+        return tests[word(node, "mmio_test", tests)]
+    found: list[Rule] = []
+    for item in sequence(node, "mmio_test"):
+        keys = mapping(item, "a rule of mmio_test", _MMIO_KEYS)
+        if "mmio" not in keys.entries:
+            raise InputError("a rule of mmio_test without mmio (mmio: true, or false)", item.place)
+        taken = word(keys.entries["mmio"].value, "mmio", ("true", "false")) == "true"
+        when = condition(keys.entries["when"].value, "when", HOST_PAGE_KINDS) if "when" in keys.entries else ALWAYS
+        name = text_of(keys, "id", f"rule-{len(found) + 1}")
+        found.append(Rule(name, when, mmio(taken), text_of(keys, "why", ""), text_of(keys, "source", "")))
+    if not found or found[-1].when != ALWAYS:
+        raise InputError("mmio_test does not say what every page is (a last rule without when)", node.place)
+    return RuleSet("own", f"of its own, {len(found)} rules", tuple(found))
 
 
 def _condition_around(node: Node, what: str, allowed: Collection[str]) -> Condition:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mtcalc.rules.condition import Condition
 from mtcalc.rules.condition_parse import parse_condition
+from mtcalc.rules.inputs import KINDS, Kind
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.numbers import parse_number
 from mtcalc.text.suggest import did_you_mean
@@ -72,12 +73,12 @@ def word(node: Node, what: str, known: Collection[str]) -> str:
     return found.text
 
 
-def condition(node: Node, what: str) -> Condition:
+def condition(node: Node, what: str, kinds: Mapping[str, Kind] = KINDS) -> Condition:
     """A condition; an error points into the scalar, behind quotes and escapes too."""
     if not isinstance(node, ScalarNode):
         raise InputError(f"{what} is a condition in words (such as: mmio and not noncoherent_dma)", node.place)
     try:
-        return parse_condition(node.text, Place("", 1, 0))
+        return parse_condition(node.text, Place("", 1, 0), kinds)
     except InputError as error:
         offset = error.place.column if error.place else 0
         raise InputError(error.message, _place_in(node, offset)) from None

@@ -8,27 +8,13 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
-from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.rules.condition import ALWAYS, condition_text
 from mtcalc.rules.inputs import GUEST_MTRR, KINDS
 from mtcalc.rules.kernel import Kernel, kernel_at, version_text, with_read
-from mtcalc.rules.rule import Outcome, Rule
+from mtcalc.rules.mmio import MMIO_RULES
+from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, ept_mask, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
-
-MTRR_WALK_NAMES = {
-    MtrrWalk.V4_1: "v4.1",
-    MtrrWalk.V4_2: "v4.2",
-    MtrrWalk.V4_4: "v4.4",
-    MtrrWalk.NONE: "none",
-}
-MMIO_TEST_NAMES = {
-    MmioTest.HEAD: "head",
-    MmioTest.PAGE: "page",
-    MmioTest.RESERVED: "reserved",
-    MmioTest.HOST_TYPE: "host_type",
-    MmioTest.E820: "e820",
-}
 
 _HEADER = """\
 # A rule set for mtcalc: the EPT memory type and ignore-PAT bit (ipat) that KVM gives a page.
@@ -94,9 +80,9 @@ def _around(kernel: Kernel) -> Iterator[str]:
     """What differs from the release's own behaviour."""
     usual = with_read(kernel_at(kernel.release, kernel.rules, kernel.ref))
     if kernel.mtrr_walk is not usual.mtrr_walk:
-        yield f"mtrr_walk: {MTRR_WALK_NAMES[kernel.mtrr_walk]}"
-    if kernel.mmio_test is not usual.mmio_test:
-        yield f"mmio_test: {MMIO_TEST_NAMES[kernel.mmio_test]}"
+        yield f"mtrr_walk: {kernel.mtrr_walk.value}"
+    if kernel.mmio_test != usual.mmio_test:
+        yield from _mmio_test(kernel.mmio_test)
     if kernel.split_when != usual.split_when:
         yield f"split_when: {_text('never' if kernel.split_when is None else condition_text(kernel.split_when))}"
     if kernel.slot_flags != usual.slot_flags:
@@ -110,11 +96,20 @@ def _around(kernel: Kernel) -> Iterator[str]:
             yield f"    why: {_text(state.why)}"
 
 
+def _mmio_test(test: RuleSet) -> Iterator[str]:
+    if test in MMIO_RULES.values():
+        yield f"mmio_test: {test.name}"
+        return
+    yield "mmio_test:"
+    for rule in test.rules:
+        yield from _rule(rule)
+
+
 def _rule(rule: Rule) -> Iterator[str]:
     yield f"  - id: {_text(rule.id)}"
     if rule.when != ALWAYS:
         yield f"    when: {_text(condition_text(rule.when))}"
-    yield f"    ept: {_ept(rule.then)}"
+    yield f"    mmio: {'true' if rule.then.const else 'false'}" if rule.then.mmio else f"    ept: {_ept(rule.then)}"
     if rule.why:
         yield f"    why: {_text(rule.why)}"
     if rule.source:

@@ -9,7 +9,7 @@ A Condition is an Atom, which says that an input has a value, or Not, And, Or of
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias, Union
 
-from mtcalc.rules.inputs import Facts, Input, Value, value_of
+from mtcalc.rules.inputs import Facts, HostPage, Input, Value, value_of
 from mtcalc.x86.memtype import MemType
 
 
@@ -63,7 +63,7 @@ Condition: TypeAlias = Union[Atom, Not, And, Or]
 ALWAYS = And(())
 
 
-def holds(condition: Condition, facts: Facts) -> bool:
+def holds(condition: Condition, facts: Facts | HostPage) -> bool:
     """Whether a condition holds. Evaluates as C does, left to right, no further than needed."""
     if isinstance(condition, Atom):
         return value_of(condition.input, facts) == condition.value
@@ -74,7 +74,7 @@ def holds(condition: Condition, facts: Facts) -> bool:
     return any(holds(part, facts) for part in condition.of)
 
 
-def reasons(condition: Condition, facts: Facts) -> tuple[tuple[Input, Value], ...]:
+def reasons(condition: Condition, facts: Facts | HostPage) -> tuple[tuple[Input, Value], ...]:
     """The inputs, with their values, that make the condition hold or fail: as few as decide it."""
     if isinstance(condition, Atom):
         return ((condition.input, value_of(condition.input, facts)),)

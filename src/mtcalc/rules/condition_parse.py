@@ -18,16 +18,15 @@ from typing import NamedTuple, NoReturn
 
 from mtcalc.kvm.flags import flag_names
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
-from mtcalc.rules.inputs import KINDS, Input
+from mtcalc.rules.inputs import KINDS, Input, Kind
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.suggest import did_you_mean
-from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
 
 MAX_DEPTH = 64
 """How deep parentheses and nots may be nested."""
 
 _TOKEN = re.compile(r'\s*(?:([()])|"((?:[^"\\]|\\.)*)("?)|([^\s()"]+))', re.DOTALL)
-_ATOMS = (*KINDS, "not", "always", "never")
 _C_WORDS = {"&": "and", "|": "or", "!": "not"}  # by the first letter of the operator
 
 
@@ -37,17 +36,19 @@ class _Token(NamedTuple):
     at: int  # offset
 
 
-def parse_condition(text: str, place: Place | None = None) -> Condition:
-    """The condition that a text says; `place` is where the text begins.
+def parse_condition(text: str, place: Place | None = None, kinds: Mapping[str, Kind] = KINDS) -> Condition:
+    """The condition that a text says; `place` is where the text begins, `kinds` are
+    the inputs that it can name.
 
     Raises InputError at the offending word.
     """
-    return _Parser(text, place or Place("", 1, 1)).whole()
+    return _Parser(text, place or Place("", 1, 1), kinds).whole()
 
 
 class _Parser:
-    def __init__(self, text: str, place: Place) -> None:
+    def __init__(self, text: str, place: Place, kinds: Mapping[str, Kind]) -> None:
         self.place = place
+        self.kinds = kinds
         self.tokens = self._tokens(text)
         self.next = 0
         self.depth = 0
@@ -137,7 +138,7 @@ class _Parser:
             return ALWAYS
         if word == "never":
             return Or(())
-        kind = KINDS.get(word)
+        kind = self.kinds.get(word)
         if kind is not None:
             arg = ""
             if kind.text:
@@ -145,13 +146,16 @@ class _Parser:
             elif kind.parse is not None:
                 arg = self._name(token, kind.parse, kind.bits)
             item = Input(word, arg)
-            return Atom(item, self._memtype(token)) if kind.typed else Atom(item)
+            return Atom(item, self._memtype(token, kind)) if kind.typed else Atom(item)
         if not word:
             self._fail(f'text in quotes (only behind assume: assume "{token.text}")', token.at)
         right = _C_WORDS.get(token.text[0])
         if right:
             self._fail(f"'{token.text}' is C (write {right})", token.at)
-        return self._fail(f"unknown condition '{token.text}' ({did_you_mean(word, _ATOMS)})", token.at)
+        return self._fail(
+            f"unknown condition '{token.text}' ({did_you_mean(word, (*self.kinds, 'not', 'always', 'never'))})",
+            token.at,
+        )
 
     def _name(self, before: _Token, parse: Callable[[str], int], names: Mapping[str, int]) -> str:
         token = self._here
@@ -170,15 +174,15 @@ class _Parser:
         self.next += 1
         return found[0]
 
-    def _memtype(self, before: _Token) -> MemType:
+    def _memtype(self, before: _Token, kind: Kind) -> MemType:
         if self._here.word == "is":
             self.next += 1
         token = self._here
         if not token.word or token.word in ("(", ")", "and", "or", "not"):
-            types = ", ".join(map(str, MTRR_TYPES))
+            types = ", ".join(map(str, kind.domain))
             self._fail(f"{before.text} without a memory type (one of {types})", token.at if token.text else before.at)
         try:
-            found = parse_memtype(token.text, MTRR_TYPES)
+            found = parse_memtype(token.text, PAT_TYPES if MemType.UC_MINUS in kind.domain else MTRR_TYPES)
         except ValueError as error:
             self._fail(str(error), token.at)
         self.next += 1

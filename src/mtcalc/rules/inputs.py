@@ -8,18 +8,20 @@ in csource.predicates; tests hold these complete.
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple, TypeAlias, TypeVar, Union
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_quirk, parse_slot_flag
-from mtcalc.x86.memtype import MTRR_TYPES, MemType
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 
 Value: TypeAlias = Union[bool, MemType]
+AnyFacts = TypeVar("AnyFacts", "Facts", "HostPage")
 
 
 class Scope(Enum):
     """What an input is a property of: whose state decides for how much memory."""
 
     PAGE = "page"
+    HOST_PAGE = "host page"
     SLOT = "slot"
     VM = "VM"
     VCPU = "vCPU"
@@ -50,6 +52,13 @@ class Kind(NamedTuple):
     def typed(self) -> bool:
         """Whether its values are memory types."""
         return self.domain != (False, True)
+
+
+_BOTH: tuple[Value, ...] = (False, True)
+
+
+def _host_page(name: str, words: str, yes: str = "", no: str = "", domain: tuple[Value, ...] = _BOTH) -> Kind:
+    return Kind(name, Scope.HOST_PAGE, words, yes, no, name, name, "", domain=domain)
 
 
 KINDS: dict[str, Kind] = {
@@ -171,7 +180,21 @@ KINDS: dict[str, Kind] = {
 }
 """By name, in the order in which diff, tables and records have them."""
 
-ORDER = {name: at for at, name in enumerate(KINDS)}
+HOST_PAGE_KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        _host_page("struct_page", "struct page", "with a struct page", "without struct page"),
+        _host_page("reserved", "PageReserved", "that are reserved", "that are not reserved"),
+        _host_page("zero_page", "zero page", "that are the zero page", "that are not the zero page"),
+        _host_page("host_type", "the host's memory type", domain=PAT_TYPES),
+        _host_page("host_pat", "the host's PAT", "on a host whose PAT is on", "on a host whose PAT is off"),
+        _host_page("e820_ram", "e820 RAM", "that e820 calls RAM", "that e820 does not call RAM"),
+    )
+}
+"""What the host-MMIO test can ask for, in the same way; no flag sets these, a slot's backing does."""
+
+_BY_NAME = {**KINDS, **HOST_PAGE_KINDS}
+ORDER = {name: at for at, name in enumerate(_BY_NAME)}
 
 
 class Input(NamedTuple):
@@ -183,7 +206,7 @@ class Input(NamedTuple):
     @property
     def kind(self) -> Kind:
         """Its row."""
-        return KINDS[self.name]
+        return _BY_NAME[self.name]
 
     def __str__(self) -> str:
         if self.kind.text:
@@ -202,6 +225,13 @@ QUIRK_CD_NW_CLEARED = Input("quirk", "CD_NW_CLEARED")
 QUIRK_IGNORE_GUEST_PAT = Input("quirk", "IGNORE_GUEST_PAT")
 FLAG_NON_COHERENT_DMA = Input("slot_flag", "NON_COHERENT_DMA")
 
+STRUCT_PAGE = Input("struct_page")
+RESERVED = Input("reserved")
+ZERO_PAGE = Input("zero_page")
+HOST_TYPE = Input("host_type")
+HOST_PAT = Input("host_pat")
+E820_RAM = Input("e820_ram")
+
 
 class Facts(NamedTuple):
     """Everything a rule can know about one page."""
@@ -214,6 +244,18 @@ class Facts(NamedTuple):
     disabled_quirks: int = 0
     self_snoop: bool = True
     guest_mtrr: MemType | None = MemType.WB  # None: a kernel that never asks
+    assume: Mapping[str, Value] = {}
+
+
+class HostPage(NamedTuple):
+    """Everything the host-MMIO test can know about one host page."""
+
+    struct_page: bool = True
+    reserved: bool = False  # PageReserved
+    zero_page: bool = False
+    host_type: MemType = MemType.WB  # what the host's memory-type tracking calls it
+    host_pat: bool = True  # pat_enabled()
+    e820_ram: bool = True
     assume: Mapping[str, Value] = {}
 
 
@@ -253,9 +295,9 @@ class UnknownInput(ValueError):
         self.item = item
 
 
-def value_of(item: Input, facts: Facts) -> Value:
+def value_of(item: Input, facts: Facts | HostPage) -> Value:
     """The value of an input. Raises UnknownInput for an assumption that is not given or of another kind."""
-    kind = KINDS[item.name]
+    kind = _BY_NAME[item.name]
     if kind.text:
         return _assumed(item, facts.assume)
     held = getattr(facts, kind.field)
@@ -268,9 +310,9 @@ def value_of(item: Input, facts: Facts) -> Value:
     return value
 
 
-def with_value(facts: Facts, item: Input, value: Value) -> Facts:
+def with_value(facts: AnyFacts, item: Input, value: Value) -> AnyFacts:
     """The facts with one input set."""
-    kind = KINDS[item.name]
+    kind = _BY_NAME[item.name]
     changed: Any = value
     if kind.text:
         changed = {**facts.assume, item.arg: value}

@@ -12,7 +12,7 @@ from mtcalc.kvm.release import in_force
 from mtcalc.kvm.release import since as since
 from mtcalc.kvm.release import sort_key as sort_key
 from mtcalc.kvm.slot_history import FLAGS, slot_limits
-from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
+from mtcalc.kvm.versions import MtrrLimit, MtrrWalk
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, condition_text, holds, reason_text
 from mtcalc.rules.inputs import (
     GUEST_MTRR,
@@ -24,6 +24,7 @@ from mtcalc.rules.inputs import (
     Value,
     same_input,
 )
+from mtcalc.rules.mmio import MMIO_RULES
 from mtcalc.rules.rule import RuleSet, inputs_read
 
 NEWEST: Version = (7, 3)
@@ -50,7 +51,7 @@ class Kernel(NamedTuple):
     rules: RuleSet
     release: Version  # whose behaviour this is
     mtrr_walk: MtrrWalk
-    mmio_test: MmioTest
+    mmio_test: RuleSet
     split_when: Condition | None  # when MTRRs limit the mapping level; None: never
     quirks: tuple[str, ...]  # those this kernel knows
     slot_flags: int  # those this kernel accepts
@@ -88,7 +89,7 @@ def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "",
         rules=rules,
         release=release,
         mtrr_walk=row_at(WALKS, release).what,
-        mmio_test=row_at(MMIO_TESTS, release).what,
+        mmio_test=MMIO_RULES[row_at(MMIO_TESTS, release).what],
         split_when=_SPLITS[row_at(MTRR_LIMITS, release).what],
         quirks=quirks,
         slot_flags=in_force(FLAGS, release) | extra_slot_flags,

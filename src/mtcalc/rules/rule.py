@@ -4,19 +4,20 @@
 from typing import NamedTuple
 
 from mtcalc.rules.condition import ALWAYS, Condition, condition_text, holds, inputs
-from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, value_of
+from mtcalc.rules.inputs import GUEST_MTRR, Facts, HostPage, Input, value_of
 from mtcalc.x86.ept import MEMTYPE_SHIFT, ept_mask, mask_text
 from mtcalc.x86.memtype import MemType
 
 
 class Outcome(NamedTuple):
-    """The byte a rule returns: constant bits, or'd with an input's memory type shifted left."""
+    """What a rule returns: constant bits, or'd with an input's memory type shifted left; of a host-MMIO test 0 or 1."""
 
     const: int
     memtype_of: Input | None = None
     shift: int = MEMTYPE_SHIFT
+    mmio: bool = False  # an outcome of the host-MMIO test
 
-    def byte(self, facts: Facts) -> int:
+    def byte(self, facts: Facts | HostPage) -> int:
         """The byte, 0 to 0xff. Raises UnknownInput where it hangs on an assumption not given."""
         if self.memtype_of is None:
             return self.const
@@ -24,6 +25,8 @@ class Outcome(NamedTuple):
 
     def __str__(self) -> str:
         """In words: 'WB, ignore PAT', 'guest MTRR type'."""
+        if self.mmio:
+            return "MMIO" if self.const else "not MMIO"
         if self.memtype_of is None:
             return mask_text(self.const)
         from mtcalc.rules.inputs import input_words
@@ -40,6 +43,11 @@ class Outcome(NamedTuple):
 def ept(memtype: MemType, ipat: int) -> Outcome:
     """A constant EPT byte."""
     return Outcome(ept_mask(memtype, bool(ipat)))
+
+
+def mmio(taken: bool) -> Outcome:
+    """Whether a host page is MMIO."""
+    return Outcome(int(taken), mmio=True)
 
 
 def guest_mtrr(ipat: int) -> Outcome:
@@ -76,7 +84,7 @@ class RuleSet(NamedTuple):
     unreached: tuple[str, ...] = ()  # statements of a C function that no way leads to
 
 
-def decide(rule_set: RuleSet, facts: Facts) -> tuple[Rule, int]:
+def decide(rule_set: RuleSet, facts: Facts | HostPage) -> tuple[Rule, int]:
     """The first rule that matches, and its EPT byte.
 
     Raises UnknownInput for an assumption not given; ValueError where no rule matches.

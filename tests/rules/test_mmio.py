@@ -8,8 +8,9 @@ import itertools
 import pytest
 
 from mtcalc.kvm.history import MMIO_TESTS, row_at
-from mtcalc.kvm.host_mmio import MMIO, RAM, Backing, is_host_mmio
+from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.versions import MmioTest
+from mtcalc.rules.mmio import MMIO_RULES, is_host_mmio
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 from support import models
 
@@ -32,33 +33,33 @@ def test_equals_the_model_on_every_host_page(test: MmioTest) -> None:
             expected = models.host_mmio(
                 RELEASES[test], struct_page, reserved, zero_page, e820_ram, str(host_type), host_pat
             )
-            assert is_host_mmio(backing, test, host_pat) is expected, (backing, host_pat)
+            assert is_host_mmio(MMIO_RULES[test], backing, host_pat) is expected, (backing, host_pat)
 
 
 @pytest.mark.parametrize("test", list(MmioTest))
 def test_ram_is_ram_and_a_device_bar_is_mmio_by_every_version(test: MmioTest) -> None:
-    assert not is_host_mmio(RAM, test)
-    assert is_host_mmio(MMIO, test)
+    assert not is_host_mmio(MMIO_RULES[test], RAM)
+    assert is_host_mmio(MMIO_RULES[test], MMIO)
 
 
 def test_the_vga_window_counts_as_ram_since_the_host_type_is_asked() -> None:
     """The ISA window is never tracked and hard-wired WB, so VGA memory mapped from /dev/mem counts as RAM."""
     vga = Backing(struct_page=True, reserved=True, host_type=MemType.WB)
-    assert [is_host_mmio(vga, test) for test in MmioTest] == [True, True, True, False, False]
-    assert is_host_mmio(vga, MmioTest.E820, host_pat=False)
+    assert [is_host_mmio(MMIO_RULES[test], vga) for test in MmioTest] == [True, True, True, False, False]
+    assert is_host_mmio(MMIO_RULES[MmioTest.E820], vga, host_pat=False)
 
 
 def test_a_pfn_without_struct_page_asks_e820_from_5_2_on() -> None:
     """Before 0c55671f84ff every pfn without struct page was MMIO."""
     hidden_ram = Backing(struct_page=False, e820_ram=True)
-    assert [is_host_mmio(hidden_ram, test) for test in MmioTest] == [True, True, True, True, False]
+    assert [is_host_mmio(MMIO_RULES[test], hidden_ram) for test in MmioTest] == [True, True, True, True, False]
 
 
 @pytest.mark.parametrize("reserved", [False, True])
 def test_the_zero_page_is_mmio_up_to_4_1(reserved: bool) -> None:
     """It is PageReserved, said or not, and exempt from 4.2 on; whatever the host's type and PAT are."""
     zero = Backing(reserved=reserved, zero_page=True)
-    assert [is_host_mmio(zero, test) for test in MmioTest] == [True, True, False, False, False]
+    assert [is_host_mmio(MMIO_RULES[test], zero) for test in MmioTest] == [True, True, False, False, False]
 
 
 @pytest.mark.parametrize(
