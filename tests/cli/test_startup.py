@@ -29,7 +29,7 @@ OWN_OF_LOOKUP = """
     mtcalc.output mtcalc.output.answers mtcalc.output.document mtcalc.output.emit mtcalc.output.plain
     mtcalc.output.records
     mtcalc.rules mtcalc.rules.builtin mtcalc.rules.condition mtcalc.rules.inputs mtcalc.rules.kernel
-    mtcalc.rules.proposals mtcalc.rules.releases mtcalc.rules.rule
+    mtcalc.rules.mmio mtcalc.rules.proposals mtcalc.rules.releases mtcalc.rules.rule
     mtcalc.refs mtcalc.refs.names mtcalc.refs.resolve mtcalc.refs.uname
     mtcalc.text mtcalc.text.errors mtcalc.text.filenames mtcalc.text.numbers mtcalc.text.suggest
     mtcalc.x86 mtcalc.x86.effective mtcalc.x86.ept mtcalc.x86.memtype

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mtcalc.kvm.flags import SLOT_FLAGS
+from mtcalc.kvm.release import newest
 from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.refs.resolve import resolve
 from mtcalc.rulefile import load as rulefile
@@ -18,7 +19,7 @@ from mtcalc.rulefile.load import load_rule_file, write_rule_file
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import And, Atom, Condition, Not
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA
-from mtcalc.rules.kernel import NEWEST, Kernel, Unreachable, asks_guest_mtrr, kernel_at
+from mtcalc.rules.kernel import Kernel, Unreachable, asks_guest_mtrr, kernel_at
 from mtcalc.rules.mmio import MMIO_RULES
 from mtcalc.rules.proposals import SLOT_FLAG
 from mtcalc.rules.releases import V6_7, V6_11, V6_16
@@ -28,7 +29,7 @@ from support.random_rules import PLAIN, conditions, rule_sets
 
 BAD = Path(__file__).parent.parent / "data" / "bad_rules"
 
-RELEASES = ((2, 6, 28), (3, 12), (4, 2, 3), (6, 7), (6, 11, -1), (6, 12, 78), NEWEST)
+RELEASES = ((2, 6, 28), (3, 12), (4, 2, 3), (6, 7), (6, 11, -1), (6, 12, 78), newest())
 
 
 def read(text: str) -> Kernel:
@@ -160,7 +161,7 @@ def test_the_behaviour_around() -> None:
     """That of its `kernel:` key, else of its base, else by what the rules ask for."""
     rest = f"rules: [{{id: a, {ONE}}}]\n"
     asks = "rules: [{id: a, ept: {memtype: guest_mtrr, ipat: 0}}]\n"
-    assert read(rest).release == NEWEST
+    assert read(rest).release == newest()
     assert read(asks).release == (6, 10)
     assert read(f"kernel: 6.10\n{rest}").release == (6, 10)
     assert read(f"kernel: 6.1\n{rest}").release == (6, 1)

@@ -21,7 +21,7 @@ from mtcalc.rules.inputs import (
     Input,
 )
 from mtcalc.rules.proposals import PROPOSALS
-from mtcalc.rules.releases import RELEASE_RULES
+from mtcalc.rules.releases import RELEASES
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MemType
 from support.random_rules import conditions
@@ -42,7 +42,7 @@ def test_any_assumed_text_reads_back_equal(text: str) -> None:
 
 
 def test_every_built_in_condition_reads_back_equal() -> None:
-    sets = [rules for _, rules, _ in RELEASE_RULES] + [proposal.rules for proposal in PROPOSALS]
+    sets = [row.rules for row in RELEASES] + [proposal.rules for proposal in PROPOSALS]
     found = {rule.when for rules in sets for rule in rules.rules}
     assert len(found) > 10
     assert all(parse_condition(condition_text(when)) == when for when in found)

@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
+from mtcalc.analysis.diff import diff
 from mtcalc.kvm.history import MMIO_TESTS, row_at
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.versions import MmioTest
+from mtcalc.refs.resolve import resolve
+from mtcalc.rulefile.write import write_rule_file
+from mtcalc.rules.inputs import HostPage, value_of
 from mtcalc.rules.mmio import MMIO_RULES, is_host_mmio
+from mtcalc.rules.rule import decide
+from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 from support import models
 
@@ -85,3 +92,54 @@ def test_which_release_has_which_test_under_which_name(release: tuple[int, ...],
     row = row_at(MMIO_TESTS, release)
     assert row.what is test
     assert row.source.startswith(f"{function}")
+
+
+PAIRS = [(before, after) for before in MmioTest for after in MmioTest if before is not after]
+
+
+@pytest.mark.parametrize(("before", "after"), PAIRS)
+def test_rows_of_a_diff_hold_exactly_where_the_test_changes(before: MmioTest, after: MmioTest) -> None:
+    kernels = [resolve(RELEASES[test]) for test in (before, after)]
+    found = diff(*kernels)
+    rows = [] if found.mmio is None else found.mmio.rows
+    for bits in itertools.product((False, True), repeat=5):
+        for host_type in PAT_TYPES:
+            struct_page, reserved, zero_page, host_pat, e820_ram = bits
+            page = HostPage(struct_page, reserved, zero_page, host_type, host_pat, e820_ram)
+            was, now = (bool(decide(kernel.mmio_test, page)[1]) for kernel in kernels)
+            hit = {
+                (bool(row.before.const), bool(row.after.const))
+                for row in rows
+                if all(value_of(item, page) in values for item, values in row.when.items())
+            }
+            assert hit == ({(was, now)} if was is not now else set()), page
+    assert found.same is (not found.changed and not rows)
+
+
+def test_a_kernel_that_says_no_test_is_not_compared() -> None:
+    """A C file of vmx.c says nothing of kvm_is_mmio_pfn(), so what is around it was only assumed."""
+    assert diff(resolve("4.4"), resolve("6.1")).mmio is not None
+    assert diff(resolve("4.4"), resolve("6.1")._replace(mmio_said=False)).mmio is None
+    assert diff(resolve("4.2"), resolve("4.1")).mmio is not None
+    assert diff(resolve("5.2"), resolve("6.1")).mmio is None
+
+
+def test_a_rule_file_may_have_a_test_of_its_own(tmp_path: Path) -> None:
+    text = "name: mine\nbase: v6.16\nmmio_test:\n  - {when: host_type UC-, mmio: true}\n  - {mmio: false}\n"
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    kernel = resolve(str(path))
+    assert is_host_mmio(kernel.mmio_test, RAM._replace(host_type=MemType.UC_MINUS))
+    assert not is_host_mmio(kernel.mmio_test, MMIO._replace(host_type=MemType.UC))
+    written = tmp_path / "written.yaml"
+    written.write_text(write_rule_file(kernel))
+    assert [rule[:3] for rule in resolve(str(written)).mmio_test.rules] == [rule[:3] for rule in kernel.mmio_test.rules]
+    for wrong, message in (
+        ("mmio_test: [{when: mmio, mmio: true}]", "unknown condition 'mmio'"),
+        ("mmio_test: [{when: reserved, mmio: true}]", "does not say what every page is"),
+        ("mmio_test: [{when: reserved}]", "without mmio"),
+        ("mmio_test: e82", "e820"),
+    ):
+        path.write_text(f"name: mine\nbase: v6.16\n{wrong}\n")
+        with pytest.raises(InputError, match=message):
+            resolve(str(path))

@@ -13,7 +13,7 @@ from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import ALWAYS
 from mtcalc.rules.inputs import Facts
 from mtcalc.rules.proposals import SLOT_FLAG
-from mtcalc.rules.releases import COMMITS, RELEASE_RULES, V4_3, V4_4, V6_7, source_text
+from mtcalc.rules.releases import COMMITS, RELEASES, V4_3, V4_4, V6_7, source_text
 from mtcalc.rules.rule import RuleSet, decide, inputs_read
 from mtcalc.rules.trace import trace
 from mtcalc.x86.effective import effective_type
@@ -161,7 +161,7 @@ def test_v4_3_and_v4_4_have_one_list() -> None:
 
 def test_mainline_dates_follow_the_releases() -> None:
     """v2.6.28 2008-11 ... v6.16 2025-06; proposals never were in mainline."""
-    listed = dict.fromkeys(rules for _, rules, _ in RELEASE_RULES)
+    listed = dict.fromkeys(row.rules for row in RELEASES)
     dates = [rules.mainline for rules in listed]
     assert dates == sorted(dates)
     assert dates[0] == "2008-11"

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import effective_types
-from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
 from mtcalc.kvm.versions import WALK_WORDS
 from mtcalc.rules.condition import Condition, Or, condition_text, inputs
 from mtcalc.rules.cubes import Budget, Candidate, cover
@@ -80,6 +80,12 @@ class Diff(NamedTuple):
     rows: tuple[Row, ...]
     around: tuple[Around, ...]
     fewest: bool = True  # no fewer rows would do; else the search was cut short
+    mmio: Diff | None = None  # the same of the host-MMIO tests, where both kernels are known to have one
+
+    @property
+    def same(self) -> bool:
+        """Whether neither a byte nor what host MMIO is changes in any state."""
+        return not self.changed and (self.mmio is None or not self.mmio.changed)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -114,6 +120,14 @@ def diff(before: Kernel, after: Kernel) -> Diff:
 
     Raises ValueError: a reachable state that no rule catches; too many inputs to compare.
     """
+    found = _compared(before, after)._replace(around=_around(before, after))
+    if not (before.mmio_said and after.mmio_said) or before.mmio_test == after.mmio_test:
+        return found
+    tests = (kernel._replace(rules=kernel.mmio_test, quirks=tuple(QUIRKS), unreachable=()) for kernel in found[:2])
+    return found._replace(mmio=_compared(*tests))
+
+
+def _compared(before: Kernel, after: Kernel) -> Diff:
     read = (*inputs_read(before.rules), *inputs_read(after.rules))
     space = space_of(sorted(dict.fromkeys(read), key=rank))
     reachable = space.full & ~(unreachable_set(before, space) & unreachable_set(after, space))
@@ -127,8 +141,7 @@ def diff(before: Kernel, after: Kernel) -> Diff:
     changed = reachable & ~same
     budget = Budget()
     rows = _rows(space, before.rules, after.rules, old, new, changed, space.full & ~reachable, budget)
-    around = _around(before, after)
-    return Diff(before, after, space, changed, reachable, old.by_byte, new.by_byte, rows, around, budget.exact)
+    return Diff(before, after, space, changed, reachable, old.by_byte, new.by_byte, rows, (), budget.exact)
 
 
 def check_expandable(found: Diff) -> None:
@@ -182,6 +195,8 @@ def _bytes_in(states: int, by_byte: dict[int, int], space: Space) -> bytearray:
 def _outcomes(rule_set: RuleSet, found: Verdicts, where: int) -> tuple[Outcome, ...]:
     """The outcomes that a row can name: those of the rules that decide in `where`, and each byte returned there."""
     given = [rule.then for rule, here in zip(rule_set.rules, found.by_rule, strict=True) if here & where]
+    if any(outcome.mmio for outcome in given):
+        return tuple(dict.fromkeys(given))
     plain = [Outcome(byte) for byte, states in found.by_byte.items() if states & where]
     return tuple(dict.fromkeys((*given, *plain)))
 
@@ -223,6 +238,8 @@ def _row(space: Space, chosen: Candidate, before: Outcome, after: Outcome) -> Ro
 
 def _concrete(outcome: Outcome, when: dict[Input, tuple[Value, ...]]) -> Outcome:
     """An outcome whose memory type the row leaves no choice about, as a constant byte."""
+    if outcome.memtype_of is None:
+        return outcome
     bytes_left = outcome_bytes(outcome, when)
     return Outcome(bytes_left[0]) if len(bytes_left) == 1 else outcome
 
@@ -254,6 +271,18 @@ def _around(before: Kernel, after: Kernel) -> tuple[Around, ...]:
         ("states that can't be reached", impossible(before), impossible(after)),
     )
     return tuple(Around(*difference) for difference in named if difference[1] != difference[2])
+
+
+def mmio_record(row: Row) -> dict[str, Any]:
+    """One row of the host-MMIO test as JSON has it; a host type is a list."""
+    return {
+        "inputs": {
+            item.kind.key: [str(value) for value in values] if isinstance(values[0], MemType) else values[0]
+            for item, values in row.when.items()
+        },
+        "before": {"mmio": bool(row.before.const)},
+        "after": {"mmio": bool(row.after.const)},
+    }
 
 
 def by_pat(byte: int) -> dict[MemType, MemType | None]:

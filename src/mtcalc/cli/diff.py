@@ -55,4 +55,4 @@ def diff(ctx: click.Context, before: str, after: str, expand: bool, assume: Assu
             rows=lambda: diff_rows(found, expand),
         )
     )
-    ctx.exit(1 if found.changed else 0)
+    ctx.exit(0 if found.same else 1)

@@ -98,12 +98,11 @@ LONGTERM = ("5.4", "5.10", "5.15", "6.1", "6.6", "6.12", "6.18")
 
 def _releases(typed: str) -> list[str]:
     """Kernel releases to offer: the long-term ones, or those that begin with what is typed."""
-    from mtcalc.rules.kernel import LAST_OF_SERIES, NEWEST
+    from mtcalc.kvm.release import SERIES
 
     if not typed:
         return list(LONGTERM)
-    last = {series[0]: minor for series, minor in LAST_OF_SERIES.items() if len(series) == 1}
-    last[NEWEST[0]] = NEWEST[1]
+    last = {series[0]: minor for series, minor in SERIES.items() if len(series) == 1}
     known = [f"{major}.{minor}" for major, end in last.items() if major > 2 for minor in range(end + 1)]
     return [release for release in known if release.startswith(typed)]
 

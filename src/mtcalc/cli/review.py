@@ -67,4 +67,4 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
             rows=lambda: diff_rows(found, expand),
         )
     )
-    ctx.exit(1 if found.changed else 0)
+    ctx.exit(0 if found.same else 1)

@@ -42,7 +42,7 @@ def kernel_of_c(text: str, file: str, ref: str, around: Kernel | None = None) ->
     elif GUEST_MTRR in inputs_read(found.rules) and not asks_guest_mtrr(around):
         shown = version_text(around.release)
         raise ValueError(f"--kernel: the rules ask for the guest's MTRR type, which {shown} never does (6.10 or older)")
-    return with_read(around._replace(ref=ref, rules=found.rules, proposal="", notes=(), default=False))
+    return with_read(around._replace(ref=ref, rules=found.rules, proposal="", notes=(), default=False, mmio_said=False))
 
 
 def _around(found: ReadC, ref: str) -> Kernel:

@@ -24,7 +24,7 @@ from mtcalc.csource.types import INT, CType, is_type_name
 from mtcalc.csource.values import Val, number
 from mtcalc.rules.condition import Condition
 from mtcalc.rules.proposals import PROPOSALS
-from mtcalc.rules.releases import RELEASE_RULES
+from mtcalc.rules.releases import RELEASES
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, inputs_read
 from mtcalc.x86.ept import MEMTYPE_SHIFT
 
@@ -159,7 +159,7 @@ def _check_assumptions(read: RuleSet, source: Source, function: Function) -> Non
 
 def _known_ids() -> dict[tuple[Condition, Outcome | None], str]:
     ids: dict[tuple[Condition, Outcome | None], str] = {}
-    for rules in (*(rules for _, rules, _ in reversed(RELEASE_RULES)), *(p.rules for p in PROPOSALS)):
+    for rules in (*(row.rules for row in reversed(RELEASES)), *(p.rules for p in PROPOSALS)):
         for rule in rules.rules:
             ids.setdefault((rule.when, rule.then), rule.id)
             if rule is not rules.rules[-1]:

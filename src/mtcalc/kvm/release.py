@@ -10,6 +10,36 @@ Version: TypeAlias = tuple[int, ...]
 
 T = TypeVar("T")
 
+SERIES: dict[Version, int] = {(2,): 6, (2, 6): 39, (3,): 19, (4,): 20, (5,): 19, (6,): 19, (7,): 3}
+"""The last number behind each series; of the last series, which is open, the newest release whose code was read."""
+
+OLDEST: Version = (2, 6, 28)
+"""The first release with vmx_get_mt_mask() (as get_mt_mask_shift)."""
+
+
+def newest() -> Version:
+    """The newest release whose code was read."""
+    series, last = list(SERIES.items())[-1]
+    return (*series, last)
+
+
+def never_was(release: Version) -> Version | None:
+    """The last release of the series that a release would lie behind; None where there can be such a release."""
+    for series, last in list(SERIES.items())[:-1]:
+        if release[: len(series)] == series and release[len(series) :] and release[len(series)] > last:
+            return (*series, last)
+    return None
+
+
+def before(release: Version) -> Version:
+    """The release that comes before one: 3.13 -> 3.12, 4.0 -> 3.19, 6.11 -> 6.11-rc, 6.11-rc -> 6.10."""
+    *series, last = release
+    if last == -1:
+        return before(tuple(series))
+    if last > 0:
+        return (*series, last - 1)
+    return next((*known, end) for known, end in reversed(SERIES.items()) if known < tuple(series) and known != (2,))
+
 
 def sort_key(release: Version) -> Version:
     """Three numbers at least, so that 6.11-rc sorts before 6.11 and 6.11 equals 6.11.0."""

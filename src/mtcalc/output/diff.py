@@ -8,7 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtcalc.analysis.answer import starred
-from mtcalc.analysis.diff import Change, Diff, Row, by_pat, change_record, outcome_bytes, outcome_record, row_record
+from mtcalc.analysis.diff import (
+    Change,
+    Diff,
+    Row,
+    by_pat,
+    change_record,
+    mmio_record,
+    outcome_bytes,
+    outcome_record,
+    row_record,
+)
 from mtcalc.analysis.diff_words import notes, sentence, when_text
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, memtype_tone, text_of
 from mtcalc.output.plain import WIDTH
@@ -25,6 +35,11 @@ def diff_blocks(found: Diff) -> list[Block]:
     if found.rows:
         blocks += _tables(found)
         blocks.append(Fields([(str(n), when_text(row.when)) for n, row in enumerate(found.rows, 1)], title="when"))
+    if found.mmio is not None and found.mmio.changed:
+        tests: list[tuple[str, Content]] = [
+            (f"{row.before} -> {row.after}", when_text(row.when)) for row in found.mmio.rows
+        ]
+        blocks.append(Fields(tests, title="host pages that change"))
     if found.around:
         rows: list[tuple[str, Content]] = []
         for difference in found.around:
@@ -178,6 +193,7 @@ def diff_record(found: Diff, expand: bool) -> dict[str, Any]:
         "reachable": found.total,
         "left_out": found.left_out,
         "rows": list(diff_lines(found, expand)),
+        "mmio_rows": [] if found.mmio is None else [mmio_record(row) for row in found.mmio.rows],
         "around": [difference._asdict() for difference in found.around],
         "notes": _spoken(found),
     }

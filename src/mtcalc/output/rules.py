@@ -11,7 +11,7 @@ from mtcalc.kvm.versions import WALK_WORDS
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table
 from mtcalc.rules.condition import condition_text, reason_text, value_text
 from mtcalc.rules.kernel import Kernel, kernel_notes, split_text, version_text
-from mtcalc.rules.releases import source_text
+from mtcalc.rules.releases import source_text, title_of
 from mtcalc.rules.rule import Rule, inputs_read
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def list_document(kernels: Sequence[Kernel]) -> Document:
     """A row a rule set."""
     rows: list[list[Content]] = [
-        [kernel.rules.name, str(len(kernel.rules.rules)), kernel.rules.mainline or "-", kernel.rules.title]
+        [kernel.rules.name, str(len(kernel.rules.rules)), kernel.rules.mainline or "-", title_of(kernel.rules)]
         for kernel in kernels
     ]
     notes = ("mtcalc rules show NAME has the rules and their sources",)
@@ -32,19 +32,26 @@ def list_rows(kernels: Sequence[Kernel]) -> Iterator[list[str]]:
     """Header and a row a rule set."""
     yield ["name", "rules", "mainline", "title"]
     for kernel in kernels:
-        yield [kernel.rules.name, str(len(kernel.rules.rules)), kernel.rules.mainline, kernel.rules.title]
+        yield [kernel.rules.name, str(len(kernel.rules.rules)), kernel.rules.mainline, title_of(kernel.rules)]
 
 
 def show_document(kernel: Kernel) -> Document:
     """The rules in order with reasons and sources, then the kernel around them."""
     rules = kernel.rules
-    blocks: list[Block] = [Cell(f"{rules.name}: {rules.title}", STRONG)]
+    blocks: list[Block] = [Cell(f"{rules.name}: {title_of(rules)}", STRONG)]
     for number, rule in enumerate(rules.rules, start=1):
         lines: list[tuple[str, Content]] = [("", rule.why)]
         if rule.source:
             lines.append(("", Cell(f"source: {source_text(rule.source)}", FAINT)))
         blocks.append(Fields(lines, title=f"{number}. {rule.id}: {rule.text}"))
-    around: list[tuple[str, Content]] = list(around_words(kernel).items())
+    test = kernel.mmio_test
+    blocks.append(
+        Fields(
+            [(str(number), f"{rule.id}: {rule.text}") for number, rule in enumerate(test.rules, start=1)],
+            title=f"host MMIO test: {test.title}",
+        )
+    )
+    around: list[tuple[str, Content]] = [pair for pair in around_words(kernel).items() if pair[0] != "host MMIO"]
     around += [("source", source_text(source)) for source in rules.sources]
     if kernel.ref == rules.name:  # of a release, its notes say what is unconfirmed about it
         around += [("unconfirmed", text) for text in rules.unconfirmed]
@@ -83,10 +90,15 @@ def rule_set_record(kernel: Kernel) -> dict[str, Any]:
     rules = kernel.rules
     return {
         "name": rules.name,
-        "title": rules.title,
+        "title": title_of(rules),
         "mainline": rules.mainline or None,
         "proposal": kernel.proposal or None,
         "rules": [rule_record(rule) for rule in rules.rules],
+        "mmio_test": {
+            "name": kernel.mmio_test.name,
+            "title": kernel.mmio_test.title,
+            "rules": [rule_record(rule) for rule in kernel.mmio_test.rules],
+        },
         "kernel": around_words(kernel),
         "sources": [source_text(source) for source in rules.sources],
         "unconfirmed": list(rules.unconfirmed),

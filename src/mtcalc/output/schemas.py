@@ -133,6 +133,8 @@ _CHANGE = {
     **_object({"before": _SIDE, "after": _SIDE}, when=_SOME_INPUTS, inputs=_SOME_INPUTS, count=_COUNT),
     "anyOf": [{"required": ["when", "count"]}, {"required": ["inputs"]}],  # --expand: inputs
 }
+_MMIO = _object({"mmio": _BOOL})
+_MMIO_ROW = _object({"inputs": _map({"anyOf": [_BOOL, _list(_PAT)]}), "before": _MMIO, "after": _MMIO})
 _DIFF_KEYS = {
     "before": _TEXT,
     "after": _TEXT,
@@ -143,6 +145,7 @@ _DIFF_KEYS = {
     "reachable": _COUNT,
     "left_out": _COUNT,
     "rows": _list(_CHANGE),
+    "mmio_rows": _list(_MMIO_ROW),
     "around": _list(_object({"what": _TEXT, "before": _TEXT, "after": _TEXT})),
     "notes": _TEXTS,
 }
@@ -166,15 +169,15 @@ _REVIEW = _object(
 
 # Rule sets --------------------------------------------------------------------------------------------------
 
+_RULES = _list(_object({"id": _TEXT, "when": _TEXT, "then": _TEXT, "text": _TEXT, "why": _TEXT, "source": _TEXT}))
 _RULE_SET = _object(
     {
         "name": _TEXT,
         "title": _TEXT,
         "mainline": _or_null(_TEXT),
         "proposal": _or_null(_TEXT),
-        "rules": _list(
-            _object({"id": _TEXT, "when": _TEXT, "then": _TEXT, "text": _TEXT, "why": _TEXT, "source": _TEXT})
-        ),
+        "rules": _RULES,
+        "mmio_test": _object({"name": _TEXT, "title": _TEXT, "rules": _RULES}),
         "kernel": _map(_TEXT),
         "sources": _TEXTS,
         "unconfirmed": _TEXTS,
@@ -233,7 +236,7 @@ _RULE_FILE: Schema = {
         "proposal": _WORD,
         "notes": _WORDS,
         "mtrr_walk": _TEXT,
-        "mmio_test": _TEXT,
+        "mmio_test": {"anyOf": [_WORD, _list(_object({"mmio": _BOOL}, id=_WORD, when=_WORD, why=_WORD, source=_WORD))]},
         "split_when": {"type": ["string", "boolean"]},
         "slot_flags": _WORDS,
         "quirks": _WORDS,

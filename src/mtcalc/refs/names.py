@@ -6,21 +6,12 @@ Any of them may have a proposal on top: `6.6+slot-flag`.
 
 from __future__ import annotations
 
-from mtcalc.kvm.release import sort_key
+from mtcalc.kvm.release import OLDEST, Version, never_was, newest, sort_key
 from mtcalc.refs.uname import CANDIDATE, build_note
-from mtcalc.rules.builtin import built_in, built_in_names, latest, release_rules
-from mtcalc.rules.kernel import (
-    LAST_OF_SERIES,
-    NEWEST,
-    OLDEST,
-    Kernel,
-    Version,
-    kernel_at,
-    version_text,
-)
+from mtcalc.rules.builtin import built_in, built_in_names, latest
+from mtcalc.rules.kernel import Kernel, kernel_at, version_text
 from mtcalc.rules.proposals import on_top, proposal_on_top
-from mtcalc.rules.releases import RELEASE_RULES, V4_3
-from mtcalc.rules.rule import RuleSet
+from mtcalc.rules.releases import RELEASES, Release, release_at
 from mtcalc.text.suggest import nearest
 
 
@@ -93,60 +84,55 @@ def parse_release(word: str) -> tuple[Version, str] | None:
     return version, suffix
 
 
-DURING_CANDIDATES: dict[Version, str] = {
-    # Rules that came in between a release's candidates, not before the first: early ones have what was before.
-    (2, 6, 28): "commit 928d4bf747e9, November 2008; 2.6.28-rc1 is of October",
-    (2, 6, 29): "commit 2aaf69dcee86, February 2009; 2.6.29-rc1 is of January",
-    (4, 2): "commit fb279950ba02, July 2015, after 4.2-rc1",
-    (4, 3): "commit 606decd67049, October 2015; 4.3-rc1 is of September",
-}
-
-
 def _of_release(ref: str, version: Version, suffix: str, merge_window: bool = False) -> Kernel:
     shown = version_text(version)
     if sort_key(version) < OLDEST:
         raise ValueError(f"{shown} is older than vmx_get_mt_mask() (2.6.28 is the first release with it)")
-    if version[:2] > NEWEST[:2]:
+    if version[:2] > newest()[:2]:
         raise ValueError(
-            f"{shown} is newer than the newest known release, {version_text(NEWEST)} (latest: the newest known rules)"
+            f"{shown} is newer than the newest known release, {version_text(newest())} (latest: the newest known rules)"
         )
-    for series, last in LAST_OF_SERIES.items():
-        if version[: len(series)] == series and version[len(series) :] and version[len(series)] > last:
-            end = version_text((*series, last))
-            raise ValueError(f"there never was a release {shown} ({end} is the last of its series)")
+    last = never_was(version)
+    if last is not None:
+        raise ValueError(f"there never was a release {shown} ({version_text(last)} is the last of its series)")
     notes: list[str] = []
     candidate = version[-1] == -1
     if candidate:
-        notes += _candidate_notes(version[:-1], shown, merge_window)
-        if version[:-1] != (6, 11):
+        notes += _candidate_notes(version, shown, merge_window)
+        if not _has_own(version):
             version = version[:-1]
-    rules = release_rules(version)
-    kernel = kernel_at(version, rules, ref)
-    notes += _release_notes(version, rules, shown, suffix, candidate)
+    row = release_at(version)
+    kernel = kernel_at(version, row.rules, ref)
+    notes += _release_notes(version, row, shown, suffix, candidate)
     return kernel._replace(notes=tuple(notes))
 
 
-def _candidate_notes(release: Version, shown: str, merge_window: bool) -> list[str]:
-    """What is known of a release's candidates. 6.11's have rules of their own, a stable release's its own."""
+def _has_own(candidate: Version) -> bool:
+    """Whether a release's candidates have rules of their own."""
+    return any(row.since == candidate for row in RELEASES)
+
+
+def _candidate_notes(candidate: Version, shown: str, merge_window: bool) -> list[str]:
+    """What is known of a release's candidates: some have rules of their own, a stable release's the release's."""
+    release = candidate[:-1]
     if merge_window:
         return [f"{shown}0 is a snapshot before the first candidate: the rules may not be in yet"]
-    if release in DURING_CANDIDATES:
+    if any(row.since == release and row.candidates for row in RELEASES):
         return [f"{shown}: the rules came in between the candidates, an early one may have those before"]
     if len(release) > 2 and release[0] > 2:
         return [f"{shown} is taken as {version_text(release)}"]
-    if release != (6, 11):
+    if not _has_own(candidate):
         return [f"{shown} is taken as {version_text(release)}: its rules came in before the first candidate"]
     return []
 
 
-def _release_notes(version: Version, rules: RuleSet, shown: str, suffix: str, candidate: bool) -> list[str]:
+def _release_notes(version: Version, row: Release, shown: str, suffix: str, candidate: bool) -> list[str]:
     notes = []
-    later = [key for key, _, _ in RELEASE_RULES if len(key) == 3 and key[:2] == version and key[2] > 0]
+    later = [other for other in RELEASES if len(other.since) == 3 and other.since[:2] == version and other.since[2] > 0]
     if later and version[0] >= 3 and not candidate:
-        other = release_rules(later[0])
-        notes.append(f"{shown} is {shown}.0; from {version_text(later[0])} on, {other.name}")
+        notes.append(f"{shown} is {shown}.0; from {version_text(later[0].since)} on, {later[0].rules.name}")
     if suffix:
         notes.append(build_note((*version, -1) if candidate else version, shown, suffix))
-    if rules == V4_3 and (4, 2, 4) <= version < (4, 2, 8):  # rests on memory alone; 4.2.8 was read
-        notes.append(f"unconfirmed: that {shown} has {rules.name}")
+    if sort_key(version) < row.read:  # rests on memory alone
+        notes.append(f"unconfirmed: that {shown} has {row.rules.name}")
     return notes

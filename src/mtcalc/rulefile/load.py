@@ -43,6 +43,7 @@ from mtcalc.text.yaml import MapNode, Node, ScalarNode, parse_yaml
 from mtcalc.x86.ept import IPAT_BIT, ept_mask
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
 
+_AROUND_KEYS = ("mtrr_walk", "mmio_test", "split_when", "slot_flags", "quirks", "unreachable")
 _TOP_KEYS = (
     "name",
     "title",
@@ -55,12 +56,7 @@ _TOP_KEYS = (
     "mainline",
     "proposal",
     "notes",
-    "mtrr_walk",
-    "mmio_test",
-    "split_when",
-    "slot_flags",
-    "quirks",
-    "unreachable",
+    *_AROUND_KEYS,
 )
 _RULE_KEYS = ("id", "when", "ept", "why", "source")
 _MMIO_KEYS = ("id", "when", "mmio", "why", "source")
@@ -259,7 +255,10 @@ def _on_top_of(top: MapNode, below: Kernel) -> Kernel:
 def _varied(top: MapNode, base: Kernel) -> tuple[_Located, ...]:
     entry = top.entries.get("changes")
     if entry is None:
-        raise InputError("a base without changes (changes: a list)", top.entries["base"].key_place)
+        key = next((top.entries[key] for key in _AROUND_KEYS if key in top.entries), None)
+        if key is None:
+            raise InputError("a base without changes (changes: a list)", top.entries["base"].key_place)
+        return tuple((rule, key.key_place) for rule in base.rules.rules)
     found = [(rule, entry.key_place) for rule in base.rules.rules]
     items = sequence(entry.value, "changes")
     if not items:
@@ -321,7 +320,7 @@ def _surrounding(
 ) -> Kernel:
     entry = top.entries.get("kernel")
     if entry is None:
-        found = kernel_for_rules(rule_set, file) if base is None else base
+        found = kernel_for_rules(rule_set, file)._replace(mmio_said=False) if base is None else base
         notes = found.notes
     else:
         ref = scalar(entry.value, "kernel")
@@ -346,7 +345,7 @@ def _around(top: MapNode, kernel: Kernel) -> Kernel:
         walks: dict[str, MtrrWalk] = {walk.value: walk for walk in MtrrWalk}
         kernel = kernel._replace(mtrr_walk=walks[word(keys["mtrr_walk"].value, "mtrr_walk", walks)])
     if "mmio_test" in keys:
-        kernel = kernel._replace(mmio_test=_mmio_test(keys["mmio_test"].value))
+        kernel = kernel._replace(mmio_test=_mmio_test(keys["mmio_test"].value), mmio_said=True)
     if "split_when" in keys:
         when = _condition_around(keys["split_when"].value, "split_when", _VM_WIDE)
         kernel = kernel._replace(split_when=None if when == Or(()) else when)

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from mtcalc.rules.kernel import NEWEST, Kernel, Version, kernel_at, since, with_read
+from mtcalc.kvm.release import newest
+from mtcalc.rules.kernel import Kernel, kernel_at, with_read
 from mtcalc.rules.proposals import PROPOSALS
-from mtcalc.rules.releases import RELEASE_RULES
-from mtcalc.rules.rule import RuleSet
+from mtcalc.rules.releases import RELEASES, newest_with, release_at
 
 
 def built_in_names() -> tuple[str, ...]:
     """The names of all built-in rule sets, oldest release first, then the proposals."""
-    releases = dict.fromkeys(rules.name for _, rules, _ in RELEASE_RULES)
+    releases = dict.fromkeys(row.rules.name for row in RELEASES)
     return (*releases, *(proposal.rules.name for proposal in PROPOSALS))
 
 
@@ -27,17 +27,12 @@ def built_in(name: str) -> Kernel | None:
                 extra_slot_flags=proposal.slot_flags,
             )
             return with_read(kernel)
-    for _, rules, newest in RELEASE_RULES:
-        if rules.name == name:
-            return kernel_at(newest, rules, name)
+    for row in RELEASES:
+        if row.rules.name == name:
+            return kernel_at(newest_with(row.rules), row.rules, name)
     return None
-
-
-def release_rules(release: Version) -> RuleSet:
-    """The rules of a release, 2.6.28 to NEWEST."""
-    return since([(key, rules) for key, rules, _ in RELEASE_RULES], release)
 
 
 def latest(ref: str = "latest") -> Kernel:
     """The newest release known."""
-    return kernel_at(NEWEST, release_rules(NEWEST), ref)
+    return kernel_at(newest(), release_at(newest()).rules, ref)

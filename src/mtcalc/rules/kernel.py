@@ -8,7 +8,7 @@ from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.history import MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
 from mtcalc.kvm.quirks import first_releases, has_quirk, known_quirks, off_at_start, unconcerned
 from mtcalc.kvm.release import Version as Version
-from mtcalc.kvm.release import in_force
+from mtcalc.kvm.release import in_force, newest
 from mtcalc.kvm.release import since as since
 from mtcalc.kvm.release import sort_key as sort_key
 from mtcalc.kvm.slot_history import FLAGS, slot_limits
@@ -26,15 +26,6 @@ from mtcalc.rules.inputs import (
 )
 from mtcalc.rules.mmio import MMIO_RULES
 from mtcalc.rules.rule import RuleSet, inputs_read
-
-NEWEST: Version = (7, 3)
-"""The newest release whose code was read."""
-
-LAST_OF_SERIES: dict[Version, int] = {(2,): 6, (2, 6): 39, (3,): 19, (4,): 20, (5,): 19, (6,): 19}
-"""The last number behind each one of a series that is closed."""
-
-OLDEST: Version = (2, 6, 28)
-"""The first release with vmx_get_mt_mask() (as get_mt_mask_shift)."""
 
 
 class Unreachable(NamedTuple):
@@ -60,6 +51,7 @@ class Kernel(NamedTuple):
     proposal: str = ""  # what it is, where it never was in mainline
     notes: tuple[str, ...] = ()  # said with every answer
     default: bool = False  # nobody asked for it
+    mmio_said: bool = True  # what was asked for says the host-MMIO test too; else it is taken from around
 
 
 _SPLITS: dict[MtrrLimit, Condition | None] = {
@@ -218,5 +210,5 @@ def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:
 
 def kernel_for_rules(rules: RuleSet, ref: str) -> Kernel:
     """The kernel around rules that nobody placed: 6.10's if they ask for the guest's MTRR type, else the newest."""
-    release = (6, 10) if GUEST_MTRR in inputs_read(rules) else NEWEST
+    release = (6, 10) if GUEST_MTRR in inputs_read(rules) else newest()
     return with_read(kernel_at(release, rules, ref))

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from mtcalc.kvm.host_mmio import Backing
 
 _NONE = Not(Atom(STRUCT_PAGE))
-_UNCACHED = Or(tuple(Atom(HOST_TYPE, kind) for kind in (MemType.UC, MemType.UC_MINUS, MemType.WC)))
+_UNCACHED = tuple(Atom(HOST_TYPE, kind) for kind in (MemType.UC, MemType.UC_MINUS, MemType.WC))
 
 _NO_STRUCT_PAGE = Rule("no-struct-page", _NONE, mmio(True), "a pfn without struct page is a device's")
 _ZERO_PAGE = Rule("zero-page", Atom(ZERO_PAGE), mmio(False), "the zero page is reserved, and RAM")
 _RESERVED = Rule("reserved", Atom(RESERVED), mmio(True), "a reserved page is a device's")
 _HOST_TYPE = Rule(
     "reserved",
-    And((Atom(RESERVED), Or((Not(Atom(HOST_PAT)), _UNCACHED)))),
+    And((Atom(RESERVED), Or((Not(Atom(HOST_PAT)), *_UNCACHED)))),
     mmio(True),
     "a reserved page that the host maps uncached, or may, for all it can tell, is a device's",
 )

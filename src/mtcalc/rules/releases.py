@@ -7,9 +7,11 @@ before where the change is that small.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from mtcalc.kvm.release import Version, before, newest, since
 from mtcalc.rules.condition import ALWAYS, And, Atom, Not
 from mtcalc.rules.inputs import CR0_CD, MMIO, NONCOHERENT_DMA, QUIRK_CD_NW_CLEARED, QUIRK_IGNORE_GUEST_PAT, SELF_SNOOP
-from mtcalc.rules.kernel import Version
 from mtcalc.rules.rule import Rule, RuleSet, ept, guest_mtrr
 from mtcalc.x86.memtype import MemType
 
@@ -178,7 +180,7 @@ V6_11 = RuleSet(
 )
 V6_16 = RuleSet(
     "v6.16",
-    "6.16 to 7.3, and 6.12.78 on",
+    "6.16 to {newest}, and 6.12.78 on",
     (
         _MMIO,
         Rule(
@@ -194,47 +196,83 @@ V6_16 = RuleSet(
     mainline="2025-06",
 )
 
-RELEASE_RULES: tuple[tuple[Version, RuleSet, Version], ...] = (
-    # since, rules, and the release whose behaviour the bare name stands for: the newest with them
-    ((2, 6, 28), V2_6_28, (2, 6, 28)),
-    ((2, 6, 29), V2_6_29, (2, 6, 30)),
-    ((2, 6, 31), V2_6_31, (3, 12)),
-    ((3, 13), V3_13, (4, 1)),
-    ((4, 2), V4_2, (4, 2, 3)),
-    ((4, 2, 4), V4_3, (4, 3)),
-    ((4, 4), V4_4, (6, 6)),
-    ((6, 7), V6_7, (6, 10)),
-    ((6, 11, -1), V6_11_RC1, (6, 11, -1)),
-    ((6, 11), V6_11, (6, 15)),
-    ((6, 12, 78), V6_16, (7, 3)),
-    ((6, 13), V6_11, (6, 15)),
-    ((6, 16), V6_16, (7, 3)),
+
+class Release(NamedTuple):
+    """A release that changed the rules, and what it has from then on."""
+
+    since: Version
+    rules: RuleSet
+    candidates: str = ""  # where the rules came in between the release's candidates: by which commit, and when
+    read: Version = ()  # the first release that was read with these rules, where it is a later one
+
+
+RELEASES: tuple[Release, ...] = (
+    Release((2, 6, 28), V2_6_28, "commit 928d4bf747e9, November 2008; 2.6.28-rc1 is of October"),
+    Release((2, 6, 29), V2_6_29, "commit 2aaf69dcee86, February 2009; 2.6.29-rc1 is of January"),
+    Release((2, 6, 31), V2_6_31),
+    Release((3, 13), V3_13),
+    Release((4, 2), V4_2, "commit fb279950ba02, July 2015, after 4.2-rc1"),
+    Release((4, 2, 4), V4_3, read=(4, 2, 8)),
+    Release((4, 3), V4_3, "commit 606decd67049, October 2015; 4.3-rc1 is of September"),
+    Release((4, 4), V4_4),
+    Release((6, 7), V6_7),
+    Release((6, 11, -1), V6_11_RC1),
+    Release((6, 11), V6_11),
+    Release((6, 12, 78), V6_16),
+    Release((6, 13), V6_11),
+    Release((6, 16), V6_16),
 )
+"""Every change of the rules, ascending. `latest` has those of the last row."""
 
-COMMITS = {
-    "928d4bf747e9": ("KVM: VMX: Set IGMT bit in EPT entry", "2.6.28"),
-    "2aaf69dcee86": ("KVM: MMU: Map device MMIO as UC in EPT", "2.6.29"),
-    "522c68c4416d": ("KVM: Enable snooping control for supported hardware", "2.6.31"),
-    "e0f0bbc527f6": ("kvm: Create non-coherent DMA registeration", "3.13"),
-    "fd717f11015f": ("KVM: x86: apply guest MTRR virtualization on host reserved pages", "4.2"),
-    "fb279950ba02": ("KVM: vmx: obey KVM_QUIRK_CD_NW_CLEARED", "4.2"),
-    "606decd67049": ('Revert "KVM: x86: apply guest MTRR virtualization on host reserved pages"', "4.3"),
-    "c9f65a3f2d92": ("KVM: VMX: drop IPAT in memtype when CD=1 for KVM_X86_QUIRK_CD_NW_CLEARED", "6.7"),
-    "377b2f359d1f": ("KVM: VMX: Always honor guest PAT on CPUs that support self-snoop", "6.11-rc1"),
-    "0a7b73559b39": ("KVM: x86: Remove VMX support for virtualizing guest MTRR memtypes", "6.11"),
-    "e1548088ff54": ("KVM: VMX: Drop support for forcing UC memory when guest CR0.CD=1", "6.11"),
-    "9d70f3fec144": ('Revert "KVM: VMX: Always honor guest PAT on CPUs that support self-snoop"', "6.11"),
-    "c9c1e20b4c7d": ("KVM: x86: Introduce Intel specific quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT", "6.16"),
+
+def release_at(version: Version) -> Release:
+    """The row in force at a release."""
+    return since([(row.since, row) for row in RELEASES], version)
+
+
+def newest_with(rules: RuleSet) -> Version:
+    """The newest release that has some rules, whose behaviour their bare name stands for."""
+    at = max(number for number, row in enumerate(RELEASES) if row.rules == rules)
+    return newest() if at + 1 == len(RELEASES) else before(RELEASES[at + 1].since)
+
+
+def title_of(rules: RuleSet) -> str:
+    """A rule set's title; of the last one, {newest} is the newest release with it."""
+    if "{newest}" not in rules.title:
+        return rules.title
+    return rules.title.format(newest=".".join(map(str, newest_with(rules))))
+
+
+class Commit(NamedTuple):
+    """A change of the function in mainline."""
+
+    subject: str
+    release: str  # the first with it
+    confirmed: bool = True  # the subject was seen in an archive; else it rests on memory
+
+
+COMMITS: dict[str, Commit] = {
+    "928d4bf747e9": Commit("KVM: VMX: Set IGMT bit in EPT entry", "2.6.28"),
+    "2aaf69dcee86": Commit("KVM: MMU: Map device MMIO as UC in EPT", "2.6.29"),
+    "522c68c4416d": Commit("KVM: Enable snooping control for supported hardware", "2.6.31", confirmed=False),
+    "e0f0bbc527f6": Commit("kvm: Create non-coherent DMA registeration", "3.13"),
+    "fd717f11015f": Commit("KVM: x86: apply guest MTRR virtualization on host reserved pages", "4.2"),
+    "fb279950ba02": Commit("KVM: vmx: obey KVM_QUIRK_CD_NW_CLEARED", "4.2"),
+    "606decd67049": Commit('Revert "KVM: x86: apply guest MTRR virtualization on host reserved pages"', "4.3"),
+    "c9f65a3f2d92": Commit("KVM: VMX: drop IPAT in memtype when CD=1 for KVM_X86_QUIRK_CD_NW_CLEARED", "6.7"),
+    "377b2f359d1f": Commit("KVM: VMX: Always honor guest PAT on CPUs that support self-snoop", "6.11-rc1"),
+    "0a7b73559b39": Commit("KVM: x86: Remove VMX support for virtualizing guest MTRR memtypes", "6.11"),
+    "e1548088ff54": Commit("KVM: VMX: Drop support for forcing UC memory when guest CR0.CD=1", "6.11"),
+    "9d70f3fec144": Commit('Revert "KVM: VMX: Always honor guest PAT on CPUs that support self-snoop"', "6.11"),
+    "c9c1e20b4c7d": Commit("KVM: x86: Introduce Intel specific quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT", "6.16"),
 }
-"""Commit id to (subject, first release)."""
-
-UNCONFIRMED_SUBJECTS = ("522c68c4416d",)  # rest on memory alone
+"""By the first twelve digits of the commit's id."""
 
 
 def source_text(source: str) -> str:
     """A rule's source in words: a commit id with subject and release, anything else as it stands."""
     if source in COMMITS:
-        subject, release = COMMITS[source]
-        doubt = ", subject unconfirmed" if source in UNCONFIRMED_SUBJECTS else ""
-        return f'commit {source} ("{subject}"), {release}{doubt}'
+        commit = COMMITS[source]
+        doubt = "" if commit.confirmed else ", subject unconfirmed"
+        return f'commit {source} ("{commit.subject}"), {commit.release}{doubt}'
     return source
