@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The house: imports between the rooms of src/mtcalc run downwards only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mtcalc
+
+SRC = Path(mtcalc.__file__).parent
+
+BELOW = {
+    "text": "",
+    "x86": "text",
+    "kvm": "text x86",
+    "rules": "text x86 kvm",
+    "rulefile": "text x86 kvm rules",
+    "csource": "text x86 kvm rules",
+    "patches": "text x86 kvm rules csource",
+    "refs": "text x86 kvm rules rulefile csource patches",
+    "scenario": "text x86 kvm rules refs",
+    "analysis": "text x86 kvm rules",
+    "output": "text x86 kvm rules rulefile patches scenario analysis",
+    "cli": "text x86 kvm rules rulefile csource patches refs scenario analysis output",
+}
+"""What each room may import from, besides itself."""
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The rooms that a module imports from, whether at its head or in a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom) and node.module == "mtcalc":
+            names = [f"mtcalc.{alias.name}" for alias in node.names]
+        for name in names:
+            head, _, rest = name.partition(".")
+            if head == "mtcalc" and rest:
+                yield rest.partition(".")[0]
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((SRC / room).glob("*.py"))
+
+
+def test_every_room_is_known() -> None:
+    assert {path.parent.name for path in SRC.glob("*/*.py")} == set(BELOW)
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_imports_run_downwards(room: str) -> None:
+    allowed = {room, *BELOW[room].split(), "__version__"}
+    assert modules(room)
+    for path in modules(room):
+        assert set(imports(path)) <= allowed, path
+
+
+def test_downwards_has_an_end() -> None:
+    """No room stands on one that stands on it."""
+    for room, below in BELOW.items():
+        for lower in below.split():
+            assert room not in BELOW[lower].split()
+
+
+def test_what_holds_the_directions_sees_an_import(tmp_path: Path) -> None:
+    module = tmp_path / "m.py"
+    module.write_text(
+        "import os\nimport mtcalc.x86.pat\nfrom mtcalc import kvm\n"
+        "def f():\n    from mtcalc.cli.main import cli\n    from mtcalc.rules import rule\n"
+    )
+    assert set(imports(module)) == {"x86", "kvm", "cli", "rules"}
