@@ -313,6 +313,11 @@ def test_lists_that_agree_while_the_walks_differ() -> None:
         "guest MTRR walk",
         "host MMIO test",
         "guest MTRRs limit the mapping level",
+        "MTRR check past the fixed ranges",
+        "page reserved or no struct page",
+        "slot ids",
+        "slots above host maxphyaddr refused",
+        "slots over KVM's own ones refused",
     ]
     assert str(found.around[0]).startswith("guest MTRR walk: 4.2 and 4.3: ")
     assert notes(found) == (
@@ -326,7 +331,12 @@ def test_what_differs_around() -> None:
         (d.what, d.before, d.after) for d in found.around if d.what not in ("guest MTRR walk", "host MMIO test")
     ] == [
         ("guest MTRRs limit the mapping level", "always", "never"),
+        ("page reserved or no struct page", "mapped in 4K", "mapped as large as any"),
+        ("largest page of a BAR under VFIO", "4K", "1G"),
         ("slot flags accepted", "LOG_DIRTY_PAGES, READONLY", "LOG_DIRTY_PAGES, READONLY, GUEST_MEMFD"),
+        ("slot ids", "0 to 508", "0 to 32763"),
+        ("GUEST_MEMFD on every VM", "no", "yes"),
+        ("slots above host maxphyaddr refused", "no", "yes"),
         ("quirks known", "CD_NW_CLEARED", "CD_NW_CLEARED, IGNORE_GUEST_PAT"),
         (
             "states that can't be reached",

@@ -14,12 +14,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mtcalc.analysis.answer import effective_types
-from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
-from mtcalc.kvm.versions import WALK_WORDS
-from mtcalc.rules.condition import Condition, Or, condition_text, inputs
+from mtcalc.analysis.around import Around, differences
+from mtcalc.kvm.flags import QUIRKS
+from mtcalc.rules.condition import Condition, Or, inputs
 from mtcalc.rules.cubes import Budget, Candidate, cover
 from mtcalc.rules.inputs import Input, Value, rank
-from mtcalc.rules.kernel import Kernel, out_of_reach, split_text
+from mtcalc.rules.kernel import Kernel, out_of_reach
 from mtcalc.rules.rule import Outcome, RuleSet, inputs_read
 from mtcalc.rules.truth import (
     Space,
@@ -54,17 +54,6 @@ class Row(NamedTuple):
     before: Outcome
     after: Outcome
     states: int  # how many changed states it covers
-
-
-class Around(NamedTuple):
-    """A difference around the list of rules, in words."""
-
-    what: str
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.before} -> {self.after}"
 
 
 class Diff(NamedTuple):
@@ -120,7 +109,7 @@ def diff(before: Kernel, after: Kernel) -> Diff:
 
     Raises ValueError: a reachable state that no rule catches; too many inputs to compare.
     """
-    found = _compared(before, after)._replace(around=_around(before, after))
+    found = _compared(before, after)._replace(around=differences(before, after))
     if not (before.mmio_said and after.mmio_said) or before.mmio_test == after.mmio_test:
         return found
     tests = (kernel._replace(rules=kernel.mmio_test, quirks=tuple(QUIRKS), unreachable=()) for kernel in found[:2])
@@ -250,27 +239,6 @@ def outcome_bytes(outcome: Outcome, when: dict[Input, tuple[Value, ...]]) -> tup
         return (outcome.const,)
     types = when.get(outcome.memtype_of, MTRR_TYPES)
     return tuple(dict.fromkeys((outcome.const | int(kind) << outcome.shift) & 0xFF for kind in types))
-
-
-def _around(before: Kernel, after: Kernel) -> tuple[Around, ...]:
-    def bits(kernel: Kernel) -> str:
-        return ", ".join(flag_names(kernel.slot_flags, SLOT_FLAGS)) or "none"
-
-    def quirks(kernel: Kernel) -> str:
-        return ", ".join(kernel.quirks) or "none"
-
-    def impossible(kernel: Kernel) -> str:
-        return "; ".join(condition_text(state.when) for state in kernel.unreachable) or "none"
-
-    named = (
-        ("guest MTRR walk", WALK_WORDS[before.mtrr_walk], WALK_WORDS[after.mtrr_walk]),
-        ("host MMIO test", before.mmio_test.title, after.mmio_test.title),
-        ("guest MTRRs limit the mapping level", split_text(before), split_text(after)),
-        ("slot flags accepted", bits(before), bits(after)),
-        ("quirks known", quirks(before), quirks(after)),
-        ("states that can't be reached", impossible(before), impossible(after)),
-    )
-    return tuple(Around(*difference) for difference in named if difference[1] != difference[2])
 
 
 def mmio_record(row: Row) -> dict[str, Any]:
