@@ -274,7 +274,7 @@ def test_states_neither_kernel_reaches_are_left_out() -> None:
     new = V6_16._replace(name="x", rules=insert_after(V6_16.rules, "mmio", snoop))
     same = diff(kernel_at((7, 3), V6_16, "a"), kernel_at((7, 3), new, "b"))
     assert (same.changed, same.total, same.left_out) == (0, 12, 4)
-    why = "from v6.16 on, IGNORE_GUEST_PAT cannot be disabled on a CPU without self-snoop"
+    why = "from 6.16 and 6.12.78 on, IGNORE_GUEST_PAT cannot be disabled on a CPU without self-snoop"
     assert notes(same) == (f"4 combinations left out: neither kernel can get there ({why})",)
     free = kernel_at((7, 3), new, "b")._replace(unreachable=())
     one_reaches = diff(kernel_at((7, 3), V6_16, "a"), free)

@@ -95,7 +95,7 @@ def test_rule_sets_releases_and_files(before: list[str]) -> None:
     *lines, last = answers("mtcalc", *before, "")
     offered = [line.removeprefix("plain,") for line in lines]
     assert last == RULE_SUFFIXES
-    assert set(offered) >= {*built_in_names(), "latest", "5.15", "6.1", "6.6", "6.12"}
+    assert set(offered) >= {*built_in_names(), "latest", "host", "5.15", "6.1", "6.6", "6.12"}
     assert words_for("mtcalc", *before, "SLOT-F") == ["slot-flag"]
 
 

@@ -40,7 +40,7 @@ memslots:
 """
 
 RANGES = """\
-rules v6.7, slot-flag side by side
+rules v6.7, slot-flag side by side, VMX with EPT
 1 of 6 ranges differs between v6.7 and slot-flag
 
 0x110000000-0x110ffffff vgpu-blob
@@ -67,7 +67,7 @@ note: bar2: BAR taken as mapped in 4K pages, as VFIO does up to 6.11 (page_size
 """
 
 LOOKUP = """\
-rules v6.7, slot-flag side by side
+rules v6.7, slot-flag side by side, VMX with EPT
 slot-flag differs from v6.7
 
 RULES     EPT   WC  RULE      DIFF

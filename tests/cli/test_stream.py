@@ -123,7 +123,7 @@ def test_a_stream_in_plain_has_the_same_columns_and_notes(pat: str) -> None:
     assert (done.status, done.err) == (0, "")
     streamed = done.out.splitlines()
     (title, empty, *rows) = one_by_one("plain", gpas, pat).splitlines()
-    assert (title, empty) == ("rules v6.7", "")
+    assert (title, empty) == ("rules v6.7, VMX with EPT", "")
     assert [line.split() for line in streamed] == [line.split() for line in rows]
     table = [line for line in streamed if not line.startswith(("note:", " "))]
     assert len({line.index(line.split()[2], 16) for line in table}) == 1  # the column begins at one place
@@ -137,6 +137,104 @@ def test_one_without_a_type_among_those_with_one_says_all_six() -> None:
         ("WT", "WT"),
         ("", "UC=UC UC-=UC WC=WC WT=WT WP=WP WB=WB"),
     ]
+
+
+_LINES = st.one_of(
+    st.builds(
+        lambda word, kind: f"{word[0]} {kind[0]}".rstrip(),
+        spelled(),
+        _PATS,
+    ),
+    st.sampled_from(("0x40000000000 wc", "0x3000000000", "0x3fffffffffff 7")),  # in no slot
+    st.sampled_from(("", "# wb", "0x1000 wx", "zzz", "1T wc 1", "0x400000000000")),  # passed over, or bad
+)
+
+
+def answered(line: str) -> bool:
+    """Whether a line of _LINES has an answer."""
+    return bool(line) and line not in ("# wb", "0x1000 wx", "zzz", "1T wc 1", "0x400000000000")
+
+
+@cache
+def row_under(form: str, header_by: str, line: str) -> list[str]:
+    """What a line alone gets under the header that another line, or --pat, has made."""
+    done = quick("eval", *STREAM, "-o", form, stdin=f"{header_by}\n{line}\n")
+    return done.out.splitlines()[2:]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(_LINES, max_size=12), st.sampled_from(("csv", "tsv")), st.sampled_from((None, "WT")))
+def test_one_shape_for_the_whole_stream(lines: list[str], form: str, pat: str | None) -> None:
+    """--pat, else the first line that has an answer, makes the header; each row has its columns and hangs on no other.
+
+    Bad lines, blank ones and comments decide nothing.
+    """
+    done = quick("eval", *STREAM, "-o", form, *(("--pat", pat) if pat else ()), stdin="\n".join(lines))
+    good = [line for line in lines if answered(line)]
+    typed = bool(pat) or (bool(good) and len(good[0].split()) > 1)
+    header, *rows = csv.reader(done.out.splitlines(), delimiter="," if form == "csv" else "\t")
+    assert header == answer_header(six=not typed)
+    assert len(rows) == len(good)
+    assert {len(row) for row in rows} <= {len(header)}
+    for line, row in zip(good, done.out.splitlines()[1:], strict=True):
+        asked = line if pat is None or len(line.split()) > 1 else f"{line} {pat}"
+        assert row_under(form, "0x1000 wc" if typed else "0x1000", asked) == [row]
+
+
+def cells(*lines: str, form: str = "csv", pat: str = "") -> list[dict[str, str]]:
+    """A stream's rows by column."""
+    done = quick("eval", *STREAM, "-o", form, *(("--pat", pat) if pat else ()), stdin="\n".join(lines))
+    return list(csv.DictReader(io.StringIO(done.out)))
+
+
+def test_what_a_line_of_the_other_kind_looks_like() -> None:
+    """Under six columns one type fills its own; under pat and effective six are listed, and pat is empty."""
+    plain, typed, nowhere, nowhere_typed = "0xc0000", "0xc0000 WC", "0x3000000000", "0x3000000000 wb"
+    six = cells(plain, typed, nowhere, nowhere_typed)
+    one = cells(typed, plain, nowhere, nowhere_typed)
+    types = [str(pat) for pat in PAT_TYPES]
+    assert [row[pat] for row in six for pat in types] == [
+        *("UC", "WC", "WC", "WT", "WP", "WP"),
+        *("", "", "WC", "", "", ""),
+        *[""] * 12,
+    ]
+    assert [(row["pat"], row["effective"]) for row in one] == [
+        ("WC", "WC"),
+        ("", "UC=UC UC-=WC WC=WC WT=WT WP=WP WB=WP"),
+        ("", ""),
+        ("WB", ""),
+    ]
+    rest = [name for name in answer_header(six=True) if name not in types]
+    assert [[row[name] for name in rest] for row in six] == [[row[name] for name in rest] for row in one]
+    assert cells(plain, pat="WC") == cells(typed)
+
+
+PLAIN_SHAPES = {
+    "0xc0000 WC\n0xc0000\n0x3000000000\n": """\
+GPA             LVL MTRR EPT  PAT EFFECTIVE RULE       SLOT
+0xc0000         4K  WP   0x28 WC  WC        guest-mtrr ram-low
+0xc0000         4K  WP   0x28 UC  UC        guest-mtrr ram-low
+                              UC- WC*
+                              WC  WC
+                              WT  WT*
+                              WP  WP
+                              WB  WP
+0x3000000000    -   -    -    -   -         -          -
+""",
+    "0x1000 wx\n0xc0000\n0xc0000 WC\n0x3000000000 wb\n": """\
+GPA             LVL MTRR EPT  UC  UC- WC  WT  WP  WB  RULE       SLOT
+0xc0000         4K  WP   0x28 UC  WC* WC  WT* WP  WP  guest-mtrr ram-low
+0xc0000         4K  WP   0x28 -   -   WC  -   -   -   guest-mtrr ram-low
+0x3000000000    -   -    -    -   -   -   -   -   -   -          -
+""",
+}
+
+
+@pytest.mark.parametrize("lines", PLAIN_SHAPES, ids=["typed first", "untyped first"])
+def test_plain_keeps_its_columns_and_80_of_them(lines: str) -> None:
+    done = quick("eval", *STREAM, "-o", "plain", stdin=lines)
+    assert done.out.startswith(PLAIN_SHAPES[lines] + "note: ")
+    assert max(map(len, done.out.splitlines())) <= 80
 
 
 BAD = """\

@@ -263,7 +263,7 @@ def test_code_is_closed_where_it_should_be(text: str) -> None:
 
 
 LOOKUP = """\
-**rules v6.7**
+**rules v6.7, VMX with EPT**
 
 - **EPT**: 0x30  WB, guest PAT honoured
 - **rule**: guest-mtrr: otherwise -> guest MTRR type\\

@@ -129,7 +129,7 @@ def test_what_the_answer_calls_them(folder: Path) -> None:
         ["m.patch is a patch on top of v4.4"],
     )
     plain = quick("lookup", "-r", "below/m.patch", "--base", "v4.4", cwd=folder).out
-    assert plain.startswith("rules below/m.patch\n")
+    assert plain.startswith("rules below/m.patch, VMX with EPT\n")
 
 
 @pytest.mark.parametrize("send", [str, crlf, quoted])

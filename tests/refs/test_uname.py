@@ -181,7 +181,7 @@ def test_a_proposal_that_does_not_go_there_is_refused(ref: str, message: str) ->
 def test_the_default_says_what_it_is_and_what_latest_answers() -> None:
     """In the line that names the rules, and in a note; chosen by name it says neither."""
     shown = quick("lookup").out
-    assert shown.startswith("rules slot-flag (the default: a proposal, not in mainline)\n")
+    assert shown.startswith("rules slot-flag (the default: a proposal, not in mainline), VMX with EPT\n")
     assert "note: latest (v6.16) answers the same byte, 0x70\n" in shown
     (answer,) = quick("lookup", "--noncoherent-dma", "--mtrr", "uc", "--pat", "wb", "-o", "json").json
     assert "latest (v6.16) answers 0x30 (WB), not 0x00: effective WB" in answer["notes"]
@@ -189,10 +189,10 @@ def test_the_default_says_what_it_is_and_what_latest_answers() -> None:
     refused = "latest (v6.16) refuses slot flag NON_COHERENT_DMA; without it, it answers"
     assert f"{refused} 0x70 (WB, ignore PAT), not 0x30: effective WB" in answer["notes"]
     named = quick("lookup", "-r", "slot-flag").out
-    assert named.startswith("rules slot-flag\n")
+    assert named.startswith("rules slot-flag, VMX with EPT\n")
     assert "latest" not in named
     table = quick("table", "--noncoherent-dma").out
-    assert table.startswith("rules slot-flag (the default: a proposal, not in mainline)\n")
+    assert table.startswith("rules slot-flag (the default: a proposal, not in mainline), VMX with EPT\n")
     assert "latest (v6.16) has another EPT byte in 4 of 5 cases" in " ".join(table.split())
 
 

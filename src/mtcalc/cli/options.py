@@ -183,7 +183,7 @@ def rules_option(function: Command) -> Command:
         type=REF,
         multiple=True,
         metavar="REF",
-        help=f"Rule set: name, release, uname -r, latest, .yaml, .c, patch.  [{DEFAULT_REF}]",
+        help=f"Rule set: name, release, uname -r, host, latest, .yaml, .c, patch.  [{DEFAULT_REF}]",
     )(base_option(function))
 
 

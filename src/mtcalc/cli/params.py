@@ -119,7 +119,7 @@ class Ref(click.ParamType[str]):
         from mtcalc.text.filenames import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES
 
         typed = incomplete.lower()
-        words = [word for word in (*built_in_names(), "latest") if word.startswith(typed)]
+        words = [word for word in (*built_in_names(), "latest", "host") if word.startswith(typed)]
         found = [CompletionItem(word) for word in (*words, *_releases(typed))]
         suffixes = RULE_FILE_SUFFIXES + C_SUFFIXES + PATCH_SUFFIXES
         return [*found, CompletionItem(incomplete, type="file", suffixes=suffixes)]

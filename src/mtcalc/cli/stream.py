@@ -74,7 +74,8 @@ class Stream:
     def run(self, header: Callable[[bool], str]) -> None:
         """Reads standard input to its end. `header` is asked once, with whether the first answer is for one PAT type.
 
-        Blank lines and lines that begin with # are passed over.
+        What it makes is the shape of all lines, and nothing else in an answer hangs on another line. Blank lines and
+        lines that begin with # are passed over; they and bad lines decide nothing.
         """
         rest = b""
         first = True
@@ -98,9 +99,12 @@ class Stream:
             self._answer(rest + b"\n")
 
     def _begun(self, lines: bytes, header: Callable[[bool], str]) -> bool:
-        """Writes the header if one of the lines is to be answered."""
+        """Writes the header if one of the lines has an answer."""
         for line in lines.split(b"\n"):
-            if not _is_passed_over(line):
+            if _is_passed_over(line):
+                continue
+            with suppress(InputError):
+                self._with_care(line)
                 self._out(encode(header(self._default is not None or len(line.split()) > 1)))
                 return True
         return False

@@ -18,6 +18,7 @@ from mtcalc.output.document import (
     grouped_notes,
     memtype_cell,
     memtype_tone,
+    rules_title,
 )
 from mtcalc.output.emit import Result
 from mtcalc.rules.kernel import kernel_label
@@ -75,7 +76,7 @@ def lookup_document(answers: Sequence[Answer]) -> Document:
         row: list[Content] = ["guest gets", *(memtype_cell(kind, starred) for _, kind, starred in pairs)]
         blocks = [Fields(fields), Table(header, [row])]
     return Document(
-        [Cell(f"rules {kernel_label(first.kernel)}", STRONG), *blocks],
+        [rules_title(kernel_label(first.kernel)), *blocks],
         grouped_notes(("", note) for answer in answers for note in answer.notes),
     )
 
@@ -133,7 +134,7 @@ def _slot(answer: Answer) -> str:
 
 
 def _title(answers: Sequence[Answer]) -> Cell:
-    return Cell(f"rules {kernel_label(answers[0].kernel)}" if answers else "no answers", STRONG)
+    return rules_title(kernel_label(answers[0].kernel)) if answers else Cell("no answers", STRONG)
 
 
 def grouped(answers: Sequence[Answer]) -> list[str]:

@@ -50,6 +50,11 @@ class Document(NamedTuple):
     notes: Sequence[str] = ()
 
 
+def rules_title(*words: str) -> Cell:
+    """The line above answers: by which rules, and that they hold under VMX with EPT, so not for AMD's NPT."""
+    return Cell(f"rules {', '.join(words)}, VMX with EPT", STRONG)
+
+
 def text_of(content: Content) -> str:
     """The words of a cell."""
     return content if isinstance(content, str) else content.text

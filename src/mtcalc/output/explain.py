@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from mtcalc.analysis.explain import Explanation
-from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields
+from mtcalc.output.document import FAINT, Block, Cell, Content, Document, Fields, rules_title
 from mtcalc.rules.kernel import kernel_label
 
 
 def explain_document(found: Explanation) -> Document:
     """Every step with its result, its reasons and its source."""
     answer = found.answer
-    where = "" if answer.gpa is None else f", {answer.gpa:#x}"
-    blocks: list[Block] = [Cell(f"rules {kernel_label(answer.kernel)}{where}", STRONG)]
+    where = () if answer.gpa is None else (hex(answer.gpa),)
+    blocks: list[Block] = [rules_title(kernel_label(answer.kernel), *where)]
     for number, step in enumerate(found.steps, start=1):
         rows: list[tuple[str, Content]] = [("", line) for line in step.lines]
         if step.source:

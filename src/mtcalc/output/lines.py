@@ -33,7 +33,13 @@ class Source(NamedTuple):
 
 
 class PageLines(NamedTuple):
-    """eval's answers as lines: their source, the header, and the notes of what was answered."""
+    """eval's answers as lines: their source, the header, and the notes of what was answered.
+
+    The header has a column a PAT type, or one for the type asked for and one for the effective type. Every row of
+    csv and tsv has just its columns: under the first an answer for one type stands in that type's column, the
+    others empty; under the second an answer for all six has no type and lists them, 'UC=UC UC-=UC ...'. In plain
+    it takes a line a type.
+    """
 
     source: Source
     header: Callable[[bool], str]  # told whether the first line names a PAT type
@@ -64,7 +70,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
         if form == "plain":
             if len(seen) < MOST_NOTED:
                 seen.append(answer if answer.slot else answer._replace(gpa=None))
-            return _plain_tail(answer, six, rule_width) + "\n"
+            return "".join(f"{line}\n" for line in _plain_tail(answer, six, rule_width))
         row = answer_row(answer, six, rare)
         if answer.pat is None and not six:
             row[effective_column()] = _all_six(answer)
@@ -98,10 +104,11 @@ def _plain_header(six: bool, rule_width: int) -> str:
     return f"{'GPA'.ljust(ADDRESS_WIDTH)}LVL MTRR EPT  {pats} {'RULE'.ljust(rule_width)} SLOT\n"
 
 
-def _plain_tail(answer: Answer, six: bool, rule_width: int) -> str:
+def _plain_tail(answer: Answer, six: bool, rule_width: int) -> list[str]:
+    """What stands behind the address, and where one column is not enough for all six types the lines below."""
     facts = answer.facts
     if facts is None or answer.rule is None or answer.slot is None or answer.level is None:
-        lead, rest = "-   -    -   ", f"{'-'.ljust(rule_width)} -"
+        lead, rest = "-   -    -", f"{'-'.ljust(rule_width)} -"
     else:
         mtrr = {None: "-", UNKNOWN: "?"}.get(answer.guest_mtrr, answer.guest_mtrr)
         byte = "?" if answer.byte is None else f"{answer.byte:#04x}"
@@ -111,12 +118,10 @@ def _plain_tail(answer: Answer, six: bool, rule_width: int) -> str:
         pat: "?" if kind is None else f"{kind}{'*' if answer.starred(pat) else ''}" for pat, kind in answer.effective
     }
     if six:
-        middle = " ".join(types.get(pat, "-").ljust(3) for pat in PAT_TYPES)
-    elif answer.pat is None:
-        middle = f"-   {_all_six(answer).replace(' ', ',') or '-'}"
-    else:
-        middle = f"{answer.pat!s:3} {types.get(answer.pat, '-'):9}"
-    return f"{lead:13} {middle} {rest}"
+        return [f"{lead:13} {' '.join(types.get(pat, '-').ljust(3) for pat in PAT_TYPES)} {rest}"]
+    pairs = [("-" if answer.pat is None else str(answer.pat), "-")] if not types else list(types.items())
+    first, *others = (f"{pat!s:3} {kind:9}" for pat, kind in pairs)
+    return [f"{lead:13} {first} {rest}", *(f"{'':{ADDRESS_WIDTH + 13}} {other}".rstrip() for other in others)]
 
 
 def _notes(answers: Sequence[Answer]) -> list[str]:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.analysis.side_by_side import Difference, Piece, difference, whole
 from mtcalc.output.document import (
-    STRONG,
     Block,
     Cell,
     Content,
@@ -18,6 +17,7 @@ from mtcalc.output.document import (
     grouped_notes,
     memtype_cell,
     memtype_tone,
+    rules_title,
 )
 from mtcalc.rules.kernel import Kernel, kernel_label
 from mtcalc.x86.ept import LEVEL_NAMES
@@ -57,7 +57,7 @@ class Sides:
 
     def head(self, sentence: str) -> list[Block]:
         """The document's first lines: the rule sets, and how much differs."""
-        title = Cell(f"rules {', '.join(self.full)} side by side", STRONG)
+        title = rules_title(f"{', '.join(self.full)} side by side")
         return [title, sentence, Fields(self.legend)] if self.legend else [title, sentence]
 
     def mark_note(self, differs: bool) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.side_by_side import difference, whole
 from mtcalc.analysis.table import Row, Search, Where, rows
-from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Table
+from mtcalc.output.document import Block, Content, Document, Table, rules_title
 from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
 from mtcalc.rules.inputs import GUEST_MTRR, input_words, value_of
 from mtcalc.rules.kernel import kernel_notes
@@ -22,7 +22,7 @@ def matrix_document(sides: Sequence[Sequence[Answer]], pats: Sequence[MemType]) 
     names = Sides([side[0].kernel for side in sides])
     lines = [[whole(side[at : at + len(pats)]) for at in range(0, len(side), len(pats))] for side in sides]
     several = len(sides) > 1
-    blocks: list[Block] = [Cell(f"rules {names.first}", STRONG)]
+    blocks: list[Block] = [rules_title(names.first)]
     if several:
         blocks = names.head(_matrix_words(lines, names))
     blocks.append(_inputs_words(sides))
@@ -89,7 +89,7 @@ def search_document(result: Search, wheres: Sequence[Where]) -> Document:
         each = ", ".join(f"{count} under {label}" for count, label in zip(counts, names.labels, strict=True))
         blocks = names.head(f"combinations of inputs with {what}: {each}{_apart(result)}")
     else:
-        blocks = [Cell(f"rules {names.first}", STRONG), f"{counts[0]} {_combinations(result)} of inputs: {what}"]
+        blocks = [rules_title(names.first), f"{counts[0]} {_combinations(result)} of inputs: {what}"]
     differs = False
     for label, found in zip(names.labels, result.found, strict=True):
         table = rows(result, found)

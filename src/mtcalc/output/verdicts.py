@@ -8,7 +8,7 @@ from typing import Any
 
 from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
-from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Table, grouped_notes
+from mtcalc.output.document import WARN, Block, Cell, Content, Document, Table, grouped_notes, rules_title
 from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
 
 
@@ -37,7 +37,7 @@ def _what(verdict: Verdict) -> str:
 
 def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
     """The expectations, a row each, and the count."""
-    blocks: list[Block] = [Cell(f"rules {kernel_label(kernel)}", STRONG)]
+    blocks: list[Block] = [rules_title(kernel_label(kernel))]
     rows: list[list[Content]] = [
         [
             Cell("FAILED", WARN) if verdict.failures else "ok",

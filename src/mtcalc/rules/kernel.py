@@ -62,7 +62,7 @@ _SPLITS: dict[MtrrLimit, Condition | None] = {
 
 _QUIRK_NEEDS_SELF_SNOOP = Unreachable(
     And((Not(Atom(QUIRK_IGNORE_GUEST_PAT)), Not(Atom(SELF_SNOOP)))),
-    "from v6.16 on, IGNORE_GUEST_PAT cannot be disabled on a CPU without self-snoop",
+    f"from {first_releases('IGNORE_GUEST_PAT')} on, IGNORE_GUEST_PAT cannot be disabled on a CPU without self-snoop",
 )
 
 
