@@ -225,6 +225,16 @@ def test_memory_that_mtrrs_call_uncached_and_kvm_does_not() -> None:
     assert f"{says} what the guest's PAT says" in flagged.notes
 
 
+def test_what_kvm_alone_reads_is_not_said_of_the_guest() -> None:
+    """With FE=0 the manual passes over the fixed ranges; KVM up to 4.1 takes them, of type UC, where E is set."""
+    mtrrs = ISSUE_MTRRS._replace(variable=())
+    slots = (Slot(0, 4 << 20, "ram"),)
+    note = "the guest's MTRRs say UC, as KVM reads them; this rule does not look at them: memory is WB all the same"
+    below, above = Evaluator(resolve("4.1"), Vm(mtrrs=mtrrs), slots).ranges()
+    assert (note in below.notes, note in above.notes) == (True, False)
+    assert note not in Evaluator(resolve("4.4"), Vm(mtrrs=mtrrs), slots).page(0).notes
+
+
 def test_masks_with_holes_have_no_segments() -> None:
     mtrrs = ISSUE_MTRRS._replace(variable=(VariableRange(0, 0x1800),))
     evaluator = Evaluator(resolve("v4.1"), Vm(noncoherent_dma=True, mtrrs=mtrrs), (Slot(0, 1 << 40, "ram"),))

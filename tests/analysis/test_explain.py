@@ -17,6 +17,11 @@ from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.inputs import Facts
+from mtcalc.rules.condition import ALWAYS, Facts
+from mtcalc.rules.kernel import kernel_for_rules
+from mtcalc.rules.names import built_in_names
+from mtcalc.rules.resolve import resolve
+from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
 from support.random_vms import END, PAGE, RandomVm, random_vms
@@ -261,6 +266,20 @@ def test_without_paging_the_column_is_wb() -> None:
     step = step_of(found, "effective type")
     assert step.result == "WC (PAT WB)"
     assert step.lines[-1] == "guest CR0.PG=0: the PAT type is WB"
+
+
+@pytest.mark.parametrize(("encoding", "ipat"), [(2, 0), (3, 1), (7, 0)])
+def test_a_reserved_memory_type_leads_to_no_type(encoding: int, ipat: int) -> None:
+    """The entry is a misconfiguration, whatever the PAT and ignore PAT say; a rule without a reason has no line."""
+    rules = RuleSet("odd", "", (Rule("all", ALWAYS, Outcome(encoding << 3 | ipat << 6), ""),))
+    kernel = kernel_for_rules(rules, "odd.yaml")
+    for pat in (None, MemType.WC):
+        found = explain_lookup(kernel, Facts(), pat)
+        step = step_of(found, "effective type")
+        assert (step.result, step.source) == ("none", 'SDM vol. 3, "EPT Misconfigurations"')
+        assert step.lines == (f"memory type {encoding} is reserved: an access is an EPT misconfiguration, and exits",)
+        assert "None" not in str(step_records(found.steps))
+        assert step_of(found, "rule all").lines == (rules.rules[0].text,)
 
 
 def test_steps_as_plain_data() -> None:

@@ -47,6 +47,17 @@ expect:
   - {gpa: 0x1000, rule: coherent}
 """
 FOUND = "rules: [{id: a, when: mmio, ept: {byte: 0}}, {id: b, when: mmio and cr0_cd, ept: {byte: 0}}]\n"
+GARBAGE = """\
+rules: 4.3
+vm: {noncoherent_dma: true}
+guest: {mtrr: {msrs: {0x2ff: 0xc06, 0x20c: 0xc0000000, 0x20d: 0x3fffc0000800}}}
+memslots:
+  - {name: ram, gpa: 0, size: 3G}
+  - {name: smm, id: 0x10001, gpa: 4G, size: 2M}
+pages: [{gpa: 0x1000, pat: WC}, {gpa: 0xc0000}]
+expect: [{gpa: 0x1000, pat: WC, effective: WC, ept: 0x08, guest_mtrr: WC, rule: cd}]
+"""
+RESERVED = "rules: [{id: a, ept: {byte: 0x10}}]\n"
 SEED = "patches/noncoherent-dma-slot-flag-3of4.patch"
 
 CALLS: dict[str, list[str]] = {
@@ -59,6 +70,7 @@ CALLS: dict[str, list[str]] = {
         "-r kvm-mem-dma --mem-dma",
         "-r odd.c --assume own_test(vcpu)=yes",
         "-r odd.c --assume own_test(vcpu)=no --assume x=wc",
+        "-r reserved.yaml",
         *(f"-r {name} --noncoherent-dma --mtrr wt" for name in mtcalc.built_in_names()),
     ],
     "eval": [
@@ -67,15 +79,29 @@ CALLS: dict[str, list[str]] = {
         "golden/vfio.yaml -r v6.7 -r 5.15 -r latest",
         "golden/vfio.yaml --gpa 0 --gpa 1T --gpa 0xe0000000",
         "golden/vfio.yaml --gpa 1T --pat wc --gpa 0xa0000",
+        "garbage.yaml",
+        "garbage.yaml --ranges",
+        "garbage.yaml --gpa 0x1000 --gpa 4G --gpa 0xc0000",
+        "golden/vfio.yaml -r reserved.yaml",
         *(f"{path}" for path in sorted(ROOT.glob("examples/*.yaml")) if "\nmemslots:" in path.read_text()),
     ],
-    "table": ["", "--noncoherent-dma -r v6.7", "--where effective=WC", "--where ept=0x40", "-r v6.7 -r v6.16"],
+    "table": [
+        "",
+        "-r reserved.yaml",
+        "--noncoherent-dma -r v6.7",
+        "--where effective=WC",
+        "--where ept=0x40",
+        "-r v6.7 -r v6.16",
+    ],
     "explain": [
         "",
         "--mmio --pat wc -r v4.3",
         "--cd --noncoherent-dma -r v6.7",
         "golden/vfio.yaml --gpa 0xa0000",
         "golden/vfio.yaml --gpa 1T",
+        "garbage.yaml --gpa 0x1000 --pat wc",
+        "garbage.yaml --gpa 4G",
+        "-r reserved.yaml",
         "golden/virtio-gpu.yaml --gpa 4G --pat wb -r 5.15",
         "-r odd.c --assume own_test(vcpu)=yes",
     ],
@@ -89,6 +115,8 @@ CALLS: dict[str, list[str]] = {
         "slot-flag v6.7 --expand",
         "kvm-mem-dma v6.7",
         "odd.c v6.16",
+        "reserved.yaml v6.16",
+        "v6.7 reserved.yaml --expand",
         "odd.c v6.16 --expand",
     ],
     "review": [
@@ -100,12 +128,14 @@ CALLS: dict[str, list[str]] = {
     ],
     "rules-list": [""],
     "rules-show": [*mtcalc.built_in_names(), "odd.c", "6.12.80", "6.1.0-18-amd64"],
-    "rules-check": ["v6.7", "odd.c", "found.yaml"],
+    "rules-check": ["v6.7", "reserved.yaml", "odd.c", "found.yaml"],
     "mtrr": [
         "golden/vfio.yaml",
         "golden/vfio.yaml -r v6.16",
         "golden/vfio.yaml -r 5.15 --gpa 0 --gpa 3G",
         "golden/virtio-gpu.yaml",
+        "garbage.yaml",
+        "garbage.yaml --gpa 0x1000 --gpa 0",
         "golden/vfio.yaml -r v6.16 --gpa 3G",
     ],
     "decode-pat": ["linux", "reset", "0x0606060606060606"],
@@ -119,7 +149,7 @@ CALLS: dict[str, list[str]] = {
         "--level 3 0xb0 7",
         "--level 5 7",
     ],
-    "check": ["golden/virtio-gpu.yaml", "failing.yaml", "golden/vfio.yaml"],
+    "check": ["golden/virtio-gpu.yaml", "garbage.yaml", "failing.yaml", "golden/vfio.yaml"],
 }
 
 
@@ -137,6 +167,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "failing.yaml").write_text(FAILING)
     (path / "found.yaml").write_text(FOUND)
     (path / "odd.patch").write_text(PATCH)
+    (path / "garbage.yaml").write_text(GARBAGE)
+    (path / "reserved.yaml").write_text(RESERVED)
     for name in ("golden", "patches"):
         (path / name).symlink_to(DATA / name)
     return path
@@ -160,8 +192,40 @@ def test_what_commands_write_is_valid(name: str, args: str, folder: Path) -> Non
     assert complaints(name, answered(name, args, folder)) == []
 
 
+LINES = [name for name in CALLS if name != "explain"]  # which has no jsonl
+
+
+@pytest.mark.parametrize(("name", "args"), [case for case in CASES if case[0] in LINES])
+def test_what_commands_write_line_by_line_is_valid(name: str, args: str, folder: Path) -> None:
+    done = quick(*name.split("-"), *args.split(), "-o", "jsonl", cwd=folder)
+    assert done.status in (0, 1), done.err
+    for line in done.out.splitlines():
+        assert complaints(f"{name}-jsonl", json.loads(line)) == []
+
+
+STREAMS = {
+    "eval golden/vfio.yaml --gpa -": "0x1000\n1T\n0xa0000 wc\n# x\n1T 3\nzzz\n",
+    "eval garbage.yaml --gpa -": "0x1000\n4G\n0x2000 5\n",
+    "eval golden/vfio.yaml -r reserved.yaml --gpa - --pat wc": "0x1000\n1T\n",
+    "mtrr garbage.yaml --gpa -": "0x1000\n4G\nzzz\n",
+    "mtrr golden/vfio.yaml -r v6.16 --gpa -": "0x1000\n3G\n",
+    "decode epte -": "0x600000455299b77\n0\n7 level 2\nzzz\n0xff800ffc12817\n",
+}
+
+
+@pytest.mark.parametrize("call", STREAMS)
+def test_what_streams_write_is_valid(call: str, folder: Path) -> None:
+    """Bad lines are no business of standard output."""
+    done = quick(*call.split(), "-o", "jsonl", stdin=STREAMS[call], cwd=folder)
+    assert done.status == (2 if "zzz" in STREAMS[call] else 0)
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert len(lines) == sum(not line.startswith(("zzz", "#")) for line in STREAMS[call].splitlines())
+    name = "decode-epte" if call.startswith("decode") else call.split()[0]
+    assert [complaints(f"{name}-jsonl", line) for line in lines] == [[]] * len(lines)
+
+
 def test_every_command_with_json_has_a_schema() -> None:
-    assert {*SCHEMAS} == {"scenario", "rule-file", *CALLS}
+    assert {*SCHEMAS} == {"scenario", "rule-file", *CALLS, *(f"{name}-jsonl" for name in LINES)}
 
 
 def _spoilt(value: Any) -> Iterator[Any]:
@@ -185,6 +249,11 @@ def test_a_missing_key_or_another_type_is_not_valid(name: str, folder: Path) -> 
     assert spoilt
     for other in spoilt:
         assert complaints(name, other)
+    if name in LINES:
+        outs = (quick(*name.split("-"), *args.split(), "-o", "jsonl", cwd=folder).out for args in CALLS[name])
+        line = json.loads(next(filter(None, outs)).splitlines()[0])
+        line.pop("end", None)  # of ranges alone
+        assert all(complaints(f"{name}-jsonl", other) for other in _spoilt(line))
     item = value[0] if isinstance(value, list) else value
     item["a_key_of_a_later_release"] = {"x": [1]}
     assert complaints(name, value) == []

@@ -188,7 +188,7 @@ def test_left_out_states_are_counted() -> None:
     """States the kernel cannot reach are left out, and a note says how many."""
     shown = run("-r", "v6.16", "--where", "effective=UC", "--where", "self_snoop=no", "-o", "plain").output
     assert "of 72 combinations" in shown
-    assert "note: 24 combinations left out: the kernel cannot get there (from 6.16 and 6.12.78 on," in shown
+    assert "note: 24 combinations left out: the kernel cannot get there (from 6.16 and" in shown
 
 
 @pytest.mark.parametrize(

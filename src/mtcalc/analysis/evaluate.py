@@ -309,7 +309,10 @@ class Evaluator:
             row = "" if encoding == MemType.WB else f", in row EPT {MemType(encoding)}"
             honoured = f"what the guest's PAT says{row}"
             gets = f"{MemType(encoding)} all the same" if fixed else honoured
-            notes.append(f"the guest's MTRRs say {facts.guest_mtrr}; this rule does not look at them: memory is {gets}")
+            by_kvm = "" if manual_lookup(self.vm.mtrrs, gpa).memtype == facts.guest_mtrr else ", as KVM reads them"
+            notes.append(
+                f"the guest's MTRRs say {facts.guest_mtrr}{by_kvm}; this rule does not look at them: memory is {gets}"
+            )
         return notes
 
     def _disagreement(self, gpa: int, last: int) -> list[str]:

@@ -21,11 +21,12 @@ from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.trace import trace
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text, split_mask
-from mtcalc.x86.memtype import PAT_TYPES, MemType
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import MtrrLookup, Mtrrs, manual_lookup
 
 SDM_EFFECTIVE = 'SDM vol. 3, "Memory Type Used for Translated Guest-Physical Addresses"'
 SDM_PAT = 'SDM vol. 3, "Page Attribute Table (PAT)"'
+SDM_MISCONFIGURED = 'SDM vol. 3, "EPT Misconfigurations"'
 SDM_MTRR = 'SDM vol. 3, "MTRR Precedences"'
 
 
@@ -197,7 +198,7 @@ def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) 
         lines = [f"{step.rule.text}"]
         if because:
             lines.append(f"because {because}")
-        if step.matched:
+        if step.matched and step.rule.why:
             lines.append(step.rule.why)
         steps.append(Step(f"rule {step.rule.id}", result, tuple(lines), source_text(step.rule.source)))
     byte = answer.byte
@@ -212,6 +213,9 @@ def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) 
 
 
 def _effective_step(answer: Answer, ipat: bool, paging: bool) -> Step:
+    if answer.memtype not in MTRR_TYPES:
+        why = f"memory type {answer.memtype} is reserved: an access is an EPT misconfiguration, and exits"
+        return Step("effective type", "none", (why,), SDM_MISCONFIGURED)
     if ipat:
         return Step(
             "effective type", _types(answer), ("ignore PAT is set: the EPT type, whatever the PAT",), SDM_EFFECTIVE

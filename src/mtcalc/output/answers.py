@@ -23,7 +23,7 @@ from mtcalc.output.document import (
 from mtcalc.output.emit import Result
 from mtcalc.rules.kernel import kernel_label
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
-from mtcalc.x86.memtype import PAT_TYPES
+from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 
 def _ept(answer: Answer) -> Content:
@@ -84,7 +84,13 @@ def lookup_document(answers: Sequence[Answer]) -> Document:
 def _effective(answer: Answer) -> list[Content]:
     if not answer.effective:
         return ["-"] * len(PAT_TYPES)
-    return [memtype_cell(kind, answer.starred(pat)) for pat, kind in answer.effective]
+    return [effective_cell(answer, pat, kind) for pat, kind in answer.effective]
+
+
+def effective_cell(answer: Answer, pat: MemType, kind: MemType | None) -> Cell:
+    """One effective type: '-' where the entry is a misconfiguration, '?' where nobody knows the byte."""
+    cell = memtype_cell(kind, answer.starred(pat))
+    return cell._replace(text="?") if answer.byte is None else cell
 
 
 def _lead(answer: Answer) -> list[Content]:
@@ -126,7 +132,7 @@ def _one(answer: Answer) -> list[Content]:
     if not answer.effective:
         return [str(answer.pat), "-"]
     ((pat, kind),) = answer.effective
-    return [str(pat), memtype_cell(kind, answer.starred(pat))]
+    return [str(pat), effective_cell(answer, pat, kind)]
 
 
 def _slot(answer: Answer) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.output.answers import grouped
+from mtcalc.output.answers import effective_cell, grouped
 from mtcalc.output.document import Document
 from mtcalc.output.emit import write_rows
 from mtcalc.output.plain import escape
@@ -96,7 +96,7 @@ def _row(row: Sequence[str], form: str) -> str:
 
 
 def _all_six(answer: Answer) -> str:
-    return " ".join(f"{pat}={'?' if kind is None else kind}" for pat, kind in answer.effective)
+    return " ".join(f"{pat}={effective_cell(answer, pat, kind).text.rstrip('*')}" for pat, kind in answer.effective)
 
 
 def _plain_header(six: bool, rule_width: int) -> str:
@@ -114,9 +114,7 @@ def _plain_tail(answer: Answer, six: bool, rule_width: int) -> list[str]:
         byte = "?" if answer.byte is None else f"{answer.byte:#04x}"
         lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {byte}"
         rest = f"{escape(answer.rule.id).ljust(rule_width)} {escape(answer.slot.name)}"
-    types = {
-        pat: "?" if kind is None else f"{kind}{'*' if answer.starred(pat) else ''}" for pat, kind in answer.effective
-    }
+    types = {pat: effective_cell(answer, pat, kind).text for pat, kind in answer.effective}
     if six:
         return [f"{lead:13} {' '.join(types.get(pat, '-').ljust(3) for pat in PAT_TYPES)} {rest}"]
     pairs = [("-" if answer.pat is None else str(answer.pat), "-")] if not types else list(types.items())

@@ -27,6 +27,8 @@ _PAT: Schema = {"enum": [str(kind) for kind in PAT_TYPES]}
 _MTRR: Schema = {"enum": [str(kind) for kind in MTRR_TYPES]}
 # Under AMD's NPT also CD (cacheable memory accessed uncached, with snooping) and WC+ (WC that snoops).
 _EFFECTIVE: Schema = {"enum": [*(str(kind) for kind in PAT_TYPES), "CD", "WC+"]}
+# "unknown": what 4.2 and 4.3 take from bytes of their own.
+_READ: Schema = {"enum": [*_MTRR["enum"], "unknown"]}
 _MEMTYPE: Schema = {"anyOf": [_MTRR, {"type": "string", "pattern": "^reserved [237]$"}]}
 _IPAT: Schema = {"enum": [0, 1]}
 
@@ -65,7 +67,7 @@ def _input(kind: Kind, plain: Callable[[Schema], Schema]) -> Schema:
 
 
 _NAMED = [kind for kind in KINDS.values() if not kind.text]
-_INPUTS = {kind.key: _input(kind, _or_null) for kind in _NAMED}
+_INPUTS = {**{kind.key: _input(kind, _or_null) for kind in _NAMED}, "guest_mtrr": _or_null(_READ)}
 _ASSUME = _map({"anyOf": [_BOOL, _MTRR]})
 _EPT = _object({"memtype": _MEMTYPE, "ipat": _IPAT, "mask": _HEX})
 _BY_PAT = {"type": "object", "propertyNames": _PAT, "additionalProperties": _or_null(_EFFECTIVE)}
@@ -169,7 +171,8 @@ _REVIEW = _object(
 
 # Rule sets --------------------------------------------------------------------------------------------------
 
-_RULES = _list(_object({"id": _TEXT, "when": _TEXT, "then": _TEXT, "text": _TEXT, "why": _TEXT, "source": _TEXT}))
+_RULE = _object({"id": _TEXT, "when": _TEXT, "then": _TEXT, "text": _TEXT, "why": _TEXT, "source": _TEXT})
+_RULES = _list(_RULE)
 _RULE_SET = _object(
     {
         "name": _TEXT,
@@ -248,8 +251,9 @@ _RULE_FILE: Schema = {
 # Registers --------------------------------------------------------------------------------------------------
 
 _MANUAL: Schema = {"enum": [*_MTRR["enum"], "undefined"]}
-_SEEN = _object({"gpa": _HEX, "kvm": _or_null(_MTRR), "manual": _MANUAL, "level": _LEVEL})
-_RUN = _object({"gpa": _HEX, "end": _HEX, "type": _MANUAL})
+_SEEN = _object({"gpa": _HEX, "kvm": _or_null(_READ), "manual": _MANUAL, "level": _LEVEL})
+_RUN = _object({"gpa": _HEX, "end": _HEX, "type": {"enum": [*_MANUAL["enum"], "unknown"]}})
+_PIECE = _object({"gpa": _HEX, "end": _HEX, "kvm": _or_null(_READ), "manual": _MANUAL, "reason": _or_null(_TEXT)})
 _MAP = _object(
     {
         "rules": _TEXT,
@@ -278,9 +282,7 @@ _MAP = _object(
             }
         ),
         "maps": _object({"kvm": _or_null(_list(_RUN)), "manual": _list(_RUN), "complete_to": _or_null(_HEX)}),
-        "disagreements": _list(
-            _object({"gpa": _HEX, "end": _HEX, "kvm": _or_null(_MTRR), "manual": _MANUAL, "reason": _or_null(_TEXT)})
-        ),
+        "disagreements": _list(_PIECE),
         "notes": _TEXTS,
     }
 )
@@ -356,3 +358,21 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "check": _fixed("mtcalc check -o json", {"anyOf": [_CHECKED, _list(_CHECKED)]}),
 }
 """By the name that `mtcalc schema` takes: a command's words joined by hyphens, `scenario`, `rule-file`."""
+
+LINES: dict[str, Schema] = {
+    **dict.fromkeys(("lookup", "eval", "table"), ANSWER),
+    **dict.fromkeys(("diff", "review"), _CHANGE),
+    "rules-list": _RULE_SET,
+    "rules-show": _RULE,
+    "rules-check": _FINDING,
+    "mtrr": {"anyOf": [_PIECE, _SEEN]},
+    "decode-pat": _PAT_RECORD,
+    "decode-mtrr": _REGISTER,
+    "decode-epte": _ENTRY,
+    "check": _VERDICT,
+}
+"""By the command, what a line of its jsonl holds; `mtcalc schema` takes NAME-jsonl."""
+
+SCHEMAS |= {
+    f"{name}-jsonl": _fixed(f"a line of mtcalc {name.replace('-', ' ')} -o jsonl", LINES[name]) for name in LINES
+}
