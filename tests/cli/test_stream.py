@@ -519,6 +519,15 @@ def test_good_lines_are_answered_where_bad_ones_can_not_be_reported(command: str
     assert good.stdout
 
 
+@pytest.mark.parametrize("error", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "plain"])
+def test_good_entries_are_answered_where_bad_ones_can_not_be_reported(form: str, error: str) -> None:
+    done = shell(f"printf '7\\nzork\\n0x37\\n' | $M decode epte - -o {form} {error}")
+    good = shell(f"printf '7\\n0x37\\n' | $M decode epte - -o {form}")
+    assert (done.returncode, done.stdout) == (2, good.stdout)
+    assert good.stdout
+
+
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "plain"])
 @pytest.mark.parametrize("command", ["eval", "mtrr"])
 def test_a_closed_standard_input_is_said(command: str, form: str) -> None:

@@ -29,10 +29,11 @@ def stream(form: str, read: Read) -> int:
         try:
             value, level = _parse(line, number)
         except InputError as error:
+            from mtcalc.cli.stream import complain
+
             status = 2
             sys.stdout.flush()
-            sys.stderr.write(f"{error}\n")
-            sys.stderr.flush()
+            complain(str(error))
             continue
         write(read(value, level))
         sys.stdout.flush()
