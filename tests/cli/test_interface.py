@@ -269,3 +269,40 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (DATA.parents[1] / "src" / "mtcalc" / "py.typed").exists()
+
+
+SAYS_EPT = [
+    "lookup --pat wc",
+    "lookup -r 6.1",
+    "lookup -r 6.1 -r v6.16 -r 6.12.107+deb12-amd64",
+    "eval golden/vfio.yaml",
+    "eval golden/vfio.yaml --gpa 0 --gpa 1T --pat wc",
+    "eval golden/vfio.yaml -r v6.7 -r latest",
+    "eval golden/vfio.yaml -r v6.7 -r latest --gpa 0",
+    "table",
+    "table -r v6.7 -r v6.16",
+    "table --where ept=0x40",
+    "table --where ept=0x40 -r v6.7 -r v6.16",
+    "explain",
+    "explain golden/vfio.yaml --gpa 0xe0000000",
+    "explain golden/vfio.yaml --gpa 1T",
+    "check golden/virtio-gpu.yaml",
+]
+
+
+@pytest.mark.parametrize("call", SAYS_EPT)
+@pytest.mark.parametrize("form", ["plain", "table", "markdown"])
+def test_the_line_that_names_the_rules_says_for_what_the_answers_are(call: str, form: str) -> None:
+    """Nobody who reads an answer in a mail takes it for AMD's; programs read no key for it."""
+    done = quick(*call.split(), "-o", form)
+    title = " ".join(done.out.split("\n\n")[0].replace("*", "").split())
+    assert title.startswith("rules ")
+    assert ", VMX with EPT" in title
+    assert done.out.count("VMX with EPT") == 1
+    assert max(map(len, done.out.splitlines())) <= (80 if form == "plain" else 300)
+    assert "VMX with EPT" not in quick(*call.split(), "-o", "json").out
+
+
+def test_host_is_offered_as_a_rule_set() -> None:
+    assert "host," in " ".join(quick("lookup", "--help").out.split())
+    assert "host" in quick("lookup", "-r", "hots").err
