@@ -14,10 +14,10 @@ from mtcalc.analysis.diff import diff
 from mtcalc.kvm import history, slot_history
 from mtcalc.kvm.history import LevelLimits, Row, row_at
 from mtcalc.kvm.quirks import QUIRK_SPANS, known_quirks, off_at_start
-from mtcalc.kvm.release import Version, in_force, sort_key
+from mtcalc.kvm.release import Version, in_force, newest, sort_key
 from mtcalc.kvm.slot_history import SlotLimits, slot_limits
-from mtcalc.rules.kernel import NEWEST, Kernel, kernel_at
-from mtcalc.rules.names import built_in, built_in_names
+from mtcalc.rules.builtin import built_in, built_in_names
+from mtcalc.rules.kernel import Kernel, kernel_at
 from mtcalc.rules.releases import V6_11
 from mtcalc.x86.ept import LEVEL_NAMES
 
@@ -53,7 +53,7 @@ def boundaries() -> list[Version]:
     for rows in vars(slot_history).values():
         if isinstance(rows, tuple) and rows and isinstance(rows[0], tuple):
             found |= {row[0] for row in rows}
-    found |= {(6, 13), (6, 12, 117), NEWEST}
+    found |= {(6, 13), (6, 12, 117), newest()}
     return sorted(found, key=sort_key)
 
 

@@ -16,11 +16,9 @@ from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names
+from mtcalc.rules.condition import ALWAYS
 from mtcalc.rules.inputs import Facts
-from mtcalc.rules.condition import ALWAYS, Facts
 from mtcalc.rules.kernel import kernel_for_rules
-from mtcalc.rules.names import built_in_names
-from mtcalc.rules.resolve import resolve
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
