@@ -40,7 +40,12 @@ PAIR = "guest: {mtrr: {variable: [{physbase: %s, physmask: %s}]}}\n"
             "guest: {pat: linux}\n",
         ),
         ("guest: {pat: 0007040600070406}\n", "guest: {pat: reset}\n"),
-        ("pages: [{gpa: 0, pte: 000000000000000f}]\n", "pages: [{gpa: 0, pte: 15}]\n"),
+        ("pages: [{gpa: 0, pte: 000000000000000f}]\n", "pages: [{gpa: 0, pte: 0xf}]\n"),
+        (MSRS % "0x2ff: 0, 0x250: 6, 0x258: 0000000000000106", MSRS % "0x2ff: 0x0, 0x250: 0x6, 0x258: 0x106"),
+        (PAIR % ("2G", "0x3fff80000800"), PAIR % ("0x80000000", "0x3fff80000800")),
+        (PAIR % ("6", "0"), PAIR % ("0x6", "0")),
+        (f'{{"guest": {{"pat": {0x0407050600070106}}}}}', "guest: {pat: linux}\n"),
+        ('{"pages": [{"gpa": 0, "pte": 15}]}', "pages: [{gpa: 0, pte: 0xf}]\n"),
     ],
 )
 def test_what_is_pasted_is_what_one_would_write(pasted: str, written: str) -> None:

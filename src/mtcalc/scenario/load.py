@@ -13,7 +13,7 @@ from mtcalc.scenario.build import build
 from mtcalc.scenario.places import Path, key_place, value_place
 from mtcalc.scenario.record import Scenario
 from mtcalc.scenario.schema import SECTIONS, ScenarioKeys
-from mtcalc.scenario.values import ItemError, shown
+from mtcalc.scenario.values import Decimal, ItemError, shown
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.suggest import did_you_mean
 from mtcalc.text.yaml import ListNode, MapNode, Node, ScalarNode, gc_paused, parse_yaml, scalar_value
@@ -46,7 +46,7 @@ def load_scenario(text: str, file: str) -> Scenario:
         raise InputError("this is a rule file (a scenario, with memslots: and guest:)", root.place)
     with gc_paused():
         try:
-            keys = ScenarioKeys.model_validate(_plain(root))
+            keys = ScenarioKeys.model_validate(_plain(root, _is_json(text)))
         except ValidationError as error:
             raise _first(error.errors(include_url=False), root) from None
         return build(keys, root, file)
@@ -67,13 +67,28 @@ def _is_rule_file(root: MapNode) -> bool:
     return any(isinstance(item, MapNode) for item in items) or {"base", "changes"} <= root.entries.keys()
 
 
-def _plain(node: Node) -> Any:
+def _is_json(text: str) -> bool:
+    """Whether a text that YAML takes is JSON as well, whose numbers are decimal."""
+    if not text.lstrip().startswith("{"):
+        return False
+    import json
+
+    try:
+        json.loads(text, object_pairs_hook=len, parse_int=len)  # what it holds is not wanted
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _plain(node: Node, is_json: bool) -> Any:
     """The tree without its places; numbers stay text."""
     if isinstance(node, ScalarNode):
-        return scalar_value(node)
+        value = scalar_value(node)
+        digits = is_json and not node.quoted and isinstance(value, str)
+        return Decimal(value) if digits else value
     if isinstance(node, MapNode):
-        return {key: _plain(entry.value) for key, entry in node.entries.items()}
-    return [_plain(item) for item in node.items]
+        return {key: _plain(entry.value, is_json) for key, entry in node.entries.items()}
+    return [_plain(item, is_json) for item in node.items]
 
 
 def _first(details: list[ErrorDetails], root: Node) -> InputError:

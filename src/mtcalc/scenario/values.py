@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from mtcalc.kvm.flags import parse_quirk, parse_slot_flag
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
-from mtcalc.text.numbers import parse_address, parse_number
+from mtcalc.text.numbers import parse_number, parse_written_register
 from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
@@ -24,6 +24,10 @@ LONGEST_REF = 4096
 MAX_PAIRS = 32
 MAX_COUNT = (1 << 31) - 1
 BACKING_WORDS: dict[str, Backing] = {"ram": RAM, "mmio": MMIO}
+
+
+class Decimal(str):
+    """Digits that can only be decimal: a number of a JSON document."""
 
 
 class ItemError(ValueError):
@@ -74,8 +78,12 @@ def number(value: object) -> int:
 
 
 def register_value(value: object) -> int:
-    """What a register holds: a number, or the 16 hex digits of a dump."""
-    return parse_address(word(value, "a number"))
+    """What a register holds: a number, or the 16 hex digits of a dump; not digits that may be hex or decimal."""
+    return _register_reader(value)(word(value, "a number"))
+
+
+def _register_reader(value: object) -> Callable[[str], int]:
+    return parse_number if isinstance(value, Decimal) else parse_written_register
 
 
 def number_between(low: int, high: int, what: str, unit: str = "") -> Callable[[object], int]:
@@ -144,7 +152,8 @@ def pat_register(value: object) -> Pat:
             except ValueError as error:
                 raise ItemError(str(error), index) from None
         return make_pat(entries)
-    return parse_pat(word(value, "linux, reset, eight types or the register", LONGEST_LINE), parse_address)
+    text = word(value, "linux, reset, eight types or the register", LONGEST_LINE)
+    return parse_pat(text, _register_reader(value))
 
 
 def assumption(value: object) -> bool | MemType:

@@ -87,6 +87,19 @@ def parse_address(text: str) -> int:
     return parse_number(text)
 
 
+def parse_written_register(text: str) -> int:
+    """What a register holds, as a scenario has it: as parse_address(), but digits that rdmsr may have printed in hex
+    as well are not taken for decimal. Raises ValueError."""
+    word = text.strip()
+    if 1 < len(word) <= _PADDED and word.isascii() and word.isdigit() and word[0] != "0":
+        raise _hex_or_decimal(text, word)
+    return parse_address(text)
+
+
+def _hex_or_decimal(text: str, word: str) -> ValueError:
+    return ValueError(f"'{text}': hex or decimal? (write 0x{word} or {int(word):#x})")
+
+
 def parse_register_value(text: str) -> int:
     """What a register holds, as rdmsr and dumps print it too: bare hex with a letter or a leading zero is hex.
 
@@ -97,7 +110,7 @@ def parse_register_value(text: str) -> int:
         if len(word) > 40:
             raise ValueError("number too long (at most 64 bits: 0xffffffffffffffff)")
         if word.isdigit() and word[0] != "0":
-            raise ValueError(f"'{text}': hex or decimal? (write 0x{word} or {int(word):#x})")
+            raise _hex_or_decimal(text, word)
         return parse_number(f"0x{word}")
     if len(word) == 1 and word in _HEX:
         return int(word, 16)
