@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 
 from mtcalc.kvm.spte import Spte
@@ -53,6 +54,8 @@ def _lines() -> Iterator[tuple[int, str]]:
         if not raw:
             return
         number += 1
+        if number == 1:
+            raw = raw.removeprefix(BOM_UTF8)
         if len(raw) > LONGEST:
             raise InputError("a line of more than 64 KiB (an entry, then a level if you like)", Place("-", number, 1))
         line = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")

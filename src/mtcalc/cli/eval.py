@@ -20,7 +20,7 @@ from mtcalc.cli.options import (
     rules_option,
 )
 from mtcalc.cli.params import GPA, PAT_TYPE, SCENARIO_FILE
-from mtcalc.cli.read import evaluator_for, read_scenario
+from mtcalc.cli.read import check_pats, evaluator_for, read_scenario
 from mtcalc.output.answers import answers_result, pages_document, ranges_document
 from mtcalc.output.document import Document
 from mtcalc.x86.memtype import MemType
@@ -53,9 +53,10 @@ def stream_eval(
             raise click.UsageError(f"--gpa - does not go with -o {output.form} (one of {', '.join(STREAMED)})")
         output = output._replace(form="plain")
     scenario = read_scenario(file, assume=assume)
+    check_pats(pats, scenario)
     evaluator = evaluator_for(one_kernel(refs, scenario), scenario)
     lines = page_lines(evaluator, output.form)
-    stream = Stream(lines.source, scenario.vm.pat, pats[0] if pats else None)
+    stream = Stream(lines.source, scenario.vm.pat, pats[0] if pats else None, paging=scenario.vm.paging)
     stream.run(lines.header)
     sys.stdout.writelines(lines.notes())
     return 2 if stream.bad else 0
@@ -103,6 +104,7 @@ def eval_(
     if None in gpas:
         ctx.exit(stream_eval(file, gpas, pats, refs, assume, output))
     scenario = read_scenario(file, assume=assume)
+    check_pats(pats, scenario)
     by_page = bool(gpas or (scenario.pages and not ranges))
     evaluators = [evaluator_for(kernel, scenario) for kernel in kernels(refs, scenario)]
     sides: list[list[Answer]] = []

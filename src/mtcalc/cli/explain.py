@@ -8,7 +8,7 @@ import click
 from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page, step_records
 from mtcalc.cli.options import Output, Question, input_options, one_kernel, output_options, rules_option, unread_note
 from mtcalc.cli.params import ADDRESS, SCENARIO_FILE
-from mtcalc.cli.read import evaluator_for, read_scenario
+from mtcalc.cli.read import check_pats, evaluator_for, read_scenario
 from mtcalc.output.emit import Result, formats
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
@@ -67,5 +67,6 @@ def _of_scenario(
     if question.said or not question.paging:
         raise click.UsageError("FILE says what the flags would (with FILE: --gpa, --pat, -r and --assume alone)")
     scenario = read_scenario(file, assume=tuple(question.facts.assume.items()))
+    check_pats((pat,), scenario)
     kernel = one_kernel(refs, scenario)
     return explain_page(evaluator_for(kernel, scenario), gpa, pat)

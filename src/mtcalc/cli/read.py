@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.rules.inputs import Value
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError, Place
+from mtcalc.x86.memtype import MemType
 
 if TYPE_CHECKING:
     from mtcalc.scenario.record import Scenario
@@ -24,6 +25,20 @@ def read_scenario(path: str, need_slots: bool = True, assume: Sequence[tuple[str
     if need_slots and not scenario.slots:
         raise InputError("no memslots (memslots: a list with one slot at least)", Place(path, 1, 1))
     return scenario._replace(vm=scenario.vm._replace(assume={**scenario.vm.assume, **dict(assume)}))
+
+
+def check_pats(pats: Iterable[MemType | None], scenario: Scenario) -> None:
+    """Raises UsageError for a --pat that no page of the scenario can have: CR0.PG is 0 there, so the type is WB."""
+    for kind in pats:
+        if kind is not None and not scenario.vm.paging:
+            from click import UsageError
+
+            from mtcalc.x86.pat import check_without_paging
+
+            try:
+                check_without_paging(kind, "--pat", f"cr0.pg is false in {scenario.file}")
+            except ValueError as error:
+                raise UsageError(str(error)) from None
 
 
 def evaluator_for(kernel: Kernel, scenario: Scenario) -> Evaluator:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from bisect import bisect_right
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import repeat
@@ -20,7 +21,7 @@ from mtcalc.output.lines import Source
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.numbers import parse_address, parse_number
 from mtcalc.x86.memtype import MemType, parse_memtype
-from mtcalc.x86.pat import Pat
+from mtcalc.x86.pat import Pat, check_without_paging
 
 CHUNK = 1 << 16
 """Bytes read at a time, at most: enough that the loop around them costs nothing, and what is made of them stays in
@@ -55,14 +56,16 @@ class Stream:
         pat: Pat | None,
         default: MemType | None = None,
         out: Callable[[bytes], object] | None = None,
+        paging: bool = True,
     ) -> None:
         """`pat`: the guest's PAT, for indices; None where a line holds an address alone.
 
         `default`: the PAT type of lines that name none, None: all six. `out` takes the answers, standard output
-        by default.
+        by default. `paging`: the guest's CR0.PG, without which a line may name WB alone.
         """
         self.source = source
         self.pat = pat
+        self.paging = paging
         self.bad = False
         self._out = out or write
         self._default = default
@@ -78,12 +81,14 @@ class Stream:
         lines that begin with # are passed over; they and bad lines decide nothing.
         """
         rest = b""
-        first = True
+        first = begun = True
         while True:
             data = read()
             if not data:
                 break
             rest += data
+            if begun and len(rest) >= len(BOM_UTF8):
+                rest, begun = rest.removeprefix(BOM_UTF8), False
             whole = rest.rfind(b"\n") + 1
             if not whole:
                 if len(rest) > CHUNK:
@@ -181,12 +186,19 @@ class Stream:
     def _pat_type(self, word: str) -> MemType:
         if self.pat is None:
             raise ValueError(f"'{word}' behind the address (one address a line)")
-        if word.isascii() and word.isdigit():
-            index = parse_number(word)
-            if index > 7:
-                raise ValueError(f"PAT index {word} (0 to 7)")
-            return self.pat.entries[index]
-        return parse_memtype(word)
+        kind = self._named(self.pat, word)
+        if not self.paging:
+            check_without_paging(kind, f"'{word}'", "cr0.pg is false")
+        return kind
+
+    @staticmethod
+    def _named(pat: Pat, word: str) -> MemType:
+        if not (word.isascii() and word.isdigit()):
+            return parse_memtype(word)
+        index = parse_number(word)
+        if index > 7:
+            raise ValueError(f"PAT index {word} (0 to 7)")
+        return pat.entries[index]
 
     def _one_by_one(self, lines: bytes) -> None:
         out: list[bytes] = []

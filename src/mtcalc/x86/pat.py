@@ -77,6 +77,12 @@ def decode_pte(entry: int, level: int = 1) -> Pte:
     return Pte(entry >> pat_bit & 1, entry >> 4 & 1, entry >> 3 & 1)
 
 
+def check_without_paging(kind: MemType, said_by: str, off: str) -> None:
+    """Raises ValueError for a PAT type but WB, which `said_by` gives a page though `off` says that CR0.PG is 0."""
+    if kind is not MemType.WB:
+        raise ValueError(f"{said_by} says {kind}, but {off} (then the PAT memory type is WB; leave it out)")
+
+
 RESET_PAT = decode_pat(0x0007_0406_0007_0406)
 LINUX_PAT = decode_pat(0x0407_0506_0007_0106)
 """Linux from 4.14 on; read: 4.13.9 -> 4.14.0."""
