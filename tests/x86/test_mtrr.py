@@ -23,6 +23,7 @@ from mtcalc.x86.mtrr import (
     parse_register,
     register_name,
     register_numbers,
+    width_of_mask,
 )
 from support import models
 from support.registers import PAGE, registers
@@ -235,3 +236,24 @@ def test_registers_not_given_are_as_at_reset() -> None:
     assert len(mtrrs.fixed) == 88
     assert not any(pair.valid for pair in mtrrs.variable)
     assert manual_lookup(mtrrs, 0).via == "disabled"
+
+
+def test_the_width_that_a_mask_is_for() -> None:
+    """A mask for a range of a power of two, at every width and every size; its top bit is the width's last."""
+    for width in range(32, 53):
+        for shift in range(12, width):
+            mask = (1 << width) - (1 << shift) | 0x800
+            assert width_of_mask(mask) == width
+            if shift + 2 < width:
+                assert width_of_mask(mask & ~(1 << width - 2)) is None, "a hole below the top bit"
+    for mask in (0, 0x800, 0x7FFFF800, (1 << 53) - 0x1000, 1 << 63 | 0x800):
+        assert width_of_mask(mask) is None
+
+
+def test_kept_bits_are_those_that_the_manual_reserves_of_a_pair() -> None:
+    for msr, value in ((0x204, 0xF06), (0x205, 0xFFF), (0x204, 1 << 63), (0x205, 1 << 36)):
+        check_register(msr, value, 36, kept=True)
+        assert gp(msr, value, 36)
+    for msr, value in ((0x204, 0x102), (0x2FF, 0x1000), (0x250, 2), (0x204, 1 << 64)):
+        with pytest.raises(ValueError, match=register_name(msr)):
+            check_register(msr, value, 36, kept=True)

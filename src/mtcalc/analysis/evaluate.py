@@ -16,6 +16,7 @@ from mtcalc.kvm.mapping_level import (
     mapping_level,
     slot_obstacle,
 )
+from mtcalc.kvm.mtrr_writes import refused_writes
 from mtcalc.kvm.slot_history import slot_limits
 from mtcalc.kvm.slots import APIC_PAGE, PAGE, SlotMap, own_slot_notes, slot_notes
 from mtcalc.kvm.versions import MtrrWalk
@@ -92,11 +93,12 @@ class Evaluator:
         self._stray = split and row_at(UNDEFINED_CHECKS, kernel.release).what and leaves_fixed_ranges(vm.mtrrs)
         wide = asks and self.kvm_mtrrs.maxphyaddr > vm.maxphyaddr and vm.mtrrs.enabled
         width = (WIDTH_NOTE,) if wide and any(pair.valid for pair in vm.mtrrs.variable) else ()
-        self._common_notes = (*kernel_notes(kernel), *width, *notes, *((many,) if count > pairs else ()))
         self._mmio = {
             backing: is_host_mmio(kernel.mmio_test, backing, vm.host_pat)
             for backing in {slot.backing for slot in slots}
         }
+        refused = () if count > pairs else refused_writes(vm.mtrrs, kernel.release)
+        self._common_notes = (*kernel_notes(kernel), *width, *notes, *((many,) if count > pairs else ()), *refused)
         self._slot_limits = slot_limits(kernel.release)
         self._slot_notes = {slot: slot_notes(slot, self._slot_limits, vm.host_maxphyaddr) for slot in slots}
         self._latest_test = builtin.latest().mmio_test if kernel.default else None

@@ -18,6 +18,7 @@ from mtcalc.analysis.mtrr_words import part_reason
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read, kvm_spans
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, row_at
 from mtcalc.kvm.mapping_level import consistent, level_obstacle, mapping_level
+from mtcalc.kvm.mtrr_writes import refused_writes
 from mtcalc.kvm.slots import SlotMap
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
@@ -56,7 +57,7 @@ class Pair(NamedTuple):
     number: int
     registers: VariableRange
     size: int | None  # None: not one block of base and size
-    kvm: tuple[int, int] | None  # [start, end) as KVM from 4.2 on reads it; None: V is 0
+    kvm: tuple[int, int] | None  # [start, end) as KVM from 4.2 on reads it; None: V is 0, or it starts too high
     irregular: tuple[str, ...]  # what sets it apart from base and size, in words
 
 
@@ -112,7 +113,8 @@ def decode_pairs(mtrrs: Mtrrs, kvm_mtrrs: Mtrrs | None = None) -> tuple[Pair, ..
         words = irregularities(pair, mtrrs.maxphyaddr) if pair.valid else ()
         mask = pair.address_mask(mtrrs.maxphyaddr)
         size = (1 << mtrrs.maxphyaddr) - mask if pair.valid and not words else None
-        pairs.append(Pair(number, pair, size, spans.get(number), words))
+        read = spans.get(number)
+        pairs.append(Pair(number, pair, size, read if read and read[0] < end else None, words))
     return tuple(pairs)
 
 
@@ -126,7 +128,10 @@ def irregularities(pair: VariableRange, maxphyaddr: int) -> tuple[str, ...]:
     holes = [bit for bit in range(lowest, maxphyaddr) if not mask >> bit & 1]
     if holes:
         words.append(f"hole in the mask: {_bits(holes)} clear")
-    outside = pair.address & ~mask
+    high = pair.address >> maxphyaddr << maxphyaddr
+    if high:
+        words.append(f"base bits at or above maxphyaddr {maxphyaddr}: {high:#x}")
+    outside = pair.address & ~mask & ~high
     if outside:
         words.append(f"base bits outside the mask: {outside:#x}")
     return tuple(words)
@@ -160,8 +165,10 @@ class MtrrView:
     With more variable pairs than KVM gives a guest, or from 6.11 on, there is the manual's view alone.
     """
 
-    def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot] = ()) -> None:
+    def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot] = (), notes: Sequence[str] = ()) -> None:
+        """`notes` are said with every answer: what was assumed of the VM."""
         self.kernel = kernel
+        self._notes = notes
         self.vm = vm
         self.mtrrs = vm.mtrrs
         self.pairs = row_at(PAIRS, kernel.release).what
@@ -193,7 +200,7 @@ class MtrrView:
 
     def notes(self) -> tuple[str, ...]:
         """What every answer has to say."""
-        notes = list(kernel_notes(self.kernel))
+        notes = [*kernel_notes(self.kernel), *self._notes]
         if self.kernel.default:
             notes.append("latest never looks at guest MTRRs (from 6.11 on)")
         if self.too_many:
@@ -203,6 +210,7 @@ class MtrrView:
             notes.append("this KVM does not look at guest MTRRs: the manual's view alone")
         elif self.walk is MtrrWalk.V4_2 and self.mtrrs.enabled:
             notes += self._notes_4_2()
+        notes += refused_writes(self.mtrrs, None if self.too_many else self.kernel.release)
         return tuple(notes)
 
     def _notes_4_2(self) -> Iterator[str]:

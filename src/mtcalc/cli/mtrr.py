@@ -45,7 +45,7 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
         output = _streamed(ctx, file, gpas, refs, output)
     scenario = read_scenario(file, need_slots=False)
     kernel = one_kernel(refs, scenario)
-    view = MtrrView(kernel, scenario.vm, scenario.slots)
+    view = MtrrView(kernel, scenario.vm, scenario.slots, scenario.notes)
     if None in gpas and output.form != "json":
         ctx.exit(_stream(view, output.form))
     if None in gpas:

@@ -12,6 +12,7 @@ import click
 
 from mtcalc.cli import environment
 from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, Word, one_of
+from mtcalc.kvm.history import PAIRS, row_at
 from mtcalc.output.emit import Result, emit, formats
 from mtcalc.refs.resolve import DEFAULT_REF, resolve
 from mtcalc.rules.inputs import (
@@ -190,13 +191,23 @@ def rules_option(function: Command) -> Command:
 def kernels(refs: tuple[str, ...], scenario: "Scenario | None" = None) -> tuple[Kernel, ...]:
     """The kernels of -r, else the scenario's, the environment's, the default.
 
-    They note what the scenario assumes and they do not read. Raises InputError for one that is not known.
+    They note what the scenario assumes and they do not read. Raises InputError for one that is not known, or that
+    gives a guest fewer variable MTRRs than the scenario has.
     """
     found = _kernels(refs, scenario)
-    if scenario is None or not scenario.vm.assume:
+    if scenario is None:
+        return found
+    found = tuple(_around(scenario, kernel) for kernel in found)
+    if not scenario.vm.assume:
         return found
     given = _assumptions(scenario.vm.assume)
     return tuple(kernel._replace(notes=(*kernel.notes, *_unread(kernel, given))) for kernel in found)
+
+
+def _around(scenario: "Scenario", kernel: Kernel) -> Kernel:
+    """The kernel, with what it makes of the scenario's variable MTRRs among its notes. Raises InputError."""
+    notes = scenario.pair_notes(row_at(PAIRS, kernel.release).what)
+    return kernel._replace(notes=(*kernel.notes, *notes)) if notes else kernel
 
 
 def _kernels(refs: tuple[str, ...], scenario: "Scenario | None") -> tuple[Kernel, ...]:

@@ -49,6 +49,16 @@ PAIRS: tuple[Row[int], ...] = (
     Row((3, 17), 8, "read: 3.16.0 -> 3.18.9; 3.17 was not read"),
 )
 
+MOST_PAIRS = max(row.what for row in PAIRS)
+
+
+def pairs_words() -> str:
+    """How many variable pairs KVM gives a guest: '8, but 10 in 3.16'."""
+    usual = PAIRS[-1].what
+    others = [f"but {row.what} in {'.'.join(map(str, row.since))}" for row in PAIRS if row.what != usual]
+    return ", ".join([str(usual), *others])
+
+
 MTRR_LIMITS: tuple[Row[MtrrLimit], ...] = (
     Row((0,), MtrrLimit.NEVER, "a large page takes the type of its first 4K page; read: 2.6.29 to 4.1.3"),
     Row((4, 2), MtrrLimit.ALWAYS, "every TDP page fault, whatever the DMA count; read: 4.1.3 -> 4.2.8"),

@@ -9,7 +9,15 @@ from typing import Any
 from mtcalc.output.document import Content, Document, Table, memtype_cell
 from mtcalc.text.numbers import format_size
 from mtcalc.x86.memtype import memtype_name
-from mtcalc.x86.mtrr import FIXED_REGISTERS, MSR_CAP, MSR_DEF_TYPE, VariableRange, is_regular, register_name
+from mtcalc.x86.mtrr import (
+    FIXED_REGISTERS,
+    MSR_CAP,
+    MSR_DEF_TYPE,
+    VariableRange,
+    is_regular,
+    register_name,
+    width_of_mask,
+)
 from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_4_2_PAT, LINUX_PAT, RESET_PAT, Pat
 
 PAT_NAMES = {
@@ -55,7 +63,7 @@ def register_words(msr: int, value: int, values: dict[int, int], maxphyaddr: int
         if msr == register:
             return list(_fixed_words(value, start, size))
     if msr & 1:
-        return [_mask_words(value, values.get(msr - 1), maxphyaddr)]
+        return list(_mask_words(value, values.get(msr - 1), maxphyaddr))
     return [f"base {value & ~0xFFF:#x}, type {memtype_name(value & 0xFF)}"]
 
 
@@ -68,7 +76,14 @@ def _fixed_words(value: int, start: int, size: int) -> Iterator[str]:
             first = k
 
 
-def _mask_words(value: int, base: int | None, maxphyaddr: int) -> str:
+def _mask_words(value: int, base: int | None, maxphyaddr: int) -> Iterator[str]:
+    yield _range_words(value, base, maxphyaddr)
+    width = width_of_mask(value) if VariableRange(0, value).valid else None
+    if width not in (None, maxphyaddr):
+        yield f"read for {maxphyaddr} physical address bits; the mask's top bit says {width}: --maxphyaddr {width}"
+
+
+def _range_words(value: int, base: int | None, maxphyaddr: int) -> str:
     pair = VariableRange(base or 0, value)
     if not pair.valid:
         return "not valid (V is clear): the pair is off"
@@ -78,6 +93,8 @@ def _mask_words(value: int, base: int | None, maxphyaddr: int) -> str:
     size = format_size((1 << maxphyaddr) - mask)
     if base is None:
         return f"valid; a range of {size}, for {maxphyaddr} physical address bits"
+    if pair.address >> maxphyaddr:
+        return f"valid; size {size}, and the base has bits at or above {maxphyaddr}"
     if not is_regular(pair, maxphyaddr):
         return f"valid; size {size}, and the base has bits outside the mask"
     end = pair.address + (1 << maxphyaddr) - mask - 1

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from mtcalc.kvm.guest_mtrr import KVM_PAIRS
 from mtcalc.kvm.host_mmio import RAM, Backing
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.slots import check_slots
@@ -13,13 +13,13 @@ from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.inputs import KINDS
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
 from mtcalc.scenario.record import Scenario
-from mtcalc.scenario.registers import read_mtrrs
 from mtcalc.scenario.schema import BackingKeys, ExpectKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
+from mtcalc.scenario.registers import GuestMtrrs, read_mtrrs
 from mtcalc.text.errors import Place
 from mtcalc.text.yaml import Node
 from mtcalc.x86.memtype import MemType
-from mtcalc.x86.mtrr import MSR_DEF_TYPE, Mtrrs, parse_register
-from mtcalc.x86.pat import decode_pte
+from mtcalc.x86.mtrr import MSR_DEF_TYPE, MSR_VARIABLE, Mtrrs, parse_register, register_name, width_of_mask
+from mtcalc.x86.pat import check_without_paging, decode_pte
 
 ASKED = ("effective", "ept", "memtype", "ipat", "level", "guest_mtrr", "rule")
 """What an expect entry can name besides its page."""
@@ -39,9 +39,10 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
     """The records. Raises InputError for the first thing in the text that is wrong."""
     problems = Problems()
     host, guest = keys.host, keys.guest
-    mtrrs, vcnt = reset_free_mtrrs(guest.maxphyaddr), KVM_PAIRS
+    found = GuestMtrrs(reset_free_mtrrs(guest.maxphyaddr))
     if "mtrr" in guest.model_fields_set:
-        mtrrs, vcnt = read_mtrrs(guest.mtrr, root, guest.maxphyaddr, problems)
+        found = read_mtrrs(guest.mtrr, root, guest.maxphyaddr, problems)
+    mtrrs = found.mtrrs
     quirks = 0
     for bits in keys.vm.disabled_quirks:
         quirks |= bits
@@ -72,9 +73,11 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         slot_places=places,
         pages=tuple(pages),
         expects=tuple(expects),
-        vcnt=vcnt,
-        notes=_notes(keys, vm, mtrrs, vcnt),
+        vcnt=len(mtrrs.variable),
+        notes=_notes(keys, vm, mtrrs),
         mtrr_place=value_place(root, ("guest", "mtrr")) if "mtrr" in guest.model_fields_set else None,
+        vcnt_said=found.said,
+        vcnt_unsaid=found.unsaid,
     )
 
 
@@ -164,9 +167,9 @@ def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems
             pat = vm.pat.entries[decode_pte(page.pte, page.pte_level or 1).pat_index]
     if vm.paging:
         return pat
-    if pat not in (None, MemType.WB):
-        what = f"{given[0]} says {pat}, but cr0.pg is false (then the PAT memory type is WB; leave it out)"
-        problems.add(what, key_place(root, (*path, given[0])))
+    if pat is not None:
+        with problems.at(key_place(root, (*path, given[0]))):
+            check_without_paging(pat, given[0], "cr0.pg is false")
     return MemType.WB
 
 
@@ -180,7 +183,7 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
     return Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))
 
 
-def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs, vcnt: int) -> tuple[str, ...]:
+def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[str, ...]:
     """Assumptions that can change an answer."""
     notes = []
     given = keys.guest.mtrr.model_fields_set
@@ -191,6 +194,17 @@ def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs, vcnt: int) -> tuple[str, ..
         notes.append("IA32_MTRR_DEF_TYPE (0x2ff) is not given: 0 as at reset, so the MTRRs are off")
     elif "msrs" not in given and mtrrs.fixed_enabled and not keys.guest.mtrr.fixed:
         notes.append("fixed ranges are on and none is given: UC under 1M, as at reset")
-    if vcnt < KVM_PAIRS:
-        notes.append(f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}; the others are taken as off")
+    if "maxphyaddr" not in keys.guest.model_fields_set:
+        notes += _width_notes(mtrrs)
     return tuple(notes)
+
+
+def _width_notes(mtrrs: Mtrrs) -> Iterator[str]:
+    """That the masks were written for another physical address width than the one assumed."""
+    for n, pair in enumerate(mtrrs.variable):
+        width = width_of_mask(pair.mask) if pair.valid else None
+        if width not in (None, mtrrs.maxphyaddr):
+            name = register_name(MSR_VARIABLE + 2 * n + 1)
+            assumed = f"guest.maxphyaddr is not given: {mtrrs.maxphyaddr} is assumed"
+            yield f"{assumed}, and the top bit of {name} = {pair.mask:#x} says {width}"
+            return

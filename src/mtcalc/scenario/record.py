@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.vm import Slot, Vm
-from mtcalc.text.errors import Place
+from mtcalc.text.errors import InputError, Place
 
 
 class Scenario(NamedTuple):
     """One VM as a file describes it.
 
     `rules` is the REF as written, None where the file names none; `slot_places` run along `slots`;
-    `vcnt` is the number of variable MTRR pairs; `notes` are assumptions worth saying.
+    `vcnt` is the number of variable MTRR pairs, `vcnt_said` whether the file gives it, `vcnt_unsaid` the error under
+    a kernel that gives a guest fewer, where it does not; `notes` are assumptions worth saying.
     """
 
     file: str
@@ -28,3 +29,16 @@ class Scenario(NamedTuple):
     vcnt: int = 8
     notes: tuple[str, ...] = ()
     mtrr_place: Place | None = None
+    vcnt_said: bool = False
+    vcnt_unsaid: InputError | None = None
+
+    def pair_notes(self, pairs: int) -> tuple[str, ...]:
+        """What a kernel that gives a guest `pairs` variable MTRRs makes of those here.
+
+        Raises InputError where the file has more and does not say so with vcnt.
+        """
+        if self.vcnt_unsaid is not None and self.vcnt > pairs:
+            raise self.vcnt_unsaid
+        if not self.vcnt_said or self.vcnt >= pairs:
+            return ()
+        return (f"{self.vcnt} variable pairs: KVM gives a guest {pairs}; the others are taken as off",)

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS
+from mtcalc.kvm.history import MOST_PAIRS, pairs_words
 from mtcalc.kvm.vm import reset_free_mtrrs
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
 from mtcalc.scenario.schema import READABLE_KEYS, MtrrKeys, VariableKeys
 from mtcalc.scenario.values import MAX_PAIRS, word
+from mtcalc.text.errors import InputError
 from mtcalc.text.numbers import format_size
 from mtcalc.text.yaml import Node
 from mtcalc.x86.mtrr import (
@@ -29,20 +33,37 @@ _ANYTHING_ELSE = "physbase and physmask say anything else"
 _FORMS = "base, size and type, or physbase and physmask"
 
 
-def read_mtrrs(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) -> tuple[Mtrrs, int]:
-    """(MTRRs, number of variable pairs); where problems are found, MTRRs that nobody is to look at."""
+class GuestMtrrs(NamedTuple):
+    """The guest's MTRRs; where problems were found, some that nobody is to look at."""
+
+    mtrrs: Mtrrs
+    said: bool = False  # the file says how many variable pairs there are
+    unsaid: InputError | None = None  # it does not, and has more than most kernels give: the error under those
+
+
+def read_mtrrs(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) -> GuestMtrrs:
+    """The MTRRs. What only some kernels refuse of a pair, and more pairs than most have, is taken."""
     given = keys.model_fields_set
     if "msrs" in given:
         readable = [key for key in READABLE_KEYS if key in given]
         if readable:
             place = max(key_place(root, (*_AT, key)) for key in ("msrs", readable[0]))
             problems.add(f"msrs and {readable[0]} together (either raw registers or the readable form)", place)
-            return reset_free_mtrrs(maxphyaddr), KVM_PAIRS
+            return GuestMtrrs(reset_free_mtrrs(maxphyaddr))
         return _raw(keys, root, maxphyaddr, problems)
-    vcnt = KVM_PAIRS if keys.vcnt is None else keys.vcnt
-    if len(keys.variable) > vcnt:
-        what = f"{len(keys.variable)} variable ranges (vcnt allows {vcnt}; KVM gives a guest {KVM_PAIRS})"
-        problems.add(what, value_place(root, (*_AT, "variable", vcnt)))
+    count = len(keys.variable)
+    unsaid = None
+    if keys.vcnt is not None:
+        vcnt = keys.vcnt
+        if count > vcnt:
+            problems.add(f"{count} variable ranges (vcnt allows {vcnt})", value_place(root, (*_AT, "variable", vcnt)))
+    else:
+        vcnt = KVM_PAIRS if count <= KVM_PAIRS else MOST_PAIRS
+        right = f"KVM gives a guest {pairs_words()}; vcnt: {count} where there are as many"
+        if count > KVM_PAIRS:
+            unsaid = InputError(f"{count} variable ranges ({right})", value_place(root, (*_AT, "variable", KVM_PAIRS)))
+        if unsaid and count > MOST_PAIRS:
+            problems.found.append(unsaid)
     values = _register_values(keys.fixed, (*_AT, "fixed"), _FIXED, root, maxphyaddr, problems)
     fixed_enabled = "fixed" in given if keys.fixed_enabled is None else keys.fixed_enabled
     values[MSR_DEF_TYPE] = keys.enabled << 11 | fixed_enabled << 10 | keys.default
@@ -50,19 +71,21 @@ def read_mtrrs(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) 
         base, mask = _pair(pair, n, root, maxphyaddr, problems)
         values[MSR_VARIABLE + 2 * n] = base
         values[MSR_VARIABLE + 2 * n + 1] = mask
-    return _decoded(values, maxphyaddr, vcnt, problems)
+    return _decoded(values, maxphyaddr, vcnt, problems, keys.vcnt is not None, unsaid)
 
 
 _FIXED = tuple(register for register, _, _ in FIXED_REGISTERS)
 
 
-def _decoded(values: dict[int, int], maxphyaddr: int, vcnt: int, problems: Problems) -> tuple[Mtrrs, int]:
+def _decoded(
+    values: dict[int, int], maxphyaddr: int, vcnt: int, problems: Problems, said: bool, unsaid: InputError | None
+) -> GuestMtrrs:
     if problems.found:
-        return reset_free_mtrrs(maxphyaddr), vcnt
-    return decode_registers(values, maxphyaddr, vcnt), vcnt
+        return GuestMtrrs(reset_free_mtrrs(maxphyaddr), said, unsaid)
+    return GuestMtrrs(decode_registers(values, maxphyaddr, vcnt, kept=True), said, unsaid)
 
 
-def _raw(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) -> tuple[Mtrrs, int]:
+def _raw(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) -> GuestMtrrs:
     path = (*_AT, "msrs")
     known = (*register_numbers(MAX_PAIRS), MSR_CAP)
     values = _register_values(keys.msrs, path, known, root, maxphyaddr, problems)
@@ -77,25 +100,31 @@ def _raw(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) -> tup
         elif vcnt not in (None, pairs):
             problems.add(f"IA32_MTRRCAP says {pairs} variable pairs, vcnt {vcnt} (leave vcnt out)", place)
         vcnt = min(pairs, MAX_PAIRS) if vcnt is None else vcnt
-    vcnt = KVM_PAIRS if vcnt is None else vcnt
-    allowed = register_numbers(vcnt)
+    said = vcnt is not None
+    usual = KVM_PAIRS if vcnt is None else vcnt
+    allowed, somewhere = register_numbers(usual), register_numbers(MOST_PAIRS)
+    unsaid = None
     for key in keys.msrs:
         try:
             msr = parse_register(key)
         except ValueError:
             continue  # already among the problems
-        if msr not in allowed and msr != MSR_CAP:
-            right = f"vcnt: {(msr - MSR_VARIABLE) // 2 + 1} where there are as many"
-            problems.add(
-                f"{register_name(msr)} is no register of {vcnt} pairs ({right})", key_place(root, (*path, key))
-            )
-    return _decoded(values, maxphyaddr, vcnt, problems)
+        if msr in allowed or msr == MSR_CAP:
+            continue
+        right = f"vcnt: {(msr - MSR_VARIABLE) // 2 + 1} where there are as many"
+        beyond = InputError(
+            f"{register_name(msr)} is no register of {usual} pairs ({right})", key_place(root, (*path, key))
+        )
+        if said or msr not in somewhere:
+            problems.found.append(beyond)
+        unsaid = unsaid or beyond
+    return _decoded(values, maxphyaddr, MOST_PAIRS if unsaid and not said else usual, problems, said, unsaid)
 
 
 def _register_values(
     written: dict[str, int], path: Path, known: tuple[int, ...], root: Node, maxphyaddr: int, problems: Problems
 ) -> dict[int, int]:
-    """Register number -> value, each checked as KVM checks the write."""
+    """Register number -> value, each checked as every KVM checks the write."""
     values: dict[int, int] = {}
     names: dict[int, str] = {}
     for key, value in written.items():
@@ -109,7 +138,7 @@ def _register_values(
             values[msr] = value
             if msr != MSR_CAP:
                 with problems.at(value_place(root, (*path, key))):
-                    check_register(msr, value, maxphyaddr)
+                    check_register(msr, value, maxphyaddr, kept=True)
     return values
 
 
@@ -126,7 +155,7 @@ def _pair(pair: VariableKeys, n: int, root: Node, maxphyaddr: int, problems: Pro
     if pair.physbase is not None and pair.physmask is not None:
         for key, msr, value in (("physbase", 0, pair.physbase), ("physmask", 1, pair.physmask)):
             with problems.at(value_place(root, (*path, key))):
-                check_register(MSR_VARIABLE + 2 * n + msr, value, maxphyaddr)
+                check_register(MSR_VARIABLE + 2 * n + msr, value, maxphyaddr, kept=True)
         return pair.physbase, pair.physmask
     if pair.base is None or pair.size is None or pair.type is None:
         wanted = ("physbase", "physmask") if raw else ("base", "size", "type")

@@ -181,7 +181,7 @@ class MtrrKeys(_Model):
         examples=[{"0x2ff": "0xc06", "0x200": "0xc0000000", "0x201": "0x3fffc0000800"}],
     )
     vcnt: Annotated[int | None, *_between(0, values.MAX_PAIRS, "vcnt")] = Field(
-        None, description="variable pairs; KVM gives a guest 8, the default", examples=[8, 10]
+        None, description="variable pairs; KVM gives a guest 8, the default, but 10 in 3.16", examples=[8, 10]
     )
 
 

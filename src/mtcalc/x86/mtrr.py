@@ -20,6 +20,9 @@ MSR_VARIABLE = 0x200
 PAGE = 0x1000
 ONE_MEGABYTE = 1 << 20
 
+BASE_RESERVED = 0xF00  # bits 11:8
+MASK_RESERVED = 0x7FF  # bits 10:0
+
 # (register, first address, bytes a range): eight ranges a register, byte k the k-th.
 FIXED_REGISTERS = (
     (0x250, 0x00000, 0x10000),
@@ -55,6 +58,10 @@ class VariableRange(NamedTuple):
     def address_mask(self, maxphyaddr: int) -> int:
         """The mask's address bits."""
         return self.mask & ((1 << maxphyaddr) - PAGE)
+
+    def beyond(self, maxphyaddr: int) -> bool:
+        """Whether the mask asks for an address bit that no address has: then the pair matches none."""
+        return bool((self.base & self.mask) >> maxphyaddr)
 
 
 class Mtrrs(NamedTuple):
@@ -133,10 +140,11 @@ def parse_register(text: str, vcnt: int = 32) -> int:
     )
 
 
-def check_register(msr: int, value: int, maxphyaddr: int) -> None:
+def check_register(msr: int, value: int, maxphyaddr: int, kept: bool = False) -> None:
     """Raises ValueError with the reason why an MTRR can't hold `value`: writing it is answered with #GP.
 
-    MTRRcap, which is read-only, is taken as it is.
+    `kept`: the bits of a variable pair that the manual reserves, those above the physical address width (in bits)
+    too, are taken, as not every KVM refuses them: mtcalc.kvm.mtrr_writes. MTRRcap, read-only, is taken as it is.
     """
     name = register_name(msr)
     if value >> 64:
@@ -155,27 +163,28 @@ def check_register(msr: int, value: int, maxphyaddr: int) -> None:
         types = []
     else:
         is_mask = msr & 1
-        reserved = value & (0x7FF if is_mask else 0xF00)
-        if reserved:
-            refuse(f"reserved bits {reserved:#x}", f"bits {'10:0 of a mask' if is_mask else '11:8 of a base'} are 0")
-        if value >> maxphyaddr:
-            refuse(f"address bits at or above maxphyaddr {maxphyaddr}", f"at most bit {maxphyaddr - 1}")
         types = [] if is_mask else [value & 0xFF]
+        reserved = value & (MASK_RESERVED if is_mask else BASE_RESERVED)
+        if reserved and not kept:
+            refuse(f"reserved bits {reserved:#x}", f"bits {'10:0 of a mask' if is_mask else '11:8 of a base'} are 0")
+        if value >> maxphyaddr and not kept:
+            refuse(f"address bits at or above maxphyaddr {maxphyaddr}", f"at most bit {maxphyaddr - 1}")
     for kind in types:
         if kind not in MTRR_TYPES:
             refuse(f"memory type {kind}", "0 UC, 1 WC, 4 WT, 5 WP or 6 WB")
 
 
-def decode_registers(values: Mapping[int, int], maxphyaddr: int, vcnt: int = 8) -> Mtrrs:
+def decode_registers(values: Mapping[int, int], maxphyaddr: int, vcnt: int = 8, kept: bool = False) -> Mtrrs:
     """The MTRRs of raw register values; one that is not given is 0, as at reset.
 
-    Raises ValueError where a value would be answered with #GP or a register is unknown.
+    Raises ValueError where a value would be answered with #GP or a register is unknown; `kept` as check_register()
+    has it.
     """
     known = register_numbers(vcnt)
     for msr, value in values.items():
         if msr not in known:
             raise ValueError(f"{register_name(msr)} ({msr:#x}) is no register of {vcnt} variable pairs")
-        check_register(msr, value, maxphyaddr)
+        check_register(msr, value, maxphyaddr, kept)
     def_type = values.get(MSR_DEF_TYPE, 0)
     return Mtrrs(
         enabled=bool(def_type & 1 << 11),
@@ -229,9 +238,23 @@ def matching_pairs(mtrrs: Mtrrs, address: int) -> tuple[int, ...]:
     found = []
     for n, pair in enumerate(mtrrs.variable):
         mask = pair.address_mask(mtrrs.maxphyaddr)
-        if pair.valid and address & mask == pair.base & mask:
+        if pair.valid and address & mask == pair.base & mask and not pair.beyond(mtrrs.maxphyaddr):
             found.append(n)
     return tuple(found)
+
+
+WIDTHS = range(32, 53)
+"""Physical address widths, in bits."""
+
+
+def width_of_mask(mask: int) -> int | None:
+    """The physical address width, in bits, for which PHYSMASK is a mask without holes; None: for none.
+
+    A mask is all ones from some bit up to the width: its top bit says which, unless that bit is a hole's.
+    """
+    width = mask.bit_length()
+    hole = ~mask & ((1 << width) - PAGE)
+    return width if width in WIDTHS and not hole & (hole + PAGE) else None
 
 
 def is_regular(pair: VariableRange, maxphyaddr: int) -> bool:
@@ -246,6 +269,8 @@ def matching_blocks(pair: VariableRange, maxphyaddr: int, start: int, end: int) 
 
     A mask with holes has very many: up to 2^40; take what you need.
     """
+    if pair.beyond(maxphyaddr):
+        return
     full = 1 << maxphyaddr
     mask = pair.address_mask(maxphyaddr)
     block = mask & -mask or full
