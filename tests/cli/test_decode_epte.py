@@ -77,8 +77,88 @@ def test_a_release_however_it_is_named(kernel: str, era: str) -> None:
 def test_notes_of_a_release() -> None:
     assert decoded("0", "--kernel", "6.6")[0]["notes"] == []
     (note,) = decoded("0", "--kernel", "6.6.1-1-default")[0]["notes"]
-    assert note == "SPTEs of mainline 6.6.1; '-1-default' is a vendor's build"
+    assert note == (
+        "SPTEs of mainline 6.6.1; '-1-default' is openSUSE's build, near upstream; vendors backport changes"
+    )
+    assert decoded("0", "--kernel", "6.6+slot-flag")[0]["notes"] == []
     assert "5.13 itself was not read" in decoded("0", "--kernel", "5.13")[0]["notes"][0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "4.18.0-553.el8.x86_64",
+        "5.14.0-427.13.1.el9_4.x86_64",
+        "5.3.18-150300.59.161-default",
+        "5.15.0-91-generic",
+        "6.12.107+deb12-amd64",
+        "6.8.12-4-pve",
+        "6.6.1-gdeadbeef1",
+        "6.6.1-mine",
+    ],
+)
+def test_a_vendors_name_is_graded_as_with_r(name: str) -> None:
+    """What -r says of whose build it is, said of SPTEs."""
+    graded = json.loads(quick("lookup", "-r", name, "-o", "json").out)[0]["notes"]
+    (rules,) = [note for note in graded if note.startswith("rules of mainline")]
+    notes = decoded("0", "--kernel", name)[0]["notes"]
+    wanted = rules.replace("rules of", "SPTEs of", 1).replace("other rules: give vmx.c", "another release's bits")
+    assert wanted in notes
+
+
+AMD = ("--vendor", "amd")
+
+
+@pytest.mark.parametrize(
+    ("args", "kind"),
+    [
+        ("455299e67 --level 1 --kernel 6.12", "leaf"),
+        ("455299c67 --level 1 --kernel 5.10", "leaf"),
+        ("455200ee7 --level 2 --kernel 6.12", "leaf"),
+        ("455299827 --level 2 --kernel 6.12", "table"),
+        ("8000000000000000 --kernel 6.12", "empty"),
+        ("80000000000005a0 --kernel 6.12", "removed"),
+        ("800008fc0002f --level 1 --kernel 6.12", "mmio"),
+        ("455299067 --kernel 6.12", "not_present"),
+    ],
+)
+def test_entries_of_npt(args: str, kind: str) -> None:
+    """KVM leaves PWT, PCD and PAT clear: entry 0 of the host's PAT, WB, in leaves alone."""
+    (record,) = decoded(*args.split(), *AMD)
+    assert (record["vendor"], record["kind"], record["ept"]) == ("amd", kind, None)
+    assert (record["memtype"], record["ipat"], record["mask"]) == (None, None, None)
+    assert record["npt"] == ({"index": 0, "memtype": "WB"} if kind == "leaf" else None)
+
+
+def test_the_vendor_is_intel_where_nothing_is_said() -> None:
+    value = ("455299e67", "--level", "1", "--kernel", "6.12")
+    (record,) = decoded(*value)
+    assert decoded(*value, "--vendor", "intel") == decoded(*value, "--vendor", "Intel") == [record]
+    assert (record["vendor"], record["kind"], record["ept"], record["npt"]) == ("intel", "not_ept", None, None)
+    (leaf,) = decoded("600000455299b77")
+    assert leaf["ept"] == {"memtype": "WB", "ipat": 1, "mask": "0x70"}
+    assert quick("decode", "epte", "--vendor", "via", "0").err.startswith("mtcalc decode epte: invalid value for")
+
+
+def test_npt_in_every_form_and_as_a_stream() -> None:
+    plain = quick("decode", "epte", *AMD, "455299e67").out
+    assert "nested type  WB: entry 0 of the host's PAT\n" in plain
+    assert "EPT" not in plain
+    row = quick("decode", "epte", *AMD, "455299e67", "-o", "csv").out.splitlines()[1]
+    assert row == "0x455299e67,1,leaf,WB,,,0x455299000,,5.13 on,"
+    for form in ("csv", "jsonl", "plain"):
+        stream = quick("decode", "epte", *AMD, "-", "-o", form, stdin="455299e67\n")
+        assert (stream.status, stream.out) == (0, quick("decode", "epte", *AMD, "455299e67", "-o", form).out)
+
+
+def test_a_byte_order_mark_before_a_stream_is_passed_over() -> None:
+    for args in ((), AMD):
+        marked = quick("decode", "epte", *args, "-", "-o", "csv", stdin="\ufeff5a0\n0\n")
+        assert (marked.status, marked.err) == (0, "")
+        assert marked.out == quick("decode", "epte", *args, "-", "-o", "csv", stdin="5a0\n0\n").out
+    second = quick("decode", "epte", "-", "-o", "csv", stdin="5a0\n\ufeff0\n")
+    assert second.status == 2
+    assert second.err.startswith("-:2:1: ")
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from click.core import ParameterSource
 
 from mtcalc.cli.options import STREAMED, Output, named_kernel, output_options
-from mtcalc.cli.params import REF, Word
+from mtcalc.cli.params import REF, Word, one_of
 from mtcalc.output.emit import Result
 from mtcalc.text.errors import InputError
 from mtcalc.text.numbers import parse_entry, parse_register_value
 from mtcalc.x86.mtrr import check_register, parse_register, register_name
 from mtcalc.x86.pat import parse_pat
+
+if TYPE_CHECKING:
+    from mtcalc.kvm.spte import Spte
 
 
 @click.group(no_args_is_help=True)
@@ -34,6 +39,8 @@ def _read_entry(text: str) -> int | None:
 PAT_WORD: Word[str] = Word("value", str, lambda: ("linux", "reset"))
 REGISTER: Word[tuple[int, int]] = Word("reg=value", _read_register, list)
 ENTRY: Word[int | None] = Word("value", _read_entry, list)
+VENDORS = ("intel", "amd")
+VENDOR: Word[str] = Word("vendor", lambda text: one_of(VENDORS)(text.lower()), lambda: VENDORS)
 LEVEL = click.IntRange(1, 5)
 MAXPHYADDR = click.IntRange(32, 52)
 
@@ -83,10 +90,9 @@ def mtrr(registers: tuple[tuple[int, int], ...], maxphyaddr: int, output: Output
         if msr in values:
             raise click.UsageError(f"{register_name(msr)} is given twice (each register once)")
         values[msr] = value
-        try:
-            check_register(msr, value, maxphyaddr)
-        except ValueError as error:
-            problems[msr] = str(error)
+        problem = _problem(msr, value, maxphyaddr)
+        if problem:
+            problems[msr] = problem
     output.write(
         Result(
             document=lambda: mtrr_document(values, problems, maxphyaddr),
@@ -97,10 +103,30 @@ def mtrr(registers: tuple[tuple[int, int], ...], maxphyaddr: int, output: Output
     )
 
 
-@decode.command("epte", short_help="EPT entries as KVM writes them.")
+def _problem(msr: int, value: int, maxphyaddr: int) -> str:
+    """Why a register can't hold a value, and which KVM refuses it where not every one does; '' where it can."""
+    try:
+        check_register(msr, value, maxphyaddr)
+    except ValueError as error:
+        said = str(error)
+    else:
+        return ""
+    try:
+        check_register(msr, value, maxphyaddr, kept=True)
+    except ValueError:
+        return said
+    from mtcalc.kvm.mtrr_writes import refused_since
+    from mtcalc.rules.kernel import version_text
+
+    first = refused_since(msr, value, maxphyaddr)
+    return said if first is None else f"{said}; KVM refuses it from {version_text(first)} on"
+
+
+@decode.command("epte", short_help="EPT or NPT entries as KVM writes them.")
 @click.argument("values", metavar="VALUE...", type=ENTRY, nargs=-1, required=True)
 @click.option("--level", type=LEVEL, help="1: 4K, 2: 2M, 3: 1G.  [each that the value can be of]")
 @click.option("--kernel", type=REF, metavar="RELEASE", help="Whose SPTEs these are.  [each that the value can be of]")
+@click.option("--vendor", type=VENDOR, default="intel", show_default=True, help="intel: EPT, amd: NPT.")
 @click.option("--maxphyaddr", type=MAXPHYADDR, default=52, show_default=True, help="Physical address bits.")
 @output_options()
 @click.pass_context
@@ -109,6 +135,7 @@ def epte(
     values: tuple[int | None, ...],
     level: int | None,
     kernel: str | None,
+    vendor: str,
     maxphyaddr: int,
     output: Output,
 ) -> None:
@@ -122,16 +149,18 @@ def epte(
     mtcalc decode epte --kernel 5.10 --level 2 7400ff7
     """
     from mtcalc.cli.epte_stream import stream
-    from mtcalc.kvm.spte import Spte, decode_spte, decode_spte_at_any_level
     from mtcalc.output.spte import spte_document, spte_record, spte_rows
 
+    if vendor == "amd":
+        from mtcalc.kvm.npt_entry import decode_npt as at_level
+        from mtcalc.kvm.npt_entry import decode_npt_at_any_level as at_any
+    else:
+        from mtcalc.kvm.spte import decode_spte as at_level
+        from mtcalc.kvm.spte import decode_spte_at_any_level as at_any
     release, notes = _release_of(kernel)
 
     def read(value: int, at: int | None) -> Spte:
-        if at is None:
-            spte = decode_spte_at_any_level(value, maxphyaddr, release)
-        else:
-            spte = decode_spte(value, at, maxphyaddr, release)
+        spte = at_any(value, maxphyaddr, release) if at is None else at_level(value, at, maxphyaddr, release)
         return spte._replace(notes=(*notes, *spte.notes))
 
     if None in values:
@@ -154,6 +183,7 @@ def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[str, ...
     from mtcalc.kvm.spte_eras import layout_at
     from mtcalc.refs.names import parse_release
     from mtcalc.rules.kernel import version_text
+    from mtcalc.refs.uname import SPTE_WORDS, build_note
 
     if ref is None:
         return None, ()
@@ -162,14 +192,15 @@ def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[str, ...
     word = ref.strip().lower()
     parsed = parse_release(word)
     # v4.4 is a release here, though a rule set that lasted longer has that name too.
-    release = named_kernel(word.removeprefix("v") if parsed else ref, "--kernel: ").release
+    kernel = named_kernel(word.removeprefix("v") if parsed else ref, "--kernel: ")
+    release = kernel.release
     try:
         layout_at(release)
     except ValueError as error:
         raise InputError(f"--kernel: {error}") from None
-    if parsed is None or not parsed[1]:
+    if parsed is None or not parsed[1] or kernel.proposal:
         return release, ()
-    return release, (f"SPTEs of mainline {version_text(release)}; '{parsed[1]}' is a vendor's build",)
+    return release, (build_note(release, version_text(release), parsed[1], SPTE_WORDS),)
 
 
 def _streamed(ctx: click.Context, output: Output) -> str:

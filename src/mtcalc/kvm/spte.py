@@ -6,7 +6,7 @@ The layouts are mtcalc.kvm.spte_eras, one value under one layout is mtcalc.kvm.s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from mtcalc.kvm.spte_eras import LAYOUTS, Layout, Release, era_text, layout_at, spans, unread
@@ -49,6 +49,7 @@ class Spte(NamedTuple):
     notes: tuple[str, ...] = ()
     levels: tuple[int, ...] = ()  # all that it reads the same at, where none was given
     others: tuple[Spte, ...] = ()  # the same value at levels where it says something else
+    npt: bool = False  # read as an entry of AMD's nested paging: mtcalc.kvm.npt_entry
 
     @property
     def kind(self) -> SpteKind | None:
@@ -64,6 +65,11 @@ class Spte(NamedTuple):
     def ipat(self) -> bool | None:
         """Ignore-PAT in a leaf, else None."""
         return _one(found.reading.ipat for found in self.readings)
+
+    @property
+    def npt_index(self) -> int | None:
+        """In a leaf of NPT the entry of the host's PAT that it selects, else None."""
+        return _one(found.reading.npt_index for found in self.readings)
 
     @property
     def address(self) -> int | None:
@@ -94,12 +100,12 @@ def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52, release: Relea
         return _of_release(entry, release)
     ept, pte = _fitting(entry)
     if ept:
-        readings = (*_grouped(ept), *_grouped(pte))
+        readings = (*grouped(ept), *grouped(pte))
         notes = _mmio_notes(value, ept)
         return Spte(value, level, entry, readings, _spans([*ept, *pte]), pte_era=_spans(pte), notes=notes)
     if pte:
         told = _with_sign(entry, pte)
-        return Spte(value, level, entry, _grouped(told), _spans(pte))
+        return Spte(value, level, entry, grouped(told), _spans(pte))
     strong = read_ept(entry, LAYOUTS[1])
     if strong.kind is SpteKind.NOT_EPT:
         return Spte(value, level, entry, (EraReading("", strong),), "")
@@ -112,11 +118,15 @@ def decode_spte_at_any_level(value: int, maxphyaddr: int = 52, release: Release 
 
     `levels` are those at which it says the same, `others` has the rest of those at which KVM would write it.
     """
-    found = [decode_spte(value, level, maxphyaddr, release) for level in LEVELS]
+    return at_any_level([decode_spte(value, level, maxphyaddr, release) for level in LEVELS])
+
+
+def at_any_level(found: Sequence[Spte]) -> Spte:
+    """Of one value at every level, ascending, what decode_spte_at_any_level() answers."""
     sound = [spte for spte in found if _sound(spte)]
     no_ept = [spte for spte in found if spte.kind is SpteKind.NOT_EPT]
     ept = [spte for spte in sound if spte not in no_ept]
-    choice = ept or sound or [spte for spte in found if spte.fits] or no_ept or found[:1]
+    choice = ept or sound or [spte for spte in found if spte.fits] or no_ept or [found[0]]
     groups: dict[tuple[EraReading, ...], list[Spte]] = {}
     for spte in choice:
         groups.setdefault(spte.readings, []).append(spte)
@@ -171,7 +181,8 @@ def _spans(fits: Iterable[Fit]) -> str:
     return spans(layout for layout, _ in fits)
 
 
-def _grouped(fits: list[Fit]) -> tuple[EraReading, ...]:
+def grouped(fits: Iterable[Fit]) -> tuple[EraReading, ...]:
+    """The different readings among those of several layouts, oldest first, each with its releases."""
     groups: dict[Reading, list[Layout]] = {}
     for layout, reading in fits:
         groups.setdefault(reading, []).append(layout)

@@ -63,6 +63,7 @@ class Reading(NamedTuple):
     odd: tuple[str, ...] = ()  # why KVM would not write it
     other: int = 0  # bits that mean nothing here
     misconfigurations: tuple[str, ...] = ()
+    npt_index: int | None = None  # of a leaf of NPT: the entry of the host's PAT that it selects
 
 
 def is_leaf(value: int, level: int) -> bool:

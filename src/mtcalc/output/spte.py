@@ -10,6 +10,10 @@ from mtcalc.kvm.spte import EraReading, Gfn, Reading, Spte, SpteKind
 from mtcalc.output.document import WARN, Block, Cell, Content, Document, Fields, grouped_notes, memtype_tone
 from mtcalc.x86.ept import LEVEL_NAMES, ept_mask
 from mtcalc.x86.memtype import MemType, memtype_name
+from mtcalc.x86.pat import LINUX_PAT
+
+HOST_PAT = LINUX_PAT
+"""The host's PAT: of entry 0, which KVM's entries select, every Linux says WB."""
 
 _NARROWEST = 36
 """Physical address bits that every CPU with EPT has."""
@@ -101,6 +105,9 @@ def _fields(spte: Spte) -> list[tuple[str, Content]]:
         add("but", f"nothing in it tells EPT from NPT or shadow paging of {spte.pte_era}; only EPT has a memory type")
     else:
         add("told by", _differing(spte, lambda reading: reading.sign))
+    if spte.npt_index is not None:
+        kind = HOST_PAT.entries[spte.npt_index]
+        add("nested type", f"{kind}: entry {spte.npt_index} of the host's PAT", memtype_tone(kind))
     add("EPT byte", _differing(spte, _byte), memtype_tone(spte.readings[0].reading.memtype))
     add("maps", _maps(spte))
     add("next table", _differing(spte, _next_table))
@@ -152,6 +159,18 @@ def _reading_record(spte: Spte, era: str, reading: Reading) -> dict[str, Any]:
     return {key: value for key, value in _record(alone).items() if key not in ("value", "ignored_bits", "notes")}
 
 
+def _ept_record(spte: Spte) -> dict[str, Any]:
+    return {
+        "memtype": None if spte.memtype is None else memtype_name(spte.memtype),
+        "ipat": int(bool(spte.ipat)),
+        "mask": f"{spte.value & 0x78:#04x}",
+    }
+
+
+def _npt_record(index: int | None) -> dict[str, Any] | None:
+    return None if index is None else {"index": index, "memtype": str(HOST_PAT.entries[index])}
+
+
 def _record(spte: Spte) -> dict[str, Any]:
     readings = [found.reading for found in spte.readings]
     gfns = {reading.gfns for reading in readings}
@@ -181,6 +200,9 @@ def _record(spte: Spte) -> dict[str, Any]:
         "kvm_state": _common(spte, lambda reading: [name for name, _ in reading.state]),
         "kvm_bits": dict(readings[0].state) if len({reading.state for reading in readings}) == 1 else {},
         "access_tracked": spte.access_tracked,
+        "vendor": "amd" if spte.npt else "intel",
+        "ept": _ept_record(spte) if typed else None,
+        "npt": _npt_record(spte.npt_index),
         "saved": saved.pop() if len(saved) == 1 else None,
         "undecided": spte.undecided,
         "npt_era": spte.pte_era or None,
@@ -214,6 +236,8 @@ def spte_row(spte: Spte) -> list[str]:
     """One entry as a row; kind 'undecided' where the releases that fit differ."""
     record = _record(spte)
     record["kind"] = record["kind"] or "undecided"
+    if record["npt"]:
+        record["memtype"] = record["npt"]["memtype"]
     record["misconfigurations"] = "; ".join(record["misconfigurations"])
     return ["" if record[key] is None else str(record[key]) for key in spte_header()]
 

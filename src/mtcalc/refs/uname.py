@@ -5,6 +5,7 @@ Source: the names that the distributions' packages give their kernels, seen in b
 """
 
 import re
+from typing import NamedTuple
 
 from mtcalc.kvm.release import Version
 
@@ -50,16 +51,27 @@ _NAMES_NO_STABLE = ("Debian's", "Ubuntu's")
 """Who names X.Y.0 whatever stable release of X.Y is in it."""
 
 
-def build_note(version: Version, shown: str, suffix: str) -> str:
+class Words(NamedTuple):
+    """What is taken from mainline, and what an enterprise vendor's kernel likely has instead."""
+
+    what: str
+    likely: str
+
+
+RULE_WORDS = Words("rules", "other rules: give vmx.c")
+SPTE_WORDS = Words("SPTEs", "another release's bits")
+
+
+def build_note(version: Version, shown: str, suffix: str, words: Words = RULE_WORDS) -> str:
     """What a suffix says of a kernel, as a note; `shown` is the release in words."""
-    mainline = f"rules of mainline {shown}; '{suffix}' is"
+    mainline = f"{words.what} of mainline {shown}; '{suffix}' is"
     if _LOCAL.fullmatch(suffix):
         return f"{mainline} a local build, whose own changes are not known"
     owner = _owner(_ENTERPRISE, suffix)
     if owner is None and version[:2] in _SLES_RELEASES and suffix.endswith("-default"):
         owner = "SLES"
     if owner is not None:
-        return f"{mainline} an enterprise vendor's ({owner}), who backports later KVM: likely other rules: give vmx.c"
+        return f"{mainline} an enterprise vendor's ({owner}), who backports later KVM: likely {words.likely}"
     owner = _owner(_NEAR, suffix)
     if owner is None:
         return f"{mainline} a vendor's or a local build, and vendors backport changes"
