@@ -215,3 +215,42 @@ def test_a_byte_order_mark_elsewhere_is_a_bad_line(write: Write) -> None:
     done = quick("eval", path, "--gpa", "-", stdin="0x1000\n\ufeff0x2000\n")
     assert done.status == 2
     assert done.err.startswith("-:2:1: ")
+
+
+PATS = """\
+0x0407050600070106
+
+# a remark
+  WB  WT  UC- UC  WB  WT  UC- UC
+x86/PAT: Configuration [0-7]: WB  WC  UC- UC  WB  WP  UC- WT
+"""
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_pats_from_standard_input(mark: str) -> None:
+    done = quick("decode", "pat", "-", "-o", "jsonl", stdin=mark + PATS)
+    assert (done.status, done.err) == (0, "")
+    linux, reset = (json.loads(answered("decode", "pat", name, "-o", "json")) for name in ("linux", "reset"))
+    assert [json.loads(line) for line in done.out.splitlines()] == [linux, reset, linux]
+    plain = quick("decode", "pat", "-", stdin=mark + PATS).out
+    assert plain == "\n".join(answered("decode", "pat", name) for name in ("linux", "reset", "linux"))
+    for form, separator in (("csv", ","), ("tsv", "\t")):
+        rows = [
+            line.split(separator) for line in quick("decode", "pat", "-", "-o", form, stdin=mark + PATS).out.split()
+        ]
+        assert rows[0] == ["value", "entry", "type"]
+        assert rows[1:9] == [[linux["value"], str(i), kind] for i, kind in enumerate(linux["entries"])]
+        assert len(rows) == 25
+
+
+def test_a_bad_pat_does_not_end_a_stream() -> None:
+    done = quick("decode", "pat", "-", "-o", "jsonl", stdin="reset\n  zz\n407050600070106\nlinux")
+    assert done.status == 2
+    assert [line.split(" ")[0] for line in done.err.splitlines() if line.startswith("-:")] == ["-:2:3:", "-:3:1:"]
+    assert len(done.out.splitlines()) == 2
+    for form in ("json", "table"):
+        refused = quick("decode", "pat", "-", "-o", form, stdin=PATS)
+        assert (refused.status, refused.out) == (2, "")
+        assert f"- does not go with -o {form} (one of jsonl, tsv, csv, plain)" in refused.err
+    closed = quick("decode", "pat", "-", "linux")
+    assert (closed.status, closed.out) == (2, "")

@@ -48,13 +48,20 @@ MAXPHYADDR = click.IntRange(32, 52)
 @decode.command("pat", short_help="IA32_PAT: a value, or the types as dmesg prints them.")
 @click.argument("words", metavar="VALUE", type=PAT_WORD, nargs=-1, required=True)
 @output_options()
-def pat(words: tuple[str, ...], output: Output) -> None:
+@click.pass_context
+def pat(ctx: click.Context, words: tuple[str, ...], output: Output) -> None:
     """IA32_PAT (MSR 0x277): a register value, linux, reset, or the eight types as dmesg prints them.
+
+    - reads values from standard input, one a line.
 
     \b
     mtcalc decode pat 0x0407050600070106
     mtcalc decode pat "WB  WC  UC- UC  WB  WP  UC- WT"
     """
+    if words == ("-",):
+        from mtcalc.cli.pat_stream import stream
+
+        ctx.exit(stream(_streamed(ctx, output)))
     from mtcalc.output.decode import pat_document, pat_record, pat_rows
 
     try:
@@ -148,7 +155,6 @@ def epte(
     mtcalc decode epte 0x600000455299b77
     mtcalc decode epte --kernel 5.10 --level 2 7400ff7
     """
-    from mtcalc.cli.epte_stream import stream
     from mtcalc.output.spte import spte_document, spte_record, spte_rows
 
     if vendor == "amd":
@@ -166,6 +172,8 @@ def epte(
     if None in values:
         if len(values) > 1:
             raise click.UsageError("- stands alone (write all values on standard input)")
+        from mtcalc.cli.epte_stream import stream
+
         ctx.exit(stream(_streamed(ctx, output), lambda value, at: read(value, level if at is None else at)))
     sptes = [read(value, level) for value in values if value is not None]
     output.write(

@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import sys
-from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from mtcalc.cli.stream_lines import answer_lines
 from mtcalc.kvm.spte import Spte
 from mtcalc.output.plain import render
 from mtcalc.output.spte import spte_document, spte_header, spte_record, spte_row
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.numbers import parse_entry
-
-LONGEST = 1 << 16
-"""Bytes of a line, at most."""
 
 Read = Callable[[int, int | None], Spte]
 
@@ -25,42 +22,9 @@ def stream(form: str, read: Read) -> int:
     `read` makes an SPTE of a value and a level, None where the line names none.
     """
     write = _writer(form)
-    status = 0
-    for number, line in _lines():
-        try:
-            value, level = _parse(line, number)
-        except InputError as error:
-            from mtcalc.cli.stream import complain
-
-            status = 2
-            sys.stdout.flush()
-            complain(str(error))
-            continue
-        write(read(value, level))
-        sys.stdout.flush()
-    return status
-
-
-def _lines() -> Iterator[tuple[int, str]]:
-    """Number and text of each line that says something. Raises InputError."""
-    if sys.stdin is None:
-        raise InputError("-: standard input is closed (entries, one a line)")
-    number = 0
-    while True:
-        try:
-            raw = sys.stdin.buffer.readline(LONGEST + 1)
-        except OSError as error:
-            raise InputError(f"-: {(error.strerror or str(error)).lower()} (entries, one a line)") from None
-        if not raw:
-            return
-        number += 1
-        if number == 1:
-            raw = raw.removeprefix(BOM_UTF8)
-        if len(raw) > LONGEST:
-            raise InputError("a line of more than 64 KiB (an entry, then a level if you like)", Place("-", number, 1))
-        line = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield number, line
+    return answer_lines(
+        lambda line, number: write(read(*_parse(line, number))), "entries", "an entry, then a level if you like"
+    )
 
 
 def _parse(line: str, number: int) -> tuple[int, int | None]:
