@@ -236,7 +236,8 @@ def test_pats_from_standard_input(mark: str) -> None:
     assert plain == "\n".join(answered("decode", "pat", name) for name in ("linux", "reset", "linux"))
     for form, separator in (("csv", ","), ("tsv", "\t")):
         rows = [
-            line.split(separator) for line in quick("decode", "pat", "-", "-o", form, stdin=mark + PATS).out.split()
+            line.split(separator)
+            for line in quick("decode", "pat", "-", "-o", form, stdin=mark + PATS).out.splitlines()
         ]
         assert rows[0] == ["value", "entry", "type"]
         assert rows[1:9] == [[linux["value"], str(i), kind] for i, kind in enumerate(linux["entries"])]
