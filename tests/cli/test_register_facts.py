@@ -17,11 +17,13 @@ RESERVED = """\
 vm: {noncoherent_dma: true}
 guest: {maxphyaddr: 36, mtrr: {msrs: {0x2ff: 0xc06, 0x200: 0xc0000100, 0x201: 0xfc0000801}}}
 memslots: [{gpa: 3G, size: 1G}]
+expect: [{gpa: 3G, ipat: 0}]
 """
 HIGH = """\
 vm: {noncoherent_dma: true}
 guest: {maxphyaddr: 36, mtrr: {msrs: {0x2ff: 0xc06, 0x200: 0x10c0000000, 0x201: 0xfffffc0000800}}}
 memslots: [{gpa: 3G, size: 1G}]
+expect: [{gpa: 3G, ipat: 0}]
 """
 PAIR_EIGHT = """\
 vm: {noncoherent_dma: true}
@@ -75,6 +77,8 @@ def test_reserved_bits_are_answered_and_refused_from_3_18_on(
         assert {"gpa": "0xc0000000", "end": "0xffffffff", "type": "UC"} in found["maps"]["kvm"] or kind == "WB"
     for notes in (answer["notes"], found["notes"]):
         assert [f"{REFUSED}{first}: a guest cannot get here" in notes, any(REFUSED in n for n in notes)] == [later] * 2
+    checked = answered("check", path, "-r", release)
+    assert (REFUSED in " ".join(checked.split())) is later
     single = answered("mtrr", path, "-r", release, "--gpa", "3G")
     explained = answered("explain", path, "-r", release, "--gpa", "3G")
     assert (REFUSED in " ".join(single.split())) is later

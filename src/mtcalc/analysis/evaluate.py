@@ -98,7 +98,9 @@ class Evaluator:
             for backing in {slot.backing for slot in slots}
         }
         refused = () if count > pairs else refused_writes(vm.mtrrs, kernel.release)
-        self._common_notes = (*kernel_notes(kernel), *width, *notes, *((many,) if count > pairs else ()), *refused)
+        self.vm_notes = (*width, *notes, *((many,) if count > pairs else ()), *refused)
+        """What every answer has to say of the VM."""
+        self._common_notes = (*kernel_notes(kernel), *self.vm_notes)
         self._slot_limits = slot_limits(kernel.release)
         self._slot_notes = {slot: slot_notes(slot, self._slot_limits, vm.host_maxphyaddr) for slot in slots}
         self._latest_test = builtin.latest().mmio_test if kernel.default else None

@@ -26,7 +26,9 @@ def check(ctx: click.Context, file: str, refs: tuple[str, ...], assume: Assumpti
     """
     scenario = read_scenario(file, assume=assume)
     kernel = one_kernel(refs, scenario)
-    verdicts = list(check_expectations(evaluator_for(kernel, scenario), scenario.expects))
+    evaluator = evaluator_for(kernel, scenario)
+    verdicts = list(check_expectations(evaluator, scenario.expects))
+    kernel = kernel._replace(notes=(*kernel.notes, *evaluator.vm_notes))
 
     from mtcalc.output.verdicts import check_document, check_record, check_rows, verdict_record
 

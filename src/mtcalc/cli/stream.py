@@ -87,7 +87,7 @@ class Stream:
             if not data:
                 break
             rest += data
-            if begun and len(rest) >= len(BOM_UTF8):
+            if begun and (len(rest) >= len(BOM_UTF8) or b"\n" in rest):
                 rest, begun = rest.removeprefix(BOM_UTF8), False
             whole = rest.rfind(b"\n") + 1
             if not whole:
