@@ -280,7 +280,7 @@ def test_json() -> None:
     assert (done.status, done.err) == (1, "")
     assert list(record) == [
         *("before", "after", "before_ref", "after_ref", "text", "changed", "reachable", "left_out"),
-        *("rows", "around", "notes"),
+        *("rows", "mmio_rows", "around", "notes"),
     ]
     assert (record["before"], record["after"]) == ("v6.7", "slot-flag")
     assert (record["changed"], record["reachable"], record["left_out"]) == (33, 160, 0)

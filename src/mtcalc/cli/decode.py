@@ -190,8 +190,8 @@ def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[str, ...
     """The release of --kernel, and what to say of it. Raises UsageError or InputError."""
     from mtcalc.kvm.spte_eras import layout_at
     from mtcalc.refs.names import parse_release
-    from mtcalc.rules.kernel import version_text
     from mtcalc.refs.uname import SPTE_WORDS, build_note
+    from mtcalc.rules.kernel import version_text
 
     if ref is None:
         return None, ()

@@ -17,6 +17,7 @@ from contextlib import suppress
 from itertools import repeat
 from operator import getitem
 
+from mtcalc.cli.stream_lines import complain
 from mtcalc.output.lines import Source
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.numbers import parse_address, parse_number
@@ -259,13 +260,6 @@ def _is_passed_over(line: bytes) -> bool:
     """Whether a line is blank or a comment."""
     begin = line.lstrip()
     return not begin or begin.startswith(b"#")
-
-
-def complain(message: str) -> None:
-    """A line on standard error; where that is closed or full, the answers matter more."""
-    with suppress(OSError, AttributeError):
-        sys.stderr.write(f"{message}\n")
-        sys.stderr.flush()
 
 
 def read() -> bytes:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from mtcalc.text.errors import InputError, Place
 
@@ -27,11 +28,17 @@ def answer_lines(answer: Callable[[str, int], None], what: str, line_holds: str)
         except InputError as error:
             status = 2
             sys.stdout.flush()
-            sys.stderr.write(f"{error}\n")
-            sys.stderr.flush()
+            complain(str(error))
             continue
         sys.stdout.flush()
     return status
+
+
+def complain(message: str) -> None:
+    """A line on standard error; where that is closed or full, the answers matter more."""
+    with suppress(OSError, AttributeError):
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
 
 
 def _lines(what: str, line_holds: str) -> Iterator[tuple[int, str]]:

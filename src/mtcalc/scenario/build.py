@@ -13,8 +13,8 @@ from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.inputs import KINDS
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
 from mtcalc.scenario.record import Scenario
-from mtcalc.scenario.schema import BackingKeys, ExpectKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
 from mtcalc.scenario.registers import GuestMtrrs, read_mtrrs
+from mtcalc.scenario.schema import BackingKeys, ExpectKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
 from mtcalc.text.errors import Place
 from mtcalc.text.yaml import Node
 from mtcalc.x86.memtype import MemType
