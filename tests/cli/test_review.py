@@ -175,6 +175,7 @@ def test_the_keys_of_json() -> None:
             "reachable",
             "left_out",
             "rows",
+            "mmio_rows",
             "around",
             "notes",
         ),

@@ -11,7 +11,7 @@ from mtcalc.kvm.versions import WALK_WORDS
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table
 from mtcalc.rules.condition import condition_text, reason_text, value_text
 from mtcalc.rules.kernel import Kernel, kernel_notes, split_text, version_text
-from mtcalc.rules.releases import source_text, title_of
+from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import Rule, inputs_read
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def list_document(kernels: Sequence[Kernel]) -> Document:
     """A row a rule set."""
     rows: list[list[Content]] = [
-        [kernel.rules.name, str(len(kernel.rules.rules)), kernel.rules.mainline or "-", title_of(kernel.rules)]
+        [kernel.rules.name, str(len(kernel.rules.rules)), kernel.rules.mainline or "-", kernel.rules.title]
         for kernel in kernels
     ]
     notes = ("mtcalc rules show NAME has the rules and their sources",)
@@ -32,13 +32,13 @@ def list_rows(kernels: Sequence[Kernel]) -> Iterator[list[str]]:
     """Header and a row a rule set."""
     yield ["name", "rules", "mainline", "title"]
     for kernel in kernels:
-        yield [kernel.rules.name, str(len(kernel.rules.rules)), kernel.rules.mainline, title_of(kernel.rules)]
+        yield [kernel.rules.name, str(len(kernel.rules.rules)), kernel.rules.mainline, kernel.rules.title]
 
 
 def show_document(kernel: Kernel) -> Document:
     """The rules in order with reasons and sources, then the kernel around them."""
     rules = kernel.rules
-    blocks: list[Block] = [Cell(f"{rules.name}: {title_of(rules)}", STRONG)]
+    blocks: list[Block] = [Cell(f"{rules.name}: {rules.title}", STRONG)]
     for number, rule in enumerate(rules.rules, start=1):
         lines: list[tuple[str, Content]] = [("", rule.why)]
         if rule.source:
@@ -90,7 +90,7 @@ def rule_set_record(kernel: Kernel) -> dict[str, Any]:
     rules = kernel.rules
     return {
         "name": rules.name,
-        "title": title_of(rules),
+        "title": rules.title,
         "mainline": rules.mainline or None,
         "proposal": kernel.proposal or None,
         "rules": [rule_record(rule) for rule in rules.rules],

@@ -12,7 +12,6 @@ from mtcalc.rules.condition import ALWAYS, condition_text
 from mtcalc.rules.inputs import GUEST_MTRR, KINDS
 from mtcalc.rules.kernel import Kernel, kernel_at, version_text, with_read
 from mtcalc.rules.mmio import MMIO_RULES
-from mtcalc.rules.releases import title_of
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, ept_mask, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
@@ -56,7 +55,7 @@ def _lines(kernel: Kernel) -> Iterator[str]:
     rules = kernel.rules
     yield f"name: {_text(rules.name)}"
     if rules.title:
-        yield f"title: {_text(title_of(rules))}"
+        yield f"title: {_text(rules.title)}"
     yield f"kernel: {_release(kernel)}"
     yield from _around(kernel)
     if rules.mainline:

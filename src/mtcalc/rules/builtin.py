@@ -6,7 +6,7 @@ from __future__ import annotations
 from mtcalc.kvm.release import newest
 from mtcalc.rules.kernel import Kernel, kernel_at, with_read
 from mtcalc.rules.proposals import PROPOSALS
-from mtcalc.rules.releases import RELEASES, newest_with, release_at
+from mtcalc.rules.releases import RELEASES, newest_with, release_at, titled
 
 
 def built_in_names() -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def built_in(name: str) -> Kernel | None:
             return with_read(kernel)
     for row in RELEASES:
         if row.rules.name == name:
-            return kernel_at(newest_with(row.rules), row.rules, name)
+            return kernel_at(newest_with(row.rules), titled(row.rules), name)
     return None
 
 

@@ -227,7 +227,8 @@ RELEASES: tuple[Release, ...] = (
 
 def release_at(version: Version) -> Release:
     """The row in force at a release."""
-    return since([(row.since, row) for row in RELEASES], version)
+    row = since([(row.since, row) for row in RELEASES], version)
+    return row._replace(rules=titled(row.rules))
 
 
 def newest_with(rules: RuleSet) -> Version:
@@ -236,11 +237,9 @@ def newest_with(rules: RuleSet) -> Version:
     return newest() if at + 1 == len(RELEASES) else before(RELEASES[at + 1].since)
 
 
-def title_of(rules: RuleSet) -> str:
-    """A rule set's title; of the last one, {newest} is the newest release with it."""
-    if "{newest}" not in rules.title:
-        return rules.title
-    return rules.title.format(newest=".".join(map(str, newest_with(rules))))
+def titled(rules: RuleSet) -> RuleSet:
+    """A release's rule set with its title: {newest}, in that of the last, is the newest release with it."""
+    return rules._replace(title=rules.title.replace("{newest}", ".".join(map(str, newest_with(rules)))))
 
 
 class Commit(NamedTuple):
