@@ -127,33 +127,160 @@ def test_is_mmio_has_any_integer_type(kind: str, name: str) -> None:
 
 
 KNOWN_HELPERS = {
-    "kvm_arch_has_noncoherent_dma(vcpu->kvm)": ("noncoherent_dma", "noncoherent_dma"),
-    "kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)": ("quirk CD_NW_CLEARED", "disabled_quirks"),
-    "kvm_read_cr0_bits(vcpu, X86_CR0_CD)": ("cr0_cd", "cr0"),
-    "kvm_is_cr0_bit_set(vcpu, X86_CR0_CD)": ("cr0_cd", "cr0"),
+    "kvm_arch_has_noncoherent_dma(vcpu->kvm)": (
+        "noncoherent_dma",
+        "struct kvm *a",
+        ("atomic_read(&a->arch.noncoherent_dma_count)", "!!arch_atomic_read(&a->arch.noncoherent_dma_count)"),
+        "!atomic_read(&a->arch.noncoherent_dma_count)",
+    ),
+    "kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)": (
+        "quirk CD_NW_CLEARED",
+        "struct kvm *a, u64 b",
+        ("!(a->arch.disabled_quirks & b)", "(a->arch.disabled_quirks & b) == 0"),
+        "a->arch.disabled_quirks & b",
+    ),
+    "kvm_read_cr0_bits(vcpu, X86_CR0_CD)": (
+        "cr0_cd",
+        "struct kvm_vcpu *a, ulong b",
+        ("a->arch.cr0 & b", "b & kvm_read_cr0(a)"),
+        "~a->arch.cr0 & b",
+    ),
+    "kvm_is_cr0_bit_set(vcpu, X86_CR0_CD)": (
+        "cr0_cd",
+        "struct kvm_vcpu *a, ulong b",
+        ("!!(a->arch.cr0 & b)", "!!kvm_read_cr0_bits(a, b)", "(a->arch.cr0 & b) == b"),
+        "!(a->arch.cr0 & b)",
+    ),
     "vmx_ignore_guest_pat(vcpu->kvm)": (
         "not noncoherent_dma and quirk IGNORE_GUEST_PAT",
-        "KVM_X86_QUIRK_IGNORE_GUEST_PAT",
+        "struct kvm *a",
+        ("!kvm_arch_has_noncoherent_dma(a) && kvm_check_has_quirk(a, KVM_X86_QUIRK_IGNORE_GUEST_PAT)",),
+        "!kvm_arch_has_noncoherent_dma(a) || kvm_check_has_quirk(a, KVM_X86_QUIRK_IGNORE_GUEST_PAT)",
     ),
-    "kvm_is_mmio_pfn(pfn)": ("mmio", "pfn_valid(pfn)"),
-    "kvm_mtrr_get_guest_memory_type(vcpu, gfn) == 6": ("guest_mtrr WB", "mtrr_state"),
 }
+LOOPS = (
+    "while (1)\n\t\twork(a);",
+    "for (i = 0; i < 3; i++)\n\t\twork(a);",
+    "kvm_for_each_vcpu(i, v, a)\n\t\twork(v);",
+    "list_for_each_entry(v, &a->list, node) {\n\t\twork(v);\n\t}",
+    "hlist_for_each_entry_rcu(v, head, node)\n\t\twork(v);",
+    "idr_for_each_entry(&a->idr, v, i)\n\t\twork(v);",
+    "xa_for_each(&a->xa, i, v)\n\t\twork(v);",
+    "for_each_online_cpu(i)\n\t\twork(i);",
+)
+"""Loops in their spellings, that no helper is followed through."""
+
+
+def _defined(call: str, style: str, statements: str) -> str:
+    name = call.split("(")[0]
+    parameters = KNOWN_HELPERS[call][1]
+    return f"{style} {name}({parameters})\n{{\n\tunsigned long i;\n\tstruct kvm_vcpu *v;\n\n\t{statements}\n}}\n\n"
+
+
+def _asking(call: str) -> str:
+    return f"{HEAD}\n{{\nif ({call})\nreturn 0x70;\nreturn 0x30;\n}}\n\n"
 
 
 @pytest.mark.parametrize("call", KNOWN_HELPERS)
-@pytest.mark.parametrize("style", ["static inline bool", "u64", "static __always_inline int"])
+@pytest.mark.parametrize("style", ["static inline unsigned long", "u64", "static __always_inline long"])
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_a_known_helper_that_can_t_be_followed_means_what_it_does(call: str, style: str, place: str) -> None:
-    meaning, reads = KNOWN_HELPERS[call]
-    name = call.split("(")[0]
-    count = call.split("(")[1].count(",") + 1
-    arguments = ", ".join(("struct kvm *a", "u64 b")[:count])
-    helper = f"{style} {name}({arguments})\n{{\n\twhile (1)\n\t\twork({reads});\n\treturn 0;\n}}\n\n"
-    function = f"{HEAD}\n{{\nif ({call})\nreturn 0x70;\nreturn 0x30;\n}}\n\n"
-    found = rules(helper + function if place == "before" else function + helper)
-    assert found == [f"{meaning} -> WB, ignore PAT", "otherwise -> WB"]
-    with pytest.raises(InputError):  # one that speaks of something else is not the kernel's own
-        rules(helper.replace(f"work({reads})", "work(other)") + function)
+    meaning, _, returned, _ = KNOWN_HELPERS[call]
+    for loop in LOOPS:
+        for text in returned:
+            for end in (f"return {text};", f"u64 ret;\n\tret = {text};\n\treturn ret;"):
+                helper, function = _defined(call, style, f"{loop}\n\t{end}"), _asking(call)
+                found = rules(helper + function if place == "before" else function + helper)
+                assert found == [f"{meaning} -> WB, ignore PAT", "otherwise -> WB"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("call", KNOWN_HELPERS)
+def test_one_that_says_more_or_the_contrary_is_refused_at_its_loop(call: str, loop: str) -> None:
+    _, parameters, (text, *_), contrary = KNOWN_HELPERS[call]
+    last = parameters.split("*")[-1].split()[-1]
+    word = loop.split("(")[0].strip()
+    for statements in (
+        f"{loop}\n\treturn {contrary};",
+        f"{loop}\n\treturn ({text}) && other(a);",
+        f"{loop}\n\treturn ({text}) || i;",
+        f"{loop}\n\tif (other(a))\n\t\treturn 0;\n\treturn {text};",
+        f"{loop}\n\tlong ret = {text};\n\tret |= other(a);\n\treturn ret;",
+        f"{loop}\n\tlong ret = {text};\n\tother(&ret);\n\treturn ret;",
+        f"{loop}\n\tu8 ret = {text};\n\treturn ret;",
+        f"{loop}\n\t{last} = other(a);\n\treturn {text};",
+        f"{loop}\n\tother(&{last});\n\treturn {text};",
+        f"{loop}\n\treturn 0;",
+        f"{loop}\n\twork({text});",
+    ):
+        with pytest.raises(InputError, match=rf"^f\.c:6:2: {word} is not understood here") as caught:
+            rules(_defined(call, "static long", statements) + _asking(call))
+        assert "(if, switch, goto, return and assignments)" in str(caught.value)
+
+
+def test_a_loop_that_steps_through_the_parameter_is_refused() -> None:
+    text = "return atomic_read(&a->arch.noncoherent_dma_count);"
+    for loop in ("list_for_each_entry(a, &vms, list)\n\t\twork(a);", "kvm_for_each_vcpu(i, a, v)\n\t\twork(v);"):
+        with pytest.raises(InputError, match="is not understood here, a macro that makes a loop or a block"):
+            rules(_defined(f"{DMA}(vcpu->kvm)", "bool", f"{loop}\n\t{text}") + _asking(f"{DMA}(vcpu->kvm)"))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loop_is_refused_where_it_stands(loop: str) -> None:
+    word = loop.split("(")[0].strip()
+    helper = f"static bool mine(struct kvm *a)\n{{\n\tint i;\n\t{loop}\n\treturn true;\n}}\n"
+    with pytest.raises(InputError, match=rf"^f\.c:4:2: {word} is not understood here"):
+        rules(helper + _asking("mine(vcpu->kvm)"))
+    with pytest.raises(InputError, match=rf"^f\.c:3:1: {word} is not understood here"):
+        body(f"{loop}\nreturn 0;")
+
+
+_DMA_COUNT = "atomic_read(&kvm->arch.noncoherent_dma_count)"
+
+
+@pytest.mark.parametrize(
+    ("other", "known"), [(f"!!{_DMA_COUNT}", True), (f"{_DMA_COUNT} > 0", True), ("false", False), ("true", False)]
+)
+def test_of_two_definitions_both_have_to_be_the_kernel_s_own(other: str, known: bool) -> None:
+    one, two = (f"bool {DMA}(struct kvm *kvm)\n{{\n\treturn {text};\n}}\n" for text in (_DMA_COUNT, other))
+    text = f"#ifdef A\n{one}#else\n{two}#endif\n{_asking(f'{DMA}(vcpu->kvm)')}"
+    if known:
+        assert rules(text) == ["noncoherent_dma -> WB, ignore PAT", "otherwise -> WB"]
+        return
+    with pytest.raises(InputError, match=rf"^f\.c:7:6: {DMA} again, first in line 2"):
+        rules(text)
+
+
+WALK = "u8 kvm_mtrr_get_guest_memory_type(struct kvm_vcpu *vcpu, gfn_t gfn)\n{{\n\tint kind = -1;\n\t{}\n}}\n"
+
+
+@pytest.mark.parametrize(
+    ("statements", "known"),
+    [
+        ("for_each_range(&vcpu->arch.mtrr_state, kind)\n\t\tkind++;\n\treturn kind;", True),
+        ("while (mtrr_next(vcpu, &kind))\n\t\tWARN_ON(kind > 6);\n\treturn kind;", True),
+        ("while (next(&kind))\n\t\t;\n\treturn kind;", False),
+        ("while (mtrr_next(vcpu, &kind))\n\t\t;\n\treturn kvm_read_cr0(vcpu) & X86_CR0_CD ? 0 : kind;", False),
+        ("while (mtrr_next(vcpu, &kind))\n\t\t;\n\treturn vcpu->arch.other ? 0 : kind;", False),
+        ("while (mtrr_next(vcpu, &kind))\n\t\t;\n\treturn page_is_odd(gfn) ? 0 : kind;", False),
+        ("while (mtrr_next(vcpu, &kind))\n\t\t;", False),
+    ],
+)
+def test_a_walk_over_mtrrs_speaks_of_nothing_else(statements: str, known: bool) -> None:
+    text = f"{WALK.format(statements)}{HEAD}\n{{\nreturn kvm_mtrr_get_guest_memory_type(vcpu, gfn) << 3;\n}}\n"
+    if known:
+        assert rules(text) == ["otherwise -> guest MTRR type"]
+        return
+    with pytest.raises(InputError, match=r"^f\.c:4:2: while is not understood"):
+        rules(text)
+
+
+def test_a_test_of_a_host_page_is_followed_or_refused() -> None:
+    """What it returns is no input, so nothing says that a definition which is not followed is the kernel's own."""
+    for loop in LOOPS:
+        helper = f"bool kvm_is_mmio_pfn(kvm_pfn_t a)\n{{\n\tint i;\n\t{loop}\n\treturn pfn_valid(a);\n}}\n"
+        with pytest.raises(InputError, match=r"^f\.c:4:2: "):
+            rules(helper + _asking("kvm_is_mmio_pfn(pfn)"))
 
 
 def test_a_known_helper_as_a_macro() -> None:
@@ -166,6 +293,27 @@ def test_a_known_helper_as_a_macro() -> None:
             f"#define {macro}\n",
         )
         assert found == [f"{asked} -> WB, ignore PAT", "otherwise -> WB"]
+
+
+@pytest.mark.parametrize(
+    "macro",
+    [
+        "(kvm, quirk) ((kvm)->arch.disabled_quirks & (quirk))",
+        "(kvm, quirk) ({ ((kvm)->arch.disabled_quirks & (quirk)); })",
+        "(kvm, quirk) (!((kvm)->arch.disabled_quirks & (quirk)) && other(kvm))",
+        "(kvm, quirk) (!((kvm)->arch.disabled_quirks & quirk))",
+        "(kvm, quirk) !((kvm)->arch.disabled_quirks & (quirk)) || 0",
+        "(kvm, quirk) kvm_check_has_quirk(kvm, quirk)",
+        "(kvm, quirk...) (!((kvm)->arch.disabled_quirks & (quirk)))",
+        "(kvm) (!((kvm)->arch.disabled_quirks & BIT(9)))",
+        "disabled_quirks",
+    ],
+)
+def test_a_macro_of_a_known_name_that_says_something_else_is_refused(macro: str) -> None:
+    name = "kvm_check_has_quirk"
+    blank = "" if macro[0] == "(" else " "
+    with pytest.raises(InputError, match=rf"^f\.c:4:5: {name} is a macro that is not followed"):
+        rules(f"#define {name}{blank}{macro}\n{_asking(f'{name}(vcpu->kvm, KVM_X86_QUIRK_IGNORE_GUEST_PAT)')}")
 
 
 @pytest.mark.parametrize("word", ["KVM_X86_QUIRK_EPT_IGNORE_GUEST_PAT", "KVM_X86_QUIRK_IGNORE_GUEST_PAT", "BIT(9)"])

@@ -83,6 +83,20 @@ READ = {
     "mask cut": "u8 cd = kvm_read_cr0(vcpu) & X86_CR0_CD;\nif (cd)\nreturn 0x40;\nreturn 0x30;",
     "bool of a mask": "bool cd = kvm_read_cr0(vcpu) & X86_CR0_CD;\nreturn cd << 3;",
     "shift of a mask": "return kvm_read_cr0_bits(vcpu, X86_CR0_CD) >> 27;",
+    "cast of a minus": "u8 x = 3;\nreturn (u8)-1 - (x);",
+    "cast of a minus before a product": "u8 x = 2;\nreturn (u16)-1 * x >> 9 & x * (s8)-1;",
+    "cast of a cast of a minus": "return (unsigned)(u8)-1 >> 4 | (int)(s8)-1 >> 30;",
+    "not of a cast of a minus": "return ~(u8)-8 & 0xf | !(u8)-256 << 4;",
+    "cast of minus minus": "return (u8)- -1 + (s8)+-(u8)+2;",
+    "cast of a minus of a condition": "return (u8)-is_mmio | (bool)-(slot->flags & 8);",
+    "cast of a minus in a comparison": "return ((u32)-1 > 0) | ((s64)-1 < 0) << 1 | ((u8)-1 == -1) << 2;",
+    "cast of a minus in a case": "switch (255) {\ncase (u8)-1:\nreturn 1;\n}\nreturn 2;",
+    "cast of a minus as an argument": "return likely((u64)-1 >> 60 == 15) ? (u8)-1 : (s8)-1;",
+    "cast of what a pointer points to": "u8 x = 200;\nreturn (s8)*&x < 0;",
+    "own name of a type": "u8 x = 1;\nreturn (x)-1 + (u8)-1;",
+    "compound operators": "u32 x = -1;\nx -= (u8)-1;\nx >>= 28;\nx *= 3;\nreturn x;",
+    "configured": f"if (IS_ENABLED(CONFIG_X86_64) == 1 && {FOO})\nreturn IS_ENABLED(CONFIG_KVM_OURS) << 3;\nreturn 1;",
+    "expected": f"if (__builtin_expect({FOO}, 1) == 1)\nreturn 1;\nreturn ~__builtin_expect(is_mmio, 0) >> 40 & 0xff;",
     # Precedence.
     "not before and": "if (!slot->flags & 8)\nreturn 1;\nreturn 2;",
     "equal before and": "if (slot->flags & 8 == 8)\nreturn 1;\nreturn 2;",
@@ -118,6 +132,20 @@ BEFORE = {
     "comment that goes on": ("", "u8 x = 1; // so \\\nx = 2;\nreturn x;"),
     "comment that goes on behind blanks": ("", "u8 x = 1; // so \\ \t\nx = 2;\nreturn x;"),
     "comment marks in a string": ('static const char s0[] = "/*";\n', 'return 1; // "*/"'),
+    "macro of a cast of a minus": ("#define CM0 ((u8)-1)\n#define CN0 (u16)~CM0\n", "return CM0 - 1 + (CN0 >> 8);"),
+    "enum with a negative": (
+        "enum sign0 { SN0 = -1 };\n",
+        "enum sign0 k = SN0;\nreturn (k < 0) | (-1 < (enum sign0)0) << 1;",
+    ),
+    "enum without a negative": (
+        "enum plain0 { PL0 };\n",
+        "enum plain0 k = -1;\nreturn (k < 0) | ((enum plain0)-1 > 0) << 1;",
+    ),
+    "helper of an enum": (
+        "enum less0 { LE0 = -2 };\nstatic enum less0 h7_0(void)\n{\nreturn LE0;\n}\n",
+        "return (is_mmio ? h7_0() : 0u) > 5 | (h7_0() < 0) << 1;",
+    ),
+    "own typedef and a minus": ("typedef u8 less0_t;\ntypedef short word1;\n", "return (less0_t)-1 - (word1)-1;"),
     "own typedef": ("typedef unsigned char small0_t;\n", "small0_t x = 256;\nreturn x;"),
     "own typedef in a cast": ("typedef signed char tiny0;\n", "u8 x = 255;\nreturn (tiny0)x < 0;"),
     "helper of its own type": (
@@ -141,6 +169,10 @@ BEFORE = {
 }
 
 MAY_BE_REFUSED = {
+    "type of a value": ("", "return (typeof(gfn))-1 > 0;"),
+    "argument written in passing": ("", "u8 x = 1;\nif (KVM_BUG_ON(is_mmio, x = 3))\nreturn x;\nreturn x;"),
+    "division": ("", "return (u32)-1 / 2 >> 24;"),
+    "once": ("", "u8 x = 1;\ndo {\nx = 2;\n} while (0);\nreturn x;"),
     "plain char": ("", "char c = 0xf0;\nreturn c >> 1;"),
     "return is a macro": (
         "#define return return 0x40 |\n",
@@ -187,7 +219,6 @@ MAY_BE_REFUSED = {
     "signed type": ("", "return 0x30;"),
     "local of a known name": ("", "u8 gfn_t = 3;\nreturn (gfn_t) & 1;"),
     "own typedef of a bare word": ("typedef int word0;\n", "u8 x = 1;\nreturn (word0) - 1 + x;"),
-    "cast of a minus": ("", "u8 x = 3;\nreturn (u8)-1 - (x);"),
     "unknown arm": ("", f"return ~(is_mmio ? 0 : {FOO}) > 0;"),
 }
 
@@ -199,6 +230,39 @@ def _verdicts(programs: dict[str, Program]) -> dict[str, Verdict]:
 def test_traps_are_read_as_gcc_reads_them() -> None:
     programs = {name: program(body) for name, body in READ.items()}
     programs |= {name: program(body, before) for name, (before, body) in BEFORE.items()}
+    found = {name: (verdict.refused, verdict.differs) for name, verdict in _verdicts(programs).items()}
+    assert found == dict.fromkeys(found, ("", ""))
+
+
+SIGNED = (
+    "-1",
+    "- 1",
+    "~0",
+    "+3",
+    "-(1)",
+    "-128",
+    "~(1 << 7)",
+    "-(u8)1",
+    "~is_mmio",
+    "-0x80000000",
+    "-1 << 3",
+    "~0 >> 4",
+)
+CASTS = (
+    *("u8", "__u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "int", "unsigned", "unsigned int", "long", "bool"),
+    *("unsigned long", "unsigned long long", "long long", "short", "unsigned char", "signed char", "ulong", "gfn_t"),
+)
+
+
+def test_law_a_cast_of_a_constant_is_what_gcc_makes_of_it() -> None:
+    """Every integer type, every sign behind it: its bits, its sign, and how it compares with both signs."""
+    programs = {}
+    for kind in CASTS:
+        for value in SIGNED:
+            cast = f"({kind}){value}"
+            low, high = f"({cast}) & 0xf", f"(({cast}) >> 4) & 0xf"
+            compared = f"(({cast}) < 0) << 4 | (({cast}) > 0u) << 5 | (-1 < ({cast})) << 6 | (({cast}) == 255) << 7"
+            programs[cast] = program(f"if (slot->flags & 8)\nreturn {low} | ({high}) << 4;\nreturn {compared};")
     found = {name: (verdict.refused, verdict.differs) for name, verdict in _verdicts(programs).items()}
     assert found == dict.fromkeys(found, ("", ""))
 

@@ -302,6 +302,78 @@ def test_bits_of_known_registers(expression: str, expected: Condition | bool) ->
     assert asked(expression) == expected
 
 
+_SLOT = "slot->flags & 8"
+_COUNT = "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"
+
+
+@pytest.mark.parametrize(
+    ("meant", "spellings"),
+    [
+        (
+            _NCD,
+            (
+                *("slot[0].flags & 8", "(*slot).flags & 8", "(&slot[0])->flags & 8", "(&*slot)->flags & 8"),
+                *("(*(slot)).flags & 8", "(*&slot[0]).flags & 8", "((slot))->flags & BIT(3)", "(&(*slot))->flags & 8"),
+                *("slot[0u].flags & 8", "((struct kvm_memory_slot *)slot)[0].flags & 8", "8 & *&slot->flags"),
+                *("READ_ONCE(slot->flags) & 8", "data_race(slot->flags) & 8", "data_race(slot->flags & 8)"),
+                *("ACCESS_ONCE(slot[0].flags) & 8", "unlikely(data_race(READ_ONCE((slot)->flags)) & 8)"),
+                *("rcu_dereference(slot)->flags & 8", "WARN_ON_ONCE(slot->flags & 8)", f'WARN_ONCE({_SLOT}, "%u", 3)'),
+                *(f"__builtin_expect(!!({_SLOT}), 0)", f"__builtin_expect({_SLOT}, 1)", f"likely(({_SLOT}) == 8)"),
+                *(f"KVM_BUG_ON({_SLOT}, vcpu->kvm)", f'KVM_BUG({_SLOT}, vcpu->kvm, "bug")', f"!WARN_ON(!({_SLOT}))"),
+                *(f"IS_ENABLED(CONFIG_KVM_INTEL) && ({_SLOT})", f"({_SLOT}) * IS_ENABLED(CONFIG_X86_64)"),
+                "__builtin_expect_with_probability(slot->flags & 8, 1, 90)",
+            ),
+        ),
+        (
+            Atom(CR0_CD),
+            (
+                *("kvm_is_cr0_bit_set(&*vcpu, X86_CR0_CD)", "kvm_is_cr0_bit_set(&vcpu[0], X86_CR0_CD)"),
+                *("kvm_is_cr0_bit_set(((struct kvm_vcpu *)(vcpu)), BIT(30))", "vcpu[0].arch.cr0 & X86_CR0_CD"),
+                *("READ_ONCE((*vcpu).arch.cr0) & X86_CR0_CD", "(&vcpu->arch)->cr0 & (u32)BIT(30)"),
+                *("kvm_read_cr0_bits(&(*vcpu), X86_CR0_CD)", "kvm_is_cr0_bit_set(*&vcpu, X86_CR0_CD)"),
+            ),
+        ),
+        (
+            Atom(NONCOHERENT_DMA),
+            (
+                *("kvm_arch_has_noncoherent_dma((&*vcpu)->kvm)", "kvm_arch_has_noncoherent_dma(vcpu[0].kvm)"),
+                *("kvm_arch_has_noncoherent_dma(&*vcpu->kvm)", "kvm_arch_has_noncoherent_dma(READ_ONCE(vcpu->kvm))"),
+                *(f"{_COUNT} > 0", f"{_COUNT} >= 1", f"0 < {_COUNT}", f"1 <= {_COUNT}", f"!({_COUNT} <= 0)"),
+                *(f"!({_COUNT} < 1)", f"0 != {_COUNT}", f"(u64){_COUNT}", f"(long){_COUNT} > 0", f"arch_{_COUNT}"),
+                *(f"raw_{_COUNT} > 0", "data_race(vcpu->kvm->arch.noncoherent_dma_count)", f"(bool){_COUNT} == true"),
+                "atomic_read(&(*vcpu->kvm).arch.noncoherent_dma_count)",
+            ),
+        ),
+        (
+            assumed("foo->bar == 3"),
+            (
+                *("(*foo).bar == 3", "foo[0].bar == 3", "(&*foo)->bar == 3", "(&foo[0])->bar == 3", "(foo)->bar == 3"),
+                *("READ_ONCE(foo->bar) == 3", "likely(data_race((*foo).bar) == 3)", "(*&foo)->bar == 3"),
+                *("*&foo->bar == 3", "__builtin_expect(foo->bar == 3, 1)"),
+            ),
+        ),
+        (assumed("IS_ENABLED(CONFIG_FOO)"), ("IS_ENABLED(CONFIG_FOO) == 1", "IS_ENABLED( CONFIG_FOO ) << 3")),
+        (assumed("slot[1].flags & 8"), ("slot[1].flags & 8", "(&slot[1])->flags & 8", "(*&slot[1]).flags & 8")),
+        (assumed("(u8)atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"), (f"(u8){_COUNT}",)),
+    ],
+    ids=range(7),
+)
+def test_spellings_that_say_the_same(meant: Condition, spellings: tuple[str, ...]) -> None:
+    assert {text: asked(text) for text in spellings} == dict.fromkeys(spellings, meant)
+
+
+def test_spellings_that_say_the_same_are_one_input() -> None:
+    found = body("if (foo[0].bar) return 0; if ((*foo).bar) return 1; if ((&foo[0])->bar) return 2; return 3;")
+    assert [str(rule.when) for rule in found.rules] == [str(assumed("foo->bar")), str(ALWAYS)]
+
+
+def test_a_parameter_of_another_name_is_spelt_alike() -> None:
+    head = "u8 vmx_get_mt_mask(struct kvm_vcpu *v, gfn_t gfn, bool is_mmio, struct kvm_memory_slot *s)"
+    for text in ("(*s).flags & 8", "s[0].flags & 8", "(&*s)->flags & 8", "(&s[0])->flags & 8"):
+        found = read(f"{head}\n{{\n\tif ({text})\n\t\treturn 0x40;\n\treturn 0x30;\n}}\n")
+        assert listed(found)[0][0] == _NCD, text
+
+
 class Expression(NamedTuple):
     """C, and the number it comes to."""
 

@@ -39,11 +39,16 @@ enum { false, true };
 #define NULL ((void *)0)
 typedef unsigned char u8; typedef unsigned short u16; typedef unsigned int u32; typedef unsigned long long u64;
 typedef signed char s8; typedef short s16; typedef int s32; typedef long long s64;
-typedef unsigned long ulong; typedef u64 gfn_t;
+typedef unsigned long ulong; typedef u64 gfn_t; typedef u8 __u8;
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define WARN_ON_ONCE(x) ({ int r_ = !!(x); unlikely(r_); })
 #define READ_ONCE(x) (x)
+#define ACCESS_ONCE(x) (*(volatile typeof(x) *)&(x))
+#define data_race(x) ({ x; })
+#define WARN_ON(x) WARN_ON_ONCE(x)
+#define WARN_ONCE(x, ...) WARN_ON_ONCE(x)
+#define KVM_BUG_ON(x, vm) WARN_ON_ONCE(x)
 #define BIT(n) (1UL << (n))
 #define MTRR_TYPE_UNCACHABLE 0
 #define MTRR_TYPE_WRCOMB 1
@@ -66,6 +71,10 @@ struct kvm the_vm;
 struct kvm_vcpu the_vcpu = { &the_vm };
 struct kvm_memory_slot the_slot;
 int in_snoop; u8 in_type; long long in_foo, in_bar;
+#define IS_ENABLED(option) (option + 0)
+#define CONFIG_KVM_OURS (in_foo == 1)
+#define CONFIG_X86_64 1
+#define arch_atomic_read atomic_read
 #define static_cpu_has(x) (!!in_snoop)
 static inline int atomic_read(const atomic_t *v) { return v->counter; }
 static inline bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)
@@ -116,12 +125,21 @@ TRUTHS = {
         "kvm_arch_has_noncoherent_dma(vcpu->kvm)",
         "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count) > 0",
         "!!atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)",
+        "atomic_read(&(*vcpu->kvm).arch.noncoherent_dma_count) >= 1",
+        "0 < arch_atomic_read(&vcpu[0].kvm->arch.noncoherent_dma_count)",
+        "!(atomic_read(&(&*vcpu->kvm)->arch.noncoherent_dma_count) < 1)",
+        "__builtin_expect(!!kvm_arch_has_noncoherent_dma(READ_ONCE((&*vcpu)->kvm)), 0)",
     ),
-    "cd": ("kvm_is_cr0_bit_set(vcpu, X86_CR0_CD)", "!(kvm_read_cr0(vcpu) & X86_CR0_CD)"),
+    "cd": (
+        "kvm_is_cr0_bit_set(vcpu, X86_CR0_CD)",
+        "!(kvm_read_cr0(vcpu) & X86_CR0_CD)",
+        "kvm_is_cr0_bit_set(&*vcpu, X86_CR0_CD)",
+        "kvm_is_cr0_bit_set((struct kvm_vcpu *)&vcpu[0], X86_CR0_CD)",
+    ),
     "quirk_cd": ("kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)",),
     "quirk_pat": ("kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_IGNORE_GUEST_PAT)",),
     "readonly": ("!!(slot->flags & KVM_MEM_READONLY)",),
-    "flag": ("!!(slot->flags & KVM_MEM_NON_COHERENT_DMA)", "!(slot->flags & BIT(3))"),
+    "flag": ("!!(slot->flags & KVM_MEM_NON_COHERENT_DMA)", "!(slot->flags & BIT(3))", "!!(slot[0].flags & 8)"),
     "snoop": ("static_cpu_has(X86_FEATURE_SELFSNOOP)",),
 }
 BITS = {
@@ -129,7 +147,15 @@ BITS = {
     "quirk_cd": ("(vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_CD_NW_CLEARED)",),
     "quirk_pat": ("(vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_IGNORE_GUEST_PAT)",),
     "readonly": ("(slot->flags & KVM_MEM_READONLY)",),
-    "flag": ("(slot->flags & KVM_MEM_NON_COHERENT_DMA)", "(slot->flags & 10)"),
+    "flag": (
+        "(slot->flags & KVM_MEM_NON_COHERENT_DMA)",
+        "(slot->flags & 10)",
+        "(slot[0].flags & 8)",
+        "((&slot[0])->flags & 8)",
+        "(data_race((*slot).flags) & 8)",
+        "(ACCESS_ONCE(*&slot->flags) & 8)",
+        "__builtin_expect((&*slot)->flags & 8, 8)",
+    ),
 }
 GUEST_TYPE = "kvm_mtrr_get_guest_memory_type(vcpu, gfn)"
 CONSTANTS = (
@@ -176,6 +202,8 @@ class Writer:
         self.before: list[str] = []
         self.constants: list[str] = []
         self.helpers: list[tuple[str, int]] = []
+        self.writers: list[tuple[str, str]] = []  # helpers that write through a pointer, and to what type
+        self.own_types: list[str] = []
         self.labels = 0
         self.narrow = False
 
@@ -215,20 +243,44 @@ class Writer:
             return self.leaf()
         if roll < 0.3:
             return f"{self.pick('!', '~', '-', '+', '!!')}({self.expression(depth - 1)})"
+        if roll < 0.34:
+            # The grammar alone takes such a sign for an operator of two operands.
+            cast = f"{self.pick('', '', '~', '(int)')}({self.pick(*self.types())})"
+            return f"{cast}{self.pick('-', '+', '~')}{self.operand()}"
         if roll < 0.38:
-            return f"({self.pick(*INT_TYPES)})({self.expression(depth - 1)})"
+            return f"({self.pick(*self.types())})({self.expression(depth - 1)})"
         if roll < 0.48:
             return f"({self.condition(depth - 1)} ? {self.expression(depth - 1)} : {self.expression(depth - 1)})"
         if roll < 0.54:
-            return f"{self.pick('likely', 'unlikely', 'READ_ONCE', 'WARN_ON_ONCE')}({self.expression(depth - 1)})"
+            return f"{self.pick('likely', 'unlikely', 'WARN_ON_ONCE', 'data_race')}({self.expression(depth - 1)})"
+        if roll < 0.55:
+            return self.pick(
+                f"__builtin_expect({self.expression(depth - 1)}, {self.pick('0', '1')})",
+                f'WARN_ONCE({self.expression(depth - 1)}, "%d", 3)',
+                f"KVM_BUG_ON({self.expression(depth - 1)}, vcpu->kvm)",
+                *(["IS_ENABLED(CONFIG_KVM_OURS)"] if self.uses_foo else []),
+                "IS_ENABLED(CONFIG_X86_64)",
+            )
+        if roll < 0.552:
+            # Refused, or right.
+            return f"({self.expression(depth - 1)}{self.pick(', ', ' ?: ', ' / ', ' % ')}{self.expression(depth - 1)})"
         if roll < 0.6 and self.helpers:
             name, count = self.rng.choice(self.helpers)
             return f"{name}({', '.join(['vcpu', *(self.expression(depth - 1) for _ in range(count))])})"
         if roll < 0.68:
-            return f"({self.expression(depth - 1)} {self.pick('<<', '>>')} {self.pick('0', '1', '2', '3', '6', '30')})"
+            by = self.pick("0", "1", "2", "3", "6", "30", *(f"({name} & 7)" for name in self.names()))
+            return f"({self.expression(depth - 1)} {self.pick('<<', '>>')} {by})"
         operator = self.pick("&", "|", "^", "+", "-", "*", "==", "!=", "<", ">", "<=", ">=", "&&", "||")
         left, right = self.expression(depth - 1), self.expression(depth - 1)
         return f"({left} {operator} {right})" if self.chance(0.8) else f"({left}) {operator} ({right})"
+
+    def operand(self) -> str:
+        """What a sign can stand before."""
+        leaf = self.leaf()
+        return leaf if re.fullmatch(r"\w+", leaf) else f"({leaf})"
+
+    def types(self) -> tuple[str, ...]:
+        return (*INT_TYPES, *self.own_types)
 
     def condition(self, depth: int) -> str:
         """What an if asks."""
@@ -291,7 +343,12 @@ class Writer:
             text = f"{kind} {name} = foo{self.tag}(vcpu);\n"
             plain = False
         else:
-            text = f"{self.pick(*INT_TYPES)} {name} = {self.expression(2)};\n"
+            kind = self.pick(*self.types())
+            text = f"{kind} {name} = {self.expression(2)};\n"
+            if self.chance(0.1):
+                # Assigned on every way, or on some of them alone.
+                other = f"else\n{name} = {self.expression(1)};\n" if self.chance(0.8) else ""
+                text = f"{kind} {name};\nif ({self.condition(1)})\n{name} = {self.expression(1)};\n{other}"
             plain = True
         self.scopes[-1][name] = plain
         if self.chance(0.1):
@@ -304,8 +361,14 @@ class Writer:
             return self.declare()
         name = self.pick(*self.names())
         if self.chance(0.15):
-            return f"{name} <<= {self.pick('0', '1', '3')};\n"
-        return f"{name} {self.pick('=', '=', '|=', '&=', '^=', '+=')} {self.expression(2)};\n"
+            return f"{name} {self.pick('<<=', '>>=')} {self.pick('0', '1', '3')};\n"
+        if self.writers and self.chance(0.3):
+            called, kind = self.rng.choice(self.writers)
+            inner = (
+                f"{kind} w{len(self.scopes)} = {name};\n{called}(vcpu, &w{len(self.scopes)}, {self.expression(1)});\n"
+            )
+            return f"{{\n{inner}{name} = w{len(self.scopes)};\n}}\n"
+        return f"{name} {self.pick('=', '=', '|=', '&=', '^=', '+=', '-=', '*=')} {self.expression(2)};\n"
 
     def statement(self, depth: int) -> str:
         roll = self.rng.random()
@@ -324,7 +387,11 @@ class Writer:
             return f"if ({self.condition(2)})\ngoto {label};\n{inner}{label}:\n;\n"
         if roll < 0.75:
             return f"if ({self.condition(2)})\nreturn {self.byte()};\n"
+        if roll < 0.752:
+            return f"do {self.block(depth - 1)} while (0);\n"  # refused, or right
         text = f"if ({self.condition(2)}) {self.block(depth - 1)}"
+        if self.chance(0.2):
+            text += f"else if ({self.condition(2)}) {self.block(depth - 1)}"
         return f"{text}else {self.block(depth - 1)}" if self.chance(0.5) else text
 
     def switch(self, depth: int) -> str:
@@ -338,6 +405,8 @@ class Writer:
             inner = "".join(self.statement(depth - 1) for _ in range(self.rng.randint(0, 2)))
             self.scopes.pop()
             head = case if case == "default" else f"case {case}"
+            if self.chance(0.01) and case != "default":
+                head += f" ... {case} + 1"  # refused, or right
             text += f"{head}: {{\n{inner}}}\n{self.pick('break;', '', 'break;')}\n"
         return f"switch ({asked}) {{\n{text}}}\n"
 
@@ -346,7 +415,18 @@ class Writer:
     def file_parts(self) -> None:
         if self.chance(0.4):
             name = f"OURS{self.tag}"
-            body = self.pick("(3 << 4)", "0x40", "(1UL << 6)", "(-1)", "(~7)", "BIT(3)")
+            body = self.pick(
+                "(3 << 4)",
+                "0x40",
+                "(1UL << 6)",
+                "(-1)",
+                "(~7)",
+                "BIT(3)",
+                "((u8)-1)",
+                "((s8)0x80)",
+                "(u16)-2",
+                "((u64)~0 >> 60)",
+            )
             self.before.append(f"#define {name} {body}\n")
             self.constants.append(name)
         if self.chance(0.4):
@@ -354,6 +434,26 @@ class Writer:
             given = self.pick("", f" = {self.pick('4', '0x30', '(1 << 3)', '-2')}")
             self.before.append(f"enum {{ {first}{given}, {second} }};\n")
             self.constants += [first, second]
+        if self.chance(0.2):
+            name, first, second = f"kind{self.tag}", f"C{self.tag}", f"D{self.tag}"
+            self.before.append(f"enum {name} {{ {first} = {self.pick('-1', '0', '3', '-0x80')}, {second} }};\n")
+            self.constants += [first, second]
+            self.own_types.append(f"enum {name}")
+        if self.chance(0.2):
+            name = f"own{self.tag}{self.pick('', '_t')}"
+            self.before.append(f"typedef {self.pick('u8', 's8', 'unsigned short', 'int', 'u64')} {name};\n")
+            self.own_types.append(name)
+        if self.chance(0.04):
+            # Refused where they are used, or right.
+            name = f"twin{self.tag}"
+            self.before.append(
+                self.pick(
+                    f"#ifdef NO{self.tag}\n#define {name} 1\n#else\n#define {name} 2\n#endif\n",
+                    f"#define {name} OF{self.tag}(1)\n#define OF{self.tag}(x) ((x) + 1)\n",
+                    f"static const u8 list{self.tag}[] = {{ 1, 2 }};\n#define {name} list{self.tag}[1]\n",
+                )
+            )
+            self.constants.append(name)
         for at in range(self.rng.choice((0, 0, 1, 2))):
             self.helper(at)
 
@@ -362,10 +462,20 @@ class Writer:
         kept = self.inputs, self.uses_foo
         self.inputs = tuple(i for i in self.inputs if i in ("dma", "cd", "quirk_cd", "quirk_pat", "snoop"))
         self.uses_foo = False
-        parameters = [f"{self.pick(*INT_TYPES)} p{n}" for n in range(count)]
+        if self.chance(0.25):
+            kind = self.pick(*self.types())
+            called = f"w{at}{self.tag}"
+            self.scopes = [{"v": True}]
+            writing = f"*to {self.pick('=', '|=', '+=', '&=')} {self.expression(1)};\n"
+            if self.chance(0.5):
+                writing = f"if ({self.condition(1)})\n{writing}"
+            listed = f"struct kvm_vcpu *vcpu, {kind} *to, {self.pick(*self.types())} v"
+            self.before.append(f"static void {called}({listed})\n{{\n{writing}}}\n\n")
+            self.writers.append((called, kind))
+        parameters = [f"{self.pick(*self.types())} p{n}" for n in range(count)]
         self.scopes = [{f"p{n}": True for n in range(count)}]
         text = "".join(self.statement(1) for _ in range(self.rng.randint(0, 2)))
-        head = f"static {self.pick('', 'inline ')}{self.pick(*INT_TYPES)} {name}"
+        head = f"static {self.pick('', 'inline ')}{self.pick(*self.types())} {name}"
         listed = ", ".join(["struct kvm_vcpu *vcpu", *parameters])
         self.before.append(f"{head}({listed})\n{{\n{text}return {self.expression(2)};\n}}\n\n")
         self.scopes = []

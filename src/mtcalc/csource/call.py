@@ -9,9 +9,10 @@ from functools import partial
 from tree_sitter import Node
 
 from mtcalc.csource.exec import Statements
+from mtcalc.csource.helpers import is_the_kernel_s_own
 from mtcalc.csource.masks import NEVER
 from mtcalc.csource.parse import Function
-from mtcalc.csource.predicates import MMIO_PARAMETER, MMIO_PLACE
+from mtcalc.csource.predicates import KNOWN_HELPERS, MMIO_PARAMETER, MMIO_PLACE
 from mtcalc.csource.state import Scope, State, child, text_of
 from mtcalc.csource.tree import Leaf, Slot, as_condition
 from mtcalc.csource.types import BOOL, PLAIN_CHAR, UNKNOWN, AnyType, CType, Pointer, integer_type, is_plain_char
@@ -110,6 +111,21 @@ class Executor(Statements):
                 kind = var.type if isinstance(var.type, CType) else UNKNOWN
                 env[var] = Val(named(words.get(var.name, var.name), var.name), type=kind)
         return names, state._replace(env=env)
+
+    def means_what_it_does(self, name: str, node: Node, listed: list[Node], state: State, scope: Scope) -> bool:
+        """Whether a known helper that the file defines, and that is not followed, is the kernel's own."""
+        if name not in KNOWN_HELPERS or name in self.running:
+            return False
+        depth, reached = self._depth, set(self.reached)
+        aside = state._replace(slot=Slot())
+        given = self.arguments(listed, aside, scope)
+        known = self.unknown_call(name, node, listed, aside, scope)
+        own = len(given) == len(known) == 1
+        own = own and is_the_kernel_s_own(self, name, node, given[0][1], state, scope, known[0][1])
+        self._depth, self.reached = depth, reached
+        if own:
+            self.kept.add(name)
+        return own
 
     def call_helper(
         self, node: Node, helper: Function, arguments: list[Val], state: State, scope: Scope

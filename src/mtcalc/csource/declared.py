@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mtcalc.csource.types import CType, integer_type
 
-_ENUM = re.compile(r"\benum\b\s*+(?:[A-Za-z_]\w*+\s*+)?\{([^{}]*+)\}")
+_ENUM = re.compile(r"\benum\b\s*+(?P<tag>[A-Za-z_]\w*+\s*+)?\{(?P<body>[^{}]*+)\}")
 _TYPEDEF = re.compile(r"\btypedef\b([^;{}()]{0,300}+)(?:\{|;|\()")
 _VARIABLE = re.compile(r"^[A-Za-z_][\w\t *]*+(?:=|;|\[)", re.MULTILINE)
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
@@ -39,8 +39,8 @@ class FileNames:
             depth += self._text.count("{", seen, match.start()) - self._text.count("}", seen, match.start())
             seen = match.start()
             value, further = None, -1
-            at = match.start(1)
-            for part in _parts(match[1]):
+            at = match.start("body")
+            for part in _parts(match["body"]):
                 name = _NAME.match(part)
                 if name:
                     rest = part[name.end() :].strip()
@@ -48,6 +48,16 @@ class FileNames:
                     row = Enumerator(value, further, at + name.start(1), depth == 0)
                     found.setdefault(name[1], []).append(row)
                 at += len(part) + 1
+        return found
+
+    @cached_property
+    def enums(self) -> dict[str, list[str]]:
+        """The enumerators of every enum with a name, those of several definitions together."""
+        found: dict[str, list[str]] = {}
+        for match in _ENUM.finditer(self._text):
+            if match["tag"]:
+                names = [name[1] for part in _parts(match["body"]) if (name := _NAME.match(part))]
+                found.setdefault(match["tag"].strip(), []).extend(names)
         return found
 
     @cached_property

@@ -19,8 +19,7 @@ from mtcalc.csource.types import PLAIN_CHAR, UNKNOWN, AnyType, Pointer, is_plain
 from mtcalc.csource.values import Val, Var, binary, convert, promoted, truth
 from mtcalc.rules.condition import ALWAYS, Condition
 
-_COMPUTING = ("|=", "&=", "<<=", "+=", "^=")
-_WRITES = ("assignment_expression", "update_expression")
+_COMPUTING = ("|=", "&=", "^=", "<<=", ">>=", "+=", "-=", "*=")
 
 
 class Flow(NamedTuple):
@@ -158,7 +157,7 @@ class Statements(Reader):
         if inner.type == "call_expression":
             return flow(self._called(inner, state, scope))
         if inner.type == "cast_expression" and text_of(child(inner, "type")) == "void":
-            self._without_effect(inner, scope)
+            self.without_effect(inner, scope)
             return flow([state])
         if inner.type in ("update_expression", "gnu_asm_expression", "comma_expression"):
             what = {"update_expression": "++ or --", "gnu_asm_expression": "inline assembly"}.get(inner.type, "a comma")
@@ -169,24 +168,17 @@ class Statements(Reader):
         function = child(node, "function")
         name = text_of(function)
         if PASSED_OVER.fullmatch(name) and self.source.macro(name, scope.function.offset + node.start_byte) is None:
-            self._without_effect(node, scope)
+            self.without_effect(node, scope)
             return [state]
         if function.type != "identifier" or self.source.function(name) is None:
             self.refuse(f"what {name} does here is not known (its definition in the same file)", node, scope)
         return [after for after, _ in self.values(node, state, scope)]
 
-    def _without_effect(self, node: Node, scope: Scope) -> None:
-        """Refuses an expression that is passed over and yet writes a local."""
-        for part in walk(node):
-            address = part.type == "pointer_expression" and text_of(part).startswith("&")
-            if part.type in _WRITES or (address and text_of(child(part, "argument")) in scope.names):
-                self.refuse("a local written in passing (a statement of its own)", part, scope)
-
     def _assignment(self, node: Node, state: State, scope: Scope) -> list[State]:
         left, right = child(node, "left"), child(node, "right")
         operator = text_of(child(node, "operator"))
         if operator != "=" and operator not in _COMPUTING:
-            self.refuse(f"operator {operator} is not understood (=, |=, &=, <<=, +=)", node, scope)
+            self.refuse(f"operator {operator} is not understood (=, |=, &=, ^=, <<=, >>=, +=, -=, *=)", node, scope)
         found = []
         for after, target in self._targets(left, state, scope):
             for then, val in self.values(right, after, scope):

@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from tree_sitter import Node
 
 from mtcalc.csource.masks import NEVER, Masked, compared, masked_by, negated
-from mtcalc.csource.parse import Function, Source
+from mtcalc.csource.parse import Function, Source, walk
 from mtcalc.csource.predicates import (
+    ATOMIC_READ,
     BIT_MACROS,
+    CONFIG_MACROS,
+    CONFIGURED,
+    EXPECTING,
     MASK_CALLS,
+    NO_CALLS,
     TRANSPARENT,
-    WHAT_KNOWN_HELPERS_READ,
     is_guest_mtrr,
     register_of,
     spelling_of,
@@ -48,6 +53,7 @@ from mtcalc.csource.values import (
     UNARY,
     Bits,
     Val,
+    assumption,
     binary,
     convert,
     literal,
@@ -61,6 +67,8 @@ from mtcalc.rules.condition import ALWAYS, Condition
 from mtcalc.rules.inputs import GUEST_MTRR
 from mtcalc.text.errors import InputError
 
+_WRITES = ("assignment_expression", "update_expression")
+
 
 class Reader(Typing):
     """Evaluates expressions. The executor of statements builds on it (and gives it calls of helpers)."""
@@ -69,11 +77,16 @@ class Reader(Typing):
         super().__init__(source)
         self.running: list[str] = []  # the functions being executed, outermost first
         self.called: set[str] = set()  # every function called by its name
+        self.kept: set[str] = set()  # those of them that the file defines, and whose known meaning was taken
 
     def call_helper(
         self, node: Node, helper: Function, arguments: list[Val], state: State, scope: Scope
     ) -> list[tuple[State, Val]]:
         """What a function of the same file makes of its arguments. Raises InputError."""
+        raise NotImplementedError
+
+    def means_what_it_does(self, name: str, node: Node, listed: list[Node], state: State, scope: Scope) -> bool:
+        """Whether a known helper that the file defines, and that is not followed, is the kernel's own."""
         raise NotImplementedError
 
     def truths(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Condition]]:
@@ -112,12 +125,7 @@ class Reader(Typing):
         for after, val in self.values(argument, state, scope):
             if not val.opaque:
                 self.refuse(f"`{val.text}` has no fields (a pointer to a structure)", node, scope)
-            holder, arrow = val.inside(UNARY + 1), text_of(operator)
-            if arrow == "." and val.prec == UNARY and val.text.startswith("*"):
-                # (*p).x is p->x
-                pointer = val.text[1:]
-                holder, arrow = pointer if pointer[:1].isidentifier() else f"({pointer})", "->"
-            found.append((after, self.known_text(f"{holder}{arrow}{text_of(field)}")))
+            found.append((after, self.known_text(f"{_holder(val, text_of(operator))}{text_of(field)}")))
         return found
 
     def _subscript(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
@@ -126,7 +134,8 @@ class Reader(Typing):
             for then, index in self.values(child(node, "index"), after, scope):
                 if not val.opaque or index.ref is not None:
                     self.refuse(f"`{val.text}[{index.text}]` is not followed (a plain local)", node, scope)
-                found.append((then, Val(f"{val.inside(UNARY + 1)}[{index.text}]")))
+                at = "0" if index.num == 0 else index.text
+                found.append((then, Val(f"{val.inside(UNARY + 1)}[{at}]")))
         return found
 
     def known_text(self, text: str) -> Val:
@@ -139,10 +148,12 @@ class Reader(Typing):
         register = register_of(text)
         if register is not None:
             return Val(text, type=CType(register.width, False), mask=Masked(register))
-        return Val(text, type=INT if text.startswith("atomic_read(") else UNKNOWN)
+        return Val(text, type=INT if _READS_ATOMIC.match(text) else UNKNOWN)
 
     def _unary(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
-        operator = text_of(child(node, "operator"))
+        operator = scope.function.text_of(child(node, "operator"))
+        if operator in ("*", "&"):
+            return self._pointer(node, state, scope)
         found = []
         for after, val in self.values(child(node, "argument"), state, scope):
             parts = [(after, val)] if operator == "!" else self.split(val, after, node, scope)
@@ -151,7 +162,7 @@ class Reader(Typing):
         return found
 
     def _pointer(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
-        operator = text_of(child(node, "operator"))
+        operator = scope.function.text_of(child(node, "operator"))
         argument = child(node, "argument")
         if operator == "&":
             var = scope.names.get(text_of(argument)) if argument.type == "identifier" else None
@@ -163,6 +174,8 @@ class Reader(Typing):
                 if val.ref not in after.env:
                     self.refuse(f"{val.ref.name} has no value yet here (an assignment on every way)", node, scope)
                 found.append((after, after.env[val.ref]))
+            elif val.opaque and _turned_back(operator, val) is not None:
+                found.append((after, self.known_text(_turned_back(operator, val) or "")))
             elif val.opaque or (operator == "&" and argument.type in ("field_expression", "subscript_expression")):
                 found.append((after, Val(operator + val.inside(UNARY), UNARY)))
             else:
@@ -280,24 +293,51 @@ class Reader(Typing):
             called = self.values(function, state, scope)
             if len(called) != 1:
                 self.refuse("a call that is not understood (a function by its name)", function, scope)
-            return self._unknown_call(called[0][1].text, node, listed, state, scope)
-        if function.type != "identifier" or text_of(function) in scope.names:
-            self.refuse("a call that is not understood (a function by its name)", function, scope)
+            return self.unknown_call(called[0][1].text, node, listed, state, scope)
         name = text_of(function)
+        if name in NO_CALLS:
+            self.refuse(f"{name} is not understood here (the type's own name)", function, scope)
+        if function.type != "identifier" or name in scope.names:
+            self.refuse("a call that is not understood (a function by its name)", function, scope)
         self.called.add(name)
         macro = self.source.macro(name, scope.function.offset + node.start_byte)
-        if macro is not None and WHAT_KNOWN_HELPERS_READ.get(name, "\n") not in macro.whole:
+        if macro is not None and not self.means_what_it_does(name, node, listed, state, scope):
             self.refuse(f"{name} is a macro that is not followed (a function)", function, scope)
         if macro is None:
             found = self._defined_call(name, node, listed, state, scope)
             if found is not None:
                 return found
-        if name in TRANSPARENT and listed:
-            found = self.values(listed[0], state, scope)
-            if TRANSPARENT[name]:
-                return [(after, self.attempt(partial(_truth_as_long, val), node, scope)) for after, val in found]
-            return found
-        return self._unknown_call(name, node, listed, state, scope)
+        if (name in TRANSPARENT or name in EXPECTING) and listed:
+            return self._first_of(name, node, listed, state, scope)
+        if name in CONFIG_MACROS and len(listed) == 1 and listed[0].type == "identifier":
+            text = f"{name}({text_of(listed[0])})"
+            known = name == "IS_ENABLED" and text_of(listed[0]) in CONFIGURED
+            return [(state, truth_value(ALWAYS if known else assumption(text), text))]
+        return self.unknown_call(name, node, listed, state, scope)
+
+    def _first_of(
+        self, name: str, node: Node, listed: list[Node], state: State, scope: Scope
+    ) -> list[tuple[State, Val]]:
+        """What a macro makes of its first argument, the only one that counts."""
+        for other in listed[1:]:
+            self.without_effect(other, scope)
+        found = self.values(listed[0], state, scope)
+        if name in EXPECTING:
+            return self._as_long(found, node, scope)
+        if TRANSPARENT[name]:
+            return [(after, self.attempt(partial(_truth_as_long, val), node, scope)) for after, val in found]
+        return found
+
+    def _as_long(self, found: list[tuple[State, Val]], node: Node, scope: Scope) -> list[tuple[State, Val]]:
+        return [(after, self.attempt(partial(convert, val, LONG), node, scope)) for after, val in found]
+
+    def without_effect(self, node: Node, scope: Scope) -> None:
+        """Refuses an expression that is passed over and yet writes a local. Raises InputError."""
+        for part in walk(node):
+            signed = part.type in ("pointer_expression", "unary_expression")
+            address = signed and scope.function.text_of(part).startswith("&")
+            if part.type in _WRITES or (address and text_of(child(part, "argument")) in scope.names):
+                self.refuse("a local written in passing (a statement of its own)", part, scope)
 
     def _defined_call(
         self, name: str, node: Node, listed: list[Node], state: State, scope: Scope
@@ -305,7 +345,7 @@ class Reader(Typing):
         """What the file's own function of a name makes of its arguments; None where there is none.
 
         Also of a function that goes by a name we know: its body counts. Where the body can't be followed and
-        speaks of what the kernel's own reads, it is the kernel's own, and the name's meaning holds: None then.
+        is the kernel's own for all that can be told, the name's meaning holds: None then.
         """
         depth, running, reached = self._depth, len(self.running), set(self.reached)
         try:
@@ -322,11 +362,10 @@ class Reader(Typing):
                 for one in self.call_helper(node, helper, values, after, scope)
             ]
         except InputError:
-            reads = WHAT_KNOWN_HELPERS_READ.get(name)
-            if reads is None or not self.source.speaks_of(name, reads):
+            self._depth, self.reached = depth, reached
+            del self.running[running:]
+            if name in self.running or not self.means_what_it_does(name, node, listed, state, scope):
                 raise
-        self._depth, self.reached = depth, reached
-        del self.running[running:]
         return None
 
     def arguments(self, listed: list[Node], state: State, scope: Scope) -> list[tuple[State, list[Val]]]:
@@ -336,7 +375,7 @@ class Reader(Typing):
             found = [(then, [*before, val]) for after, before in found for then, val in self.values(node, after, scope)]
         return found
 
-    def _unknown_call(
+    def unknown_call(
         self, name: str, node: Node, listed: list[Node], state: State, scope: Scope
     ) -> list[tuple[State, Val]]:
         found = []
@@ -369,6 +408,32 @@ class Reader(Typing):
         "conditional_expression": _conditional,
         "call_expression": _call,
     }
+
+
+_READS_ATOMIC = re.compile(rf"{ATOMIC_READ}\(")
+
+
+_SIGNS = ("*", "&", "-", "+", "!", "~", "\x04")
+
+
+def _holder(val: Val, arrow: str) -> str:
+    """What stands before a field: (*p).x and p[0].x are p->x, (&s)->x is s.x."""
+    if val.prec == UNARY and val.text[:1] == ("*" if arrow == "." else "&"):
+        inner = val.text[1:]
+        other = "->" if arrow == "." else "."
+        return f"{f'({inner})' if inner[:1] in _SIGNS else inner}{other}"
+    if arrow == "." and val.prec == POSTFIX and val.text.endswith("[0]"):
+        return f"{val.text[:-3]}->"
+    return f"{val.inside(UNARY + 1)}{arrow}"
+
+
+def _turned_back(operator: str, val: Val) -> str | None:
+    """What &*p, *&x and &p[0] are: p, x and p; None for anything else."""
+    if val.prec == UNARY and val.text[:1] == ("*" if operator == "&" else "&"):
+        return val.text[1:]
+    if operator == "&" and val.prec == POSTFIX and val.text.endswith("[0]"):
+        return val.text[:-3]
+    return None
 
 
 def _truth_as_long(val: Val) -> Val:

@@ -14,8 +14,8 @@ from mtcalc.csource.predicates import (
     QUIRK_CONSTANTS,
 )
 from mtcalc.csource.state import Ground, Scope, State, child, text_of
-from mtcalc.csource.types import INT, ULONG, UNKNOWN, CType, integer_type, is_type_name
-from mtcalc.csource.values import POSTFIX, Val, binary, literal, number, unary
+from mtcalc.csource.types import INT, ULONG, UNKNOWN, CType, integer_type, is_plain_char, is_type_name
+from mtcalc.csource.values import POSTFIX, Val, binary, convert, literal, number, unary
 from mtcalc.text.suggest import did_you_mean
 
 
@@ -32,7 +32,20 @@ class Names(Ground):
                 if own[word] is None:
                     self.refuse(f"{word} is a type of this file that is not followed (an integer type)", node, scope)
                 return own[word]
+        listed = [word for word in words.split() if word not in ("const", "volatile")]
+        if listed[:1] == ["enum"] and listed[1:2] and listed[1] in self.source.names.enums:
+            return self._enum_type(listed[1], node, scope)
         return integer_type(words)
+
+    def _enum_type(self, tag: str, node: Node, scope: Scope) -> CType:
+        """gcc's type of an enum: int where some of it is negative, else unsigned int."""
+        offset = scope.function.offset + node.start_byte
+        names = self.source.names.enums[tag]
+        try:
+            negative = [name for name in names if self._enum_value(name, offset, ()) < 0]
+        except ValueError:
+            self.refuse(f"enum {tag} is not followed (enumerators of one number each)", node, scope)
+        return INT if negative else CType(32, False)
 
     def name(self, name: str, node: Node, state: State, scope: Scope) -> Val:
         """What a name stands for: a local, a macro of the file, a constant, else itself. Raises InputError."""
@@ -76,6 +89,16 @@ class Names(Ground):
             return INT
         constant = _constant_named(name)
         return constant.type if constant is not None and name != "NULL" else UNKNOWN
+
+    def _plain_type(self, cast: Node, offset: int) -> CType:
+        """The integer type that a macro's body casts to. Raises ValueError."""
+        words = text_of(child(cast, "type"))
+        own = self.source.names.types
+        listed = [word for word in words.split() if word != "const"]
+        kind = own.get(listed[0]) if len(listed) == 1 and listed[0] in own else integer_type(words)
+        if kind is None or is_plain_char(words) or any(self.source.macro(word, offset) for word in listed):
+            raise ValueError(f"'{words}' is not followed in a macro (an integer type of the kernel)")
+        return kind
 
     def _enumerator(self, name: str, node: Node, scope: Scope) -> Val:
         offset = scope.function.offset + node.start_byte
@@ -122,7 +145,9 @@ class Names(Ground):
             return self._constant(parts[0], inside, offset)
         if node.type == "unary_expression":
             return unary(text_of(child(node, "operator")), self._constant(parts[0], inside, offset))
-        if node.type == "binary_expression" and text_of(child(node, "operator")) in ("<<", "|", "+", "-", "*", "&"):
+        if node.type == "cast_expression":
+            return convert(self._constant(child(node, "value"), inside, offset), self._plain_type(node, offset))
+        if node.type == "binary_expression" and text_of(child(node, "operator")) in _FOLDED:
             left, right = (self._constant(child(node, side), inside, offset) for side in ("left", "right"))
             return binary(text_of(child(node, "operator")), left, right)
         called = text_of(child(node, "function")) if node.type == "call_expression" else ""
@@ -141,6 +166,9 @@ class Names(Ground):
         if macro is None and constant is not None and not self.source.undefined(name, offset):
             return constant
         raise ValueError(f"{name} is not a number")
+
+
+_FOLDED = ("<<", ">>", "|", "^", "+", "-", "*", "&")
 
 
 def _constant_named(name: str) -> Val | None:

@@ -57,18 +57,40 @@ _LONE_NAME = re.compile(r"((?:[=|&!~<>+\-?:,(*/^%]|\breturn)\s*)\((\s*)([A-Za-z_
 _LONE_CALL = re.compile(
     r"((?:[=|&!~<>+\-?:,(*/^%]|\breturn)\s*)\((\s*)([A-Za-z_]\w*)(\s*[(\[][^()\[\]]*[)\]]\s*)\)(?=\s*[-+*&])"
 )
+# A lone type in parentheses and a sign: without a symbol table, `(u8)-1` reads as a difference.
+_SIGNED_CAST = re.compile(r"\(\s*([A-Za-z_]\w*)\s*\)\s*([-+*&])(?!\2|=)")
+_BEFORE_OPERAND = re.compile(r"(?:[^\w\]\s]|\b(?:return|case|else))\s*$")
+_CALLED = re.compile(r"\b([A-Za-z_]\w*)\s*+\(")
+_STATEMENT_BEHIND = re.compile(r"\s*([{*\w])")
+_WITH_BLOCKS = ("if", "for", "while", "switch")
 _STOP = re.compile(r"[{;}]")
 _BRACKET = re.compile(r"[()\[\]{}]")
 _PAIRS = {pair: re.compile(f"[{re.escape(pair)}]") for pair in ("()", "{}")}
 
 
 class Function(NamedTuple):
-    """One function of a file: its name, where its text starts in the file, its parsed definition."""
+    """One function of a file: its name, where its text starts in the file, its parsed definition.
+
+    The parsed text has ~ for a sign that the parser would take for an operator of two operands: the sign is in `text`.
+    """
 
     name: str
     offset: int
     text: str
     node: Node
+
+    def text_of(self, node: Node) -> str:
+        """A node's own text, as the source has it."""
+        return self.text[node.start_byte : node.end_byte]
+
+
+class Definition(NamedTuple):
+    """A definition as text alone: where it starts, what stands before its brace, its parameters and its body."""
+
+    offset: int
+    head: str
+    parameters: tuple[str, ...]
+    body: str
 
 
 class Macro(NamedTuple):
@@ -192,12 +214,19 @@ class Source:
         """The parsed body of a macro. Raises ValueError where it is not one plain expression."""
         if body is None or len(body) > 200:
             raise ValueError(f"{name} is not one number")
+        # No offset in it is used, so that a qualifier can tell the parser that a type stands in the parentheses.
+        body = _SIGNED_CAST.sub(
+            lambda m: m.group().replace("(", "(const ", 1) if self._is_type(m[1]) else m.group(), body
+        )
         root = _parser().parse(f"long x = {body};".encode("ascii")).root_node
         first = root.named_children[0]
         value = first.named_children[-1].child_by_field_name("value") if first.named_children else None
         if root.has_error or len(root.named_children) != 1 or len(first.named_children) != 2 or value is None:
             raise ValueError(f"{name} is not one number")
         return value
+
+    def _is_type(self, word: str) -> bool:
+        return is_type_name(word) or word in self.names.types
 
     def function(self, name: str) -> Function | None:
         """The definition of a function in this file, None where there is none. Raises InputError."""
@@ -210,14 +239,18 @@ class Source:
         match = re.search(rf"\b{re.escape(name)}\s*+\(", self._masked)
         return match.start() if match else 0
 
-    def speaks_of(self, name: str, word: str) -> bool:
-        """Whether what the file defines under a function's name holds a word."""
-        at = next((row[1] for row in self._heads_of(name)), None) or self.defined_otherwise(name)
-        if at is None:
-            return False
-        opening = self._masked.find("{", at)
-        end = _closing(self._masked, opening, "{}", MAX_FUNCTION) if opening >= 0 else None
-        return word in self._masked[at + len(name) : end or at]
+    def definitions(self, name: str) -> list[Definition]:
+        """Every definition of a function's name, wherever it stands, of a macro that takes arguments too."""
+        found = [self._definition(at) for at in self._bodies_of(name)]
+        for row in self._macro_lines[0].get(name, ()):
+            listed, _, body = (row.body or "").partition(")")
+            names = tuple(part.strip() for part in listed.split(","))
+            body = re.sub(SPLICE, " ", body).strip()
+            if not row.takes or not all(map(str.isidentifier, names)) or not _stands_alone(body, names):
+                return []
+            taken = ", ".join(f"void *{name}" for name in names)
+            found.append(Definition(row.offset, f"unsigned long {name}({taken})", names, f"return {_of_block(body)};"))
+        return found
 
     def defined_otherwise(self, name: str) -> int | None:
         """Where a function's name stands that has a body and that function() does not find."""
@@ -226,13 +259,35 @@ class Source:
         return self._otherwise[name]
 
     def _look_for(self, name: str) -> int | None:
+        return next(self._bodies_of(name), None)
+
+    def _bodies_of(self, name: str) -> Iterator[int]:
+        """Where a name stands with parameters and a body behind it."""
         for seen, match in enumerate(re.finditer(rf"\b{re.escape(name)}\s*+\(", self._masked)):
             if seen == _MAX_MENTIONS:
                 self.refuse(f"{name} stands here too often to look for its definition (a shorter file)", match.start())
             close = _closing(self._masked, match.end() - 1, "()", _MAX_PARAMETERS)
             if close is not None and re.match(r"\)\s*\{", self._masked[close : close + 200]):
-                return match.start()
-        return None
+                yield match.start()
+
+    def _definition(self, at: int) -> Definition:
+        text = self._masked
+        opening = text.index("{", at)
+        end = _closing(text, opening, "{}", MAX_FUNCTION)
+        start = text.rfind("\n", 0, at) + 1
+        if start == at:  # the return type on the line before
+            start = text.rfind("\n", 0, max(0, at - 1)) + 1
+        head = text[start:opening]
+        listed = head[head.index("(", at - start) + 1 :].rstrip()[:-1].split(",")
+        names = tuple(words[-1] for words in (re.findall(r"\w+", part) for part in listed) if words)
+        return Definition(start, head, names, text[opening + 1 : end or opening + 1])
+
+    def alone(self, name: str, one: Definition, expression: str) -> Function:
+        """A function with a definition's head that returns an expression. Raises InputError."""
+        head = re.sub(r"\w+", lambda m: " " * len(m.group()) if m.group() in ATTRIBUTES else m.group(), one.head)
+        text = f"{head}{{ return {expression}; }}"
+        self._check_nesting(text, one.offset)
+        return self._parsed(name, one.offset, _bare_names(text, self.names.types), len(head))
 
     def _heads_of(self, name: str) -> list[tuple[int, int, int]]:
         """(start of the line, the name, its parenthesis) wherever a line looks like the head of a function."""
@@ -300,14 +355,17 @@ class Source:
             r"\w+", lambda m: " " * len(m.group()) if m.group() in ATTRIBUTES else m.group(), text[: at_name - start]
         )
         text = head + _bare_names(text[at_name - start :], self.names.types)
-        tree = _parser().parse(text.encode("ascii"))
-        root = tree.root_node
+        self._check_loops(text, start)
+        return self._parsed(name, start, text, at_name - start)
+
+    def _parsed(self, name: str, start: int, text: str, at_name: int) -> Function:
+        root = _parser().parse(_signs_marked(text, self.names.types).encode("ascii")).root_node
         if root.has_error:
             self._refuse_broken(root, start, text)
         self._check_depth(root, start)
         definitions = [node for node in root.named_children if node.type == "function_definition"]
         if len(definitions) != 1 or len(root.named_children) != 1:
-            self.refuse(f"{name} is not one function definition (return type, name, parameters, body)", at_name)
+            self.refuse(f"{name} is not one function definition (return type, name, parameters, body)", start + at_name)
         return Function(name, start, text, definitions[0])
 
     def _check_nesting(self, text: str, start: int) -> None:
@@ -317,6 +375,15 @@ class Source:
             depth += 1 if match.group() in "([{" else -1
             if depth > MAX_NESTING:
                 self.refuse(f"nested too deeply (at most {MAX_NESTING} levels)", start + match.start())
+
+    def _check_loops(self, text: str, start: int, broken: bool = False) -> None:
+        """Refuses macros that make loops, before the parser sees something else in them; blocks in what is broken."""
+        for match in _CALLED.finditer(text, text.index("{")):
+            close = _closing(text, match.end() - 1, "()", _MAX_PARAMETERS)
+            behind = _STATEMENT_BEHIND.match(text, close + 1) if close is not None else None
+            if behind and match[1] not in _WITH_BLOCKS and ("for_each" in match[1] or (broken and behind[1] == "{")):
+                what = f"{match[1]} is not understood here, a macro that makes a loop or a block"
+                self.refuse(f"{what} (if, switch, goto, return and assignments)", start + match.start())
 
     def _check_depth(self, root: Node, start: int) -> None:
         """What nests without brackets: labels, signs, sums."""
@@ -328,6 +395,7 @@ class Source:
         self.refuse(f"nested too deeply (at most {MAX_TREE} levels)", start + level[0].start_byte)
 
     def _refuse_broken(self, root: Node, start: int, text: str) -> NoReturn:
+        self._check_loops(text, start, broken=True)
         for node in walk(root):
             if node.is_missing:
                 what = "an operand" if node.type == "identifier" else f"'{node.type}'"
@@ -355,6 +423,36 @@ def _bare_names(text: str, types: Collection[str]) -> str:
     while before != text:  # names in several pairs, and neighbours that share an operator
         before, text = text, _LONE_CALL.sub(bare, _LONE_NAME.sub(bare, text))
     return text
+
+
+def _stands_alone(body: str, parameters: Collection[str]) -> bool:
+    """Whether a macro's body is one operand, whatever stands around it, and so is each parameter in it."""
+    opening = re.match(r"!?\w*\(", body)
+    if opening is None or _closing(body, opening.end() - 1, "()", len(body)) != len(body) - 1:
+        return False
+    for name in parameters:
+        if len(re.findall(rf"\b{name}\b", body)) != len(re.findall(rf"[(,]\s*{name}\s*(?=[),])", body)):
+            return False
+    return True
+
+
+def _of_block(text: str) -> str:
+    """The expression of a macro's ({ x; }), other text as it is."""
+    block = re.fullmatch(r"\s*\(\s*\{([^;{}]*);\s*\}\s*\)\s*", text)
+    return block[1] if block else text
+
+
+def _signs_marked(text: str, types: Collection[str]) -> str:
+    """The text with ~ for each sign behind a cast to a type that only its name tells."""
+
+    def marked(match: re.Match[str]) -> str:
+        if not (is_type_name(match[1]) or match[1] in types):
+            return match.group()
+        if not _BEFORE_OPERAND.search(text[max(0, match.start() - 20) : match.start()]):
+            return match.group()
+        return f"{match.group()[:-1]}~"
+
+    return _SIGNED_CAST.sub(marked, text)
 
 
 def _closing(text: str, at: int, pair: str, most: int) -> int | None:

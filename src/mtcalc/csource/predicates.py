@@ -71,11 +71,13 @@ IOMMU_DOMAIN = Input("assume", "vcpu->kvm->arch.iommu_domain")
 IOMMU_COHERENT = Input("assume", "vcpu->kvm->arch.iommu_flags & KVM_IOMMU_CACHE_COHERENCY")
 """2.6.31 to 3.12: a domain that is not coherent is non-coherent DMA; either half alone is an assumption."""
 
+ATOMIC_READ = r"(?:raw_|arch_)?atomic_read"
+
 SPELLINGS = (
     Spelling(r"(?:__)?kvm_is_mmio_pfn\((?:[\w>.-]*[>.])?pfn\)", Atom(MMIO), True),
     Spelling(r"kvm_arch_has_noncoherent_dma\(kvm\)", Atom(NONCOHERENT_DMA), True),
-    Spelling(r"atomic_read\(&kvm->arch\.noncoherent_dma_count\)", Atom(NONCOHERENT_DMA), False),
-    Spelling(r"atomic_read\(&kvm->arch\.noncoherent_dma_count\) > 0", Atom(NONCOHERENT_DMA), True),
+    Spelling(rf"{ATOMIC_READ}\(&kvm->arch\.noncoherent_dma_count\)", Atom(NONCOHERENT_DMA), False),
+    Spelling(rf"{ATOMIC_READ}\(&kvm->arch\.noncoherent_dma_count\) > 0", Atom(NONCOHERENT_DMA), True),
     Spelling(r"kvm->arch\.noncoherent_dma_count", Atom(NONCOHERENT_DMA), False),
     Spelling(r"kvm->arch\.noncoherent_dma_count > 0", Atom(NONCOHERENT_DMA), True),
     Spelling(r"kvm->arch\.iommu_noncoherent", Atom(NONCOHERENT_DMA), True),
@@ -199,29 +201,60 @@ TRANSPARENT = {
     "likely": True,
     "unlikely": True,
     "READ_ONCE": False,
+    "ACCESS_ONCE": False,
+    "data_race": False,
+    "rcu_dereference": False,
+    "rcu_access_pointer": False,
+    # Source: include/asm-generic/bug.h, include/linux/once_lite.h, include/linux/kvm_host.h.
     "WARN_ON": True,
     "WARN_ON_ONCE": True,
+    "WARN": True,
+    "WARN_ONCE": True,
     "KVM_BUG_ON": True,
+    "KVM_BUG": True,
 }
 """Macros worth their first argument, and whether they make 0 or 1 of it (then of type long)."""
 
-WHAT_KNOWN_HELPERS_READ = {
-    "kvm_arch_has_noncoherent_dma": "noncoherent_dma",
-    "kvm_check_has_quirk": "disabled_quirks",
-    "vmx_ignore_guest_pat": "IGNORE_GUEST_PAT",
-    "kvm_read_cr0": "cr0",
-    "kvm_read_cr0_bits": "cr0",
-    "kvm_is_cr0_bit_set": "cr0",
-    "kvm_is_mmio_pfn": "pfn_valid",
-    "__kvm_is_mmio_pfn": "pfn_valid",
-    "kvm_has_mem_dma": "mem_dma",
-    "kvm_mtrr_get_guest_memory_type": "mtrr",
-    "kvm_get_guest_memory_type": "mtrr",
-    "mtrr_get_guest_memory_type": "mtrr",
-    "get_mtrr_type": "mtrr",
+EXPECTING = ("__builtin_expect", "__builtin_expect_with_probability")
+"""What is worth its first argument as a long. Source: the GCC manual, "Other Built-in Functions"."""
+
+CONFIG_MACROS = {"IS_ENABLED", "IS_BUILTIN", "IS_MODULE", "IS_REACHABLE"}
+"""0 or 1, of type int: what the kernel was configured with. Source: include/linux/kconfig.h."""
+
+CONFIGURED = frozenset(("CONFIG_X86", "CONFIG_X86_64", "CONFIG_64BIT", "CONFIG_KVM", "CONFIG_KVM_INTEL"))
+"""What every kernel that runs this function on x86-64 is configured with, built in or as a module."""
+
+NO_CALLS = frozenset(("typeof", "__typeof__", "__typeof", "__alignof__", "__alignof", "_Alignof", "__auto_type"))
+"""Words that look like a call where the grammar does not know them, and take a type."""
+
+
+class KnownHelper(NamedTuple):
+    """How the kernel's own definition of a helper is told, where it can't be followed.
+
+    `reads`: the state that it speaks of. `allowed`: calls, with their arguments, that have to do with it, where no
+    expression says what it returns; None: what it returns tells.
+    """
+
+    reads: str
+    allowed: re.Pattern[str] | None = None
+
+
+_ABOUT_MTRRS = re.compile(r"mtrr|gfn_to_gpa")
+
+KNOWN_HELPERS = {
+    "kvm_arch_has_noncoherent_dma": KnownHelper("noncoherent_dma"),
+    "kvm_check_has_quirk": KnownHelper("disabled_quirks"),
+    "vmx_ignore_guest_pat": KnownHelper("IGNORE_GUEST_PAT"),
+    "kvm_read_cr0": KnownHelper("cr0"),
+    "kvm_read_cr0_bits": KnownHelper("cr0"),
+    "kvm_is_cr0_bit_set": KnownHelper("cr0"),
+    "kvm_has_mem_dma": KnownHelper("mem_dma"),
+    **dict.fromkeys(("kvm_is_mmio_pfn", "__kvm_is_mmio_pfn"), KnownHelper("pfn_valid")),
+    **dict.fromkeys(
+        ("kvm_mtrr_get_guest_memory_type", "kvm_get_guest_memory_type", "mtrr_get_guest_memory_type", "get_mtrr_type"),
+        KnownHelper("mtrr", _ABOUT_MTRRS),
+    ),
 }
-"""The state by which the body of a helper of known name is told: a body that can't be followed and speaks of it
-is the kernel's own, and then the name's meaning holds. Any other such body is refused."""
 
 PASSED_OVER = re.compile(
     r"(?:WARN|WARN_ON|WARN_ONCE|WARN_ON_ONCE|KVM_BUG_ON|BUG_ON|BUILD_BUG_ON|BUILD_BUG_ON_MSG|static_assert"

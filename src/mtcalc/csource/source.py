@@ -17,7 +17,7 @@ from tree_sitter import Node
 
 from mtcalc.csource.call import Executor
 from mtcalc.csource.parse import Function, Source
-from mtcalc.csource.predicates import FUNCTION, WHAT_KNOWN_HELPERS_READ
+from mtcalc.csource.predicates import FUNCTION
 from mtcalc.csource.state import Scope, State, child, text_of
 from mtcalc.csource.tree import Found, Known, Leaf, Slot, rules_of, shown_again
 from mtcalc.csource.types import INT, CType, is_type_name
@@ -106,8 +106,7 @@ def _check_macros(executor: Executor) -> None:
             field = function.text[: match.start()].rstrip().endswith((".", "->"))
             if field or match.group() in NEVER_MACROS or is_type_name(match.group()) or match.group() == name:
                 source.refuse(f"{match.group()} is a macro of this file here (without it)", at)
-            known = WHAT_KNOWN_HELPERS_READ.get(match.group())  # whose meaning was taken instead
-            if _STATEMENT.search(macro.whole) and (known is None or known not in macro.whole):
+            if _STATEMENT.search(macro.whole) and match.group() not in executor.kept:
                 source.refuse(f"{match.group()} is a macro that makes statements (what it stands for)", at)
 
 
@@ -120,7 +119,7 @@ def _unreached(executor: Executor, function: Function, node: Node) -> Iterator[s
     for part in node.named_children:
         plain = part.type.endswith("_statement") and part.type not in _MADE_OF_OTHERS
         if plain and (function.name, part.start_byte) not in executor.reached:
-            yield " ".join(text_of(part).split())
+            yield " ".join(function.text_of(part).split())
         else:
             yield from _unreached(executor, function, part)
 

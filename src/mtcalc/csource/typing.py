@@ -8,7 +8,7 @@ from functools import partial
 from tree_sitter import Node
 
 from mtcalc.csource.names import Names
-from mtcalc.csource.predicates import BIT_MACROS, TRANSPARENT
+from mtcalc.csource.predicates import BIT_MACROS, CONFIG_MACROS, EXPECTING, TRANSPARENT
 from mtcalc.csource.state import Scope, child, text_of
 from mtcalc.csource.types import (
     BOOL,
@@ -28,7 +28,8 @@ from mtcalc.csource.values import EQUAL, LESS, PRECEDENCE, common_type, literal,
 from mtcalc.text.errors import InputError
 
 CALL_TYPES = {
-    "atomic_read": INT,
+    **dict.fromkeys(("atomic_read", "arch_atomic_read", "raw_atomic_read", *CONFIG_MACROS), INT),
+    **dict.fromkeys(EXPECTING, LONG),
     "kvm_read_cr0": ULONG,
     "kvm_read_cr0_bits": ULONG,
     **dict.fromkeys(
@@ -69,6 +70,8 @@ class Typing(Names):
             return Pointer(integer_type(text_of(child(node, "type"))))
         if is_plain_char(text_of(child(node, "type"))):
             self.refuse(PLAIN_CHAR, node, scope)
+        if text_of(node) in scope.names:
+            self.refuse(f"{text_of(node)} is a local here, and a type as well (another name)", node, scope)
         if kind is None:
             self.refuse(f"unknown type '{text_of(node)}' (an integer type of the kernel)", node, scope)
         return kind
@@ -86,7 +89,10 @@ class Typing(Names):
             kind = self.described_type(child(node, "type"), scope)
             return kind if isinstance(kind, CType) else UNKNOWN
         if node.type == "unary_expression":
-            return INT if text_of(child(node, "operator")) == "!" else promoted(self.type_of(parts[0], scope))
+            operator = scope.function.text_of(child(node, "operator"))
+            if operator in ("*", "&"):
+                return UNKNOWN
+            return INT if operator == "!" else promoted(self.type_of(parts[0], scope))
         if node.type == "conditional_expression":
             arms = [node.child_by_field_name(name) for name in ("consequence", "alternative")]
             kinds = [UNKNOWN if arm is None else self.type_of(arm, scope) for arm in arms]
@@ -115,7 +121,8 @@ class Typing(Names):
         if helper is not None:
             if child(helper.node, "declarator").type != "function_declarator":
                 return UNKNOWN
-            return integer_type(text_of(child(helper.node, "type"))) or UNKNOWN
+            kind = child(helper.node, "type")
+            return self.integer(text_of(kind), kind, Scope(helper, {})) or UNKNOWN
         if name in TRANSPARENT:
             return LONG if TRANSPARENT[name] else self.type_of(listed[0], scope) if listed else UNKNOWN
         return CALL_TYPES.get(name, UNKNOWN)

@@ -205,7 +205,7 @@ def _cut(val: Val, kind: CType) -> Val:
             return _retyped(val, kind)._replace(mask=mask)
     elif val.type != UNKNOWN and _holds_all(kind, val.type):
         return _retyped(val, kind)
-    elif val.type == UNKNOWN and kind.bits >= 32:
+    elif kind.bits >= (val.type.bits or 32) and (val.type == UNKNOWN or spelling_of(val.text) is not None):
         return Val(converted(word, val.inside(UNARY)), UNARY, kind, whole=val.whole or val.text)
     return Val(f"{word}{val.inside(UNARY)}", UNARY, kind, whole=val.whole or val.text, mask=mask)
 
@@ -339,6 +339,10 @@ _ARITHMETIC = {
 }
 
 
+_ABOVE_ZERO: dict[tuple[str, int | None], bool] = {(">", 0): True, (">=", 1): True, ("<", 1): False, ("<=", 0): False}
+"""Comparisons that say x > 0, and those that say not."""
+
+
 def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
     """A comparison of which at most one side is a number."""
     first, second = left, right
@@ -376,6 +380,10 @@ def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
     spelling = spelling_of(text)
     if spelling is not None:
         return spelling.condition
+    if (operator, right.num) in _ABOVE_ZERO and left.opaque:
+        spelling = spelling_of(f"{left.inside(LESS)} > 0")
+        if spelling is not None:
+            return spelling.condition if _ABOVE_ZERO[operator, right.num] else negated(spelling.condition)
     if operator in ("==", "!="):
         text = f"{first.inside(EQUAL)} == {second.inside(EQUAL + 1)}"
         equal = assumption(text if _plain(left, right) else written(text))
