@@ -263,6 +263,10 @@ WALK = "u8 kvm_mtrr_get_guest_memory_type(struct kvm_vcpu *vcpu, gfn_t gfn)\n{{\
         ("while (mtrr_next(vcpu, &kind))\n\t\t;\n\treturn kvm_read_cr0(vcpu) & X86_CR0_CD ? 0 : kind;", False),
         ("while (mtrr_next(vcpu, &kind))\n\t\t;\n\treturn vcpu->arch.other ? 0 : kind;", False),
         ("while (mtrr_next(vcpu, &kind))\n\t\t;\n\treturn page_is_odd(gfn) ? 0 : kind;", False),
+        (
+            "while (mtrr_next(vcpu, &kind))\n\t\t;\n\tif (odd(gfn) && mtrr(vcpu))\n\t\treturn 0;\n\treturn kind;",
+            False,
+        ),
         ("while (mtrr_next(vcpu, &kind))\n\t\t;", False),
     ],
 )

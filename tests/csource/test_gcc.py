@@ -93,6 +93,9 @@ READ = {
     "cast of a minus in a case": "switch (255) {\ncase (u8)-1:\nreturn 1;\n}\nreturn 2;",
     "cast of a minus as an argument": "return likely((u64)-1 >> 60 == 15) ? (u8)-1 : (s8)-1;",
     "cast of what a pointer points to": "u8 x = 200;\nreturn (s8)*&x < 0;",
+    "cast of a name with more behind it": "return (u64)(slot)->flags & 8 ? 1 : (u8)(slot)[0].flags & 2;",
+    "cast of a cast of a name": "int x = 200;\nreturn (unsigned)(s8)(x) >> 28 | (u8)(s8)(x) >> 7;",
+    "range of bits": "return (slot->flags & GENMASK(3, 3)) | GENMASK_ULL(7, 6);",
     "own name of a type": "u8 x = 1;\nreturn (x)-1 + (u8)-1;",
     "compound operators": "u32 x = -1;\nx -= (u8)-1;\nx >>= 28;\nx *= 3;\nreturn x;",
     "configured": f"if (IS_ENABLED(CONFIG_X86_64) == 1 && {FOO})\nreturn IS_ENABLED(CONFIG_KVM_OURS) << 3;\nreturn 1;",
@@ -169,6 +172,10 @@ BEFORE = {
 }
 
 MAY_BE_REFUSED = {
+    "cast of a call": ("", "return (u64)(*slot).flags & 8;"),
+    "product as a statement": ("", "u8 x = 1, y = 2;\n{\nx * y;\ny = 3;\n}\nreturn y;"),
+    "constant of the file": ("static const u8 one0 = 6;\n", "return one0 << 3;"),
+    "list of constants": ("static const u8 list0[] = { 1, 6 };\n", "if (list0[1] == 6)\nreturn 1;\nreturn 2;"),
     "type of a value": ("", "return (typeof(gfn))-1 > 0;"),
     "argument written in passing": ("", "u8 x = 1;\nif (KVM_BUG_ON(is_mmio, x = 3))\nreturn x;\nreturn x;"),
     "division": ("", "return (u32)-1 / 2 >> 24;"),

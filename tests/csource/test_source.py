@@ -367,6 +367,30 @@ def test_spellings_that_say_the_same_are_one_input() -> None:
     assert [str(rule.when) for rule in found.rules] == [str(assumed("foo->bar")), str(ALWAYS)]
 
 
+@pytest.mark.parametrize(
+    ("statements", "before", "expected"),
+    [
+        ("return one << 3;", "static const u8 one = 6;\n", "1:1: one is a constant of this file that is not followed"),
+        ("return list[0];", "const u8 list[] = { 6 };\n", "1:1: list is a constant of this file that is not followed"),
+        ("u8 x = 1, y = 2; { x * y; y = 3; } return y;", "", "3:20: x is a local, and no type"),
+        ("u8 y = 2; { foo * y; y = 3; } return y;", "", "3:13: foo is no known type, and y is a local already"),
+        ("enum foo x = 3; return x;", "", "3:1: enum foo is not in this file, and so its sign is not known"),
+        ("return (enum foo)-1 < 0;", "", "3:9: enum foo is not in this file, and so its sign is not known"),
+        ("enum foo x = 3; return x;", "enum foo { A = f(1) };\n", "4:1: enum foo is not followed"),
+        ("return (typeof(gfn))-1 > 0;", "", "3:9: typeof is not understood here"),
+        ("return (u64)(*slot).flags & 8;", "", "3:8: a cast of something with more behind it"),
+        ("u8 x = 1; if (KVM_BUG_ON(is_mmio, x = 3)) return x; return 2;", "", "3:35: a local written in passing"),
+        ("return GENMASK(3, 4);", "", "3:8: `GENMASK(3, 4)` is no range of bits"),
+        ("u8 gfn_t = 3; return (gfn_t)-1;", "", "3:23: gfn_t is a local here, and a type as well"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(statements: str, before: str, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        body(statements, before)
+    assert str(caught.value).startswith(f"vmx.c:{expected}")
+    assert "(" in str(caught.value).split("\n")[0][len(expected) :]  # what would be right
+
+
 def test_a_parameter_of_another_name_is_spelt_alike() -> None:
     head = "u8 vmx_get_mt_mask(struct kvm_vcpu *v, gfn_t gfn, bool is_mmio, struct kvm_memory_slot *s)"
     for text in ("(*s).flags & 8", "s[0].flags & 8", "(&*s)->flags & 8", "(&s[0])->flags & 8"):

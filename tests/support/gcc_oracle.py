@@ -50,6 +50,8 @@ typedef unsigned long ulong; typedef u64 gfn_t; typedef u8 __u8;
 #define WARN_ONCE(x, ...) WARN_ON_ONCE(x)
 #define KVM_BUG_ON(x, vm) WARN_ON_ONCE(x)
 #define BIT(n) (1UL << (n))
+#define GENMASK(h, l) ((2UL << (h)) - (1UL << (l)))
+#define GENMASK_ULL(h, l) GENMASK(h, l)
 #define MTRR_TYPE_UNCACHABLE 0
 #define MTRR_TYPE_WRCOMB 1
 #define MTRR_TYPE_WRTHROUGH 4

@@ -12,6 +12,7 @@ from mtcalc.csource.types import CType, integer_type
 _ENUM = re.compile(r"\benum\b\s*+(?P<tag>[A-Za-z_]\w*+\s*+)?\{(?P<body>[^{}]*+)\}")
 _TYPEDEF = re.compile(r"\btypedef\b([^;{}()]{0,300}+)(?:\{|;|\()")
 _VARIABLE = re.compile(r"^[A-Za-z_][\w\t *]*+(?:=|;|\[)", re.MULTILINE)
+_CONST = re.compile(r"[\w\t ]*\bconst\b[\w\t ]*(?:=|;|\[)")
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
 
 
@@ -87,6 +88,11 @@ class FileNames:
             if len(words) > 1 and words[0] not in ("typedef", "return", "goto", "else"):
                 found.setdefault(words[-1], match.start())
         return found
+
+    @cached_property
+    def constants(self) -> dict[str, int]:
+        """Those of them that never change: const, and no pointers."""
+        return {name: at for name, at in self.variables.items() if _CONST.match(self._text, at)}
 
 
 def _parts(text: str) -> list[str]:

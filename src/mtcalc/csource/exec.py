@@ -115,13 +115,19 @@ class Statements(Reader):
         if any(part.type == "enumerator_list" for part in walk(child(node, "type"))):
             self.refuse("an enum inside a function is not followed (outside)", node, scope)
         declarators = node.children_by_field_name("declarator")
-        kind = self.integer(text_of(child(node, "type")), node, scope)
+        words = text_of(child(node, "type"))
+        if words in scope.names:
+            self.refuse(f"{words} is a local, and no type (a statement that does something)", node, scope)
+        self.known_enum(words, node, scope)
+        kind = self.integer(words, node, scope)
         for declarator in declarators:
             started = declarator.type == "init_declarator"
             inner = child(declarator, "declarator") if started else declarator
             var = self._declared(inner, kind, scope.function, scope)
             if is_plain_char(text_of(child(node, "type"))):
                 self.refuse(PLAIN_CHAR, node, scope)
+            if kind is None and child(node, "type").type == "type_identifier" and var.name in scope.names:
+                self.refuse(f"{words} is no known type, and {var.name} is a local already (another name)", node, scope)
             if var.name in block:
                 self.refuse(f"{var.name} is declared twice in this block (once)", inner, scope)
             block[var.name] = var

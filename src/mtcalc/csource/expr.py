@@ -3,22 +3,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from tree_sitter import Node
 
-from mtcalc.csource.masks import NEVER, Masked, compared, masked_by, negated
+from mtcalc.csource.masks import NEVER, Masked
+from mtcalc.csource.operands import (
+    READS_ATOMIC,
+    as_it_is,
+    bool_compared,
+    holder_of,
+    masking_call,
+    range_of,
+    truth_as_long,
+    turned_back,
+)
 from mtcalc.csource.parse import Function, Source, walk
 from mtcalc.csource.predicates import (
-    ATOMIC_READ,
     BIT_MACROS,
     CONFIG_MACROS,
     CONFIGURED,
     EXPECTING,
-    MASK_CALLS,
     NO_CALLS,
+    RANGE_MACROS,
     TRANSPARENT,
     is_guest_mtrr,
     register_of,
@@ -49,7 +57,6 @@ from mtcalc.csource.values import (
     OR_OR,
     POSTFIX,
     PRECEDENCE,
-    TIMES,
     UNARY,
     Bits,
     Val,
@@ -62,11 +69,12 @@ from mtcalc.csource.values import (
     truth_value,
     unary,
 )
-from mtcalc.csource.words import known_words, written
+from mtcalc.csource.words import written
 from mtcalc.rules.condition import ALWAYS, Condition
 from mtcalc.rules.inputs import GUEST_MTRR
 from mtcalc.text.errors import InputError
 
+_POSTFIX = ("field_expression", "subscript_expression", "call_expression")
 _WRITES = ("assignment_expression", "update_expression")
 
 
@@ -125,7 +133,7 @@ class Reader(Typing):
         for after, val in self.values(argument, state, scope):
             if not val.opaque:
                 self.refuse(f"`{val.text}` has no fields (a pointer to a structure)", node, scope)
-            found.append((after, self.known_text(f"{_holder(val, text_of(operator))}{text_of(field)}")))
+            found.append((after, self.known_text(f"{holder_of(val, text_of(operator))}{text_of(field)}")))
         return found
 
     def _subscript(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
@@ -148,7 +156,7 @@ class Reader(Typing):
         register = register_of(text)
         if register is not None:
             return Val(text, type=CType(register.width, False), mask=Masked(register))
-        return Val(text, type=INT if _READS_ATOMIC.match(text) else UNKNOWN)
+        return Val(text, type=INT if READS_ATOMIC.match(text) else UNKNOWN)
 
     def _unary(self, node: Node, state: State, scope: Scope) -> list[tuple[State, Val]]:
         operator = scope.function.text_of(child(node, "operator"))
@@ -174,8 +182,8 @@ class Reader(Typing):
                 if val.ref not in after.env:
                     self.refuse(f"{val.ref.name} has no value yet here (an assignment on every way)", node, scope)
                 found.append((after, after.env[val.ref]))
-            elif val.opaque and _turned_back(operator, val) is not None:
-                found.append((after, self.known_text(_turned_back(operator, val) or "")))
+            elif val.opaque and turned_back(operator, val) is not None:
+                found.append((after, self.known_text(turned_back(operator, val) or "")))
             elif val.opaque or (operator == "&" and argument.type in ("field_expression", "subscript_expression")):
                 found.append((after, Val(operator + val.inside(UNARY), UNARY)))
             else:
@@ -208,7 +216,7 @@ class Reader(Typing):
         found = []
         for after, a in self.values(left, state, scope):
             for then, b in self.values(right, after, scope):
-                whole = _bool_compared(operator, a, b)
+                whole = bool_compared(operator, a, b)
                 found += [(then, whole)] if whole is not None else self.computed(operator, a, b, then, node, scope)
         return found
 
@@ -216,7 +224,7 @@ class Reader(Typing):
         self, operator: str, a: Val, b: Val, state: State, node: Node, scope: Scope
     ) -> list[tuple[State, Val]]:
         """A binary operator on two values; those that are conditions as 0 and 1, each in its own state."""
-        if _as_it_is(operator, a, b):
+        if as_it_is(operator, a, b):
             return [(state, self.attempt(partial(binary, operator, a, b), node, scope))]
         return [
             (second, self.attempt(partial(binary, operator, x, y), node, scope))
@@ -288,6 +296,11 @@ class Reader(Typing):
             inner = function.named_children
             kind = self.integer(text_of(inner[0]), inner[0], scope) if len(inner) == 1 else None
             if kind is not None and len(listed) == 1:
+                holder = node.parent
+                if holder is not None and holder.type in _POSTFIX and holder.named_children[0] == node:
+                    self.refuse(
+                        "a cast of something with more behind it (parentheses around what is cast)", node, scope
+                    )
                 return self._cast_to(kind, listed[0], node, state, scope)
         if function.type == "field_expression":
             called = self.values(function, state, scope)
@@ -325,7 +338,7 @@ class Reader(Typing):
         if name in EXPECTING:
             return self._as_long(found, node, scope)
         if TRANSPARENT[name]:
-            return [(after, self.attempt(partial(_truth_as_long, val), node, scope)) for after, val in found]
+            return [(after, self.attempt(partial(truth_as_long, val), node, scope)) for after, val in found]
         return found
 
     def _as_long(self, found: list[tuple[State, Val]], node: Node, scope: Scope) -> list[tuple[State, Val]]:
@@ -389,7 +402,10 @@ class Reader(Typing):
                 bit = self.attempt(partial(binary, "<<", number(1, ULONG), values[0]), node, scope)
                 found.append((after, bit._replace(text=text, prec=POSTFIX)))
                 continue
-            found.append((after, _masking_call(name, values, text) or self.known_text(text)))
+            if name in RANGE_MACROS and len(values) == 2 and all(val.num is not None for val in values):
+                found.append((after, self.attempt(partial(range_of, values, text), node, scope)))
+                continue
+            found.append((after, masking_call(name, values, text) or self.known_text(text)))
         return found
 
     _KINDS: Mapping[str, Callable[[Reader, Node, State, Scope], list[tuple[State, Val]]]] = {
@@ -408,65 +424,3 @@ class Reader(Typing):
         "conditional_expression": _conditional,
         "call_expression": _call,
     }
-
-
-_READS_ATOMIC = re.compile(rf"{ATOMIC_READ}\(")
-
-
-_SIGNS = ("*", "&", "-", "+", "!", "~", "\x04")
-
-
-def _holder(val: Val, arrow: str) -> str:
-    """What stands before a field: (*p).x and p[0].x are p->x, (&s)->x is s.x."""
-    if val.prec == UNARY and val.text[:1] == ("*" if arrow == "." else "&"):
-        inner = val.text[1:]
-        other = "->" if arrow == "." else "."
-        return f"{f'({inner})' if inner[:1] in _SIGNS else inner}{other}"
-    if arrow == "." and val.prec == POSTFIX and val.text.endswith("[0]"):
-        return f"{val.text[:-3]}->"
-    return f"{val.inside(UNARY + 1)}{arrow}"
-
-
-def _turned_back(operator: str, val: Val) -> str | None:
-    """What &*p, *&x and &p[0] are: p, x and p; None for anything else."""
-    if val.prec == UNARY and val.text[:1] == ("*" if operator == "&" else "&"):
-        return val.text[1:]
-    if operator == "&" and val.prec == POSTFIX and val.text.endswith("[0]"):
-        return val.text[:-3]
-    return None
-
-
-def _truth_as_long(val: Val) -> Val:
-    """!!(x), of type long."""
-    return convert(truth_value(truth(val), f"!!{val.inside(UNARY)}", UNARY), LONG)
-
-
-def _bool_compared(operator: str, a: Val, b: Val) -> Val | None:
-    """A condition's 0 or 1 compared with 0 or 1, as a condition again; None for anything else."""
-    if a.num is not None:
-        a, b = b, a
-    if a.cond is None or b.num not in (0, 1) or operator not in ("==", "!="):
-        return None
-    same = (b.num == 1) is (operator == "==")
-    return truth_value(a.cond if same else negated(a.cond), f"{a.inside(TIMES)} {operator} {b.text}", PRECEDENCE["=="])
-
-
-def _as_it_is(operator: str, a: Val, b: Val) -> bool:
-    """Whether a register's bits meet a number without being split into numbers first."""
-    if a.num is not None and operator in ("&", "==", "!="):
-        a, b = b, a
-    if a.mask is None or b.num is None:
-        return False
-    return operator == "&" or compared(operator, a.mask, b.num) is not None
-
-
-def _masking_call(name: str, values: list[Val], text: str) -> Val | None:
-    """A call that asks for some bits of a register; None for any other."""
-    call = MASK_CALLS.get(name)
-    if call is None or len(values) != 2 or values[1].num is None or known_words(values[0].text) != call.owner:
-        return None
-    bits = masked_by(Masked(call.register), values[1].num)
-    if call.answer is None:
-        return Val(text, type=ULONG, mask=bits) if bits.mask else number(0, ULONG, text)
-    asked = compared("!=" if call.answer else "==", bits, 0)
-    return Val(text) if asked is None else truth_value(asked, text)

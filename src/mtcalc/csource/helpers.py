@@ -22,7 +22,7 @@ from mtcalc.text.errors import InputError
 
 _RETURN = re.compile(r"\breturn\b([^;]*);")
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(([^;{}]*)")
+_CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\((?=([^;{}()]{0,300}))")
 _OTHER_INPUTS = re.compile(
     r"noncoherent|quirk|\bcr0\b|_cr0_|read_cr0|\bflags\b|cpu_has|cpu_feature|is_mmio\b|->arch\.(?!\w*mtrr)"
 )
@@ -95,7 +95,7 @@ def _written(name: str, body: str, plainly: bool = False) -> bool:
     if re.search(f"{changed}|{address}", body):
         return True
     # What a loop of a macro steps through stands before what it goes over.
-    return bool(re.search(rf"\w*for_each\w*\s*\((?:[^;{{}}]*,)?\s*{name}\s*,", body))
+    return bool(re.search(rf"\b\w*for_each\w*\s*\((?:[^;{{}}]{{0,300}},)?\s*{name}\s*,", body))
 
 
 def _means(

@@ -37,6 +37,12 @@ class Names(Ground):
             return self._enum_type(listed[1], node, scope)
         return integer_type(words)
 
+    def known_enum(self, words: str, node: Node, scope: Scope) -> None:
+        """Refuses an enum of another file: its enumerators tell its sign. Raises InputError."""
+        listed = [word for word in words.split() if word not in ("const", "volatile")]
+        if listed[:1] == ["enum"] and listed[1:2] and listed[1] not in self.source.names.enums:
+            self.refuse(f"enum {listed[1]} is not in this file, and so its sign is not known (u32 or int)", node, scope)
+
     def _enum_type(self, tag: str, node: Node, scope: Scope) -> CType:
         """gcc's type of an enum: int where some of it is negative, else unsigned int."""
         offset = scope.function.offset + node.start_byte
@@ -73,6 +79,9 @@ class Names(Ground):
         if name.startswith(CONSTANT_FAMILIES):
             near = did_you_mean(name, (*CONSTANTS, *LONG_CONSTANTS))
             self.refuse(f"unknown constant {name} ({near})", node, scope)
+        at = self.source.names.constants.get(name)
+        if at is not None:
+            self.source.refuse(f"{name} is a constant of this file that is not followed (#define, or an enum)", at)
         if is_type_name(name) or name in self.source.names.types or self.source.function(name) is not None:
             self.refuse(f"{name} is not a value (a local, a constant or a call)", node, scope)
         return Val(name)

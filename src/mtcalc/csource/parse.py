@@ -16,10 +16,10 @@ from typing import NamedTuple, NoReturn
 from tree_sitter import Language, Node, Parser
 from tree_sitter_c import language
 
+from mtcalc.csource.casts import bare_names, signs_marked, types_marked
 from mtcalc.csource.declared import FileNames
 from mtcalc.csource.predicates import ATTRIBUTES
 from mtcalc.csource.text import DIRECTIVE, SPLICE, masked
-from mtcalc.csource.types import is_type_name
 from mtcalc.csource.words import shown_text
 from mtcalc.text.errors import InputError, Place
 
@@ -51,15 +51,6 @@ _MACRO = re.compile(
 # A function's head as kernel code has it: type and name in column 1, no parenthesis before its own.
 _HEAD = re.compile(r"^[A-Za-z_][\w\t *]*+\s*+\(", re.MULTILINE)
 _LAST_WORD = re.compile(r"([A-Za-z_]\w*)\s*\($")
-# A lone name in parentheses where only an operand can stand: without a symbol table, `(x) & y` reads as a cast.
-_LONE_NAME = re.compile(r"((?:[=|&!~<>+\-?:,(*/^%]|\breturn)\s*)\((\s*)([A-Za-z_]\w*)(\s*)\)")
-# The same of a call or an element with a sign behind it: `(f(x)) - (y)` reads as a cast to a function.
-_LONE_CALL = re.compile(
-    r"((?:[=|&!~<>+\-?:,(*/^%]|\breturn)\s*)\((\s*)([A-Za-z_]\w*)(\s*[(\[][^()\[\]]*[)\]]\s*)\)(?=\s*[-+*&])"
-)
-# A lone type in parentheses and a sign: without a symbol table, `(u8)-1` reads as a difference.
-_SIGNED_CAST = re.compile(r"\(\s*([A-Za-z_]\w*)\s*\)\s*([-+*&])(?!\2|=)")
-_BEFORE_OPERAND = re.compile(r"(?:[^\w\]\s]|\b(?:return|case|else))\s*$")
 _CALLED = re.compile(r"\b([A-Za-z_]\w*)\s*+\(")
 _STATEMENT_BEHIND = re.compile(r"\s*([{*\w])")
 _WITH_BLOCKS = ("if", "for", "while", "switch")
@@ -215,18 +206,13 @@ class Source:
         if body is None or len(body) > 200:
             raise ValueError(f"{name} is not one number")
         # No offset in it is used, so that a qualifier can tell the parser that a type stands in the parentheses.
-        body = _SIGNED_CAST.sub(
-            lambda m: m.group().replace("(", "(const ", 1) if self._is_type(m[1]) else m.group(), body
-        )
+        body = types_marked(body, self.names.types)
         root = _parser().parse(f"long x = {body};".encode("ascii")).root_node
         first = root.named_children[0]
         value = first.named_children[-1].child_by_field_name("value") if first.named_children else None
         if root.has_error or len(root.named_children) != 1 or len(first.named_children) != 2 or value is None:
             raise ValueError(f"{name} is not one number")
         return value
-
-    def _is_type(self, word: str) -> bool:
-        return is_type_name(word) or word in self.names.types
 
     def function(self, name: str) -> Function | None:
         """The definition of a function in this file, None where there is none. Raises InputError."""
@@ -287,7 +273,7 @@ class Source:
         head = re.sub(r"\w+", lambda m: " " * len(m.group()) if m.group() in ATTRIBUTES else m.group(), one.head)
         text = f"{head}{{ return {expression}; }}"
         self._check_nesting(text, one.offset)
-        return self._parsed(name, one.offset, _bare_names(text, self.names.types), len(head))
+        return self._parsed(name, one.offset, bare_names(text, self.names.types), len(head))
 
     def _heads_of(self, name: str) -> list[tuple[int, int, int]]:
         """(start of the line, the name, its parenthesis) wherever a line looks like the head of a function."""
@@ -354,12 +340,12 @@ class Source:
         head = re.sub(
             r"\w+", lambda m: " " * len(m.group()) if m.group() in ATTRIBUTES else m.group(), text[: at_name - start]
         )
-        text = head + _bare_names(text[at_name - start :], self.names.types)
+        text = head + bare_names(text[at_name - start :], self.names.types)
         self._check_loops(text, start)
         return self._parsed(name, start, text, at_name - start)
 
     def _parsed(self, name: str, start: int, text: str, at_name: int) -> Function:
-        root = _parser().parse(_signs_marked(text, self.names.types).encode("ascii")).root_node
+        root = _parser().parse(signs_marked(text, self.names.types).encode("ascii")).root_node
         if root.has_error:
             self._refuse_broken(root, start, text)
         self._check_depth(root, start)
@@ -413,18 +399,6 @@ class Source:
         self.refuse("not understood (valid C)", start)
 
 
-def _bare_names(text: str, types: Collection[str]) -> str:
-    def bare(match: re.Match[str]) -> str:
-        if is_type_name(match[3]) or match[3] in types:
-            return match.group()
-        return f"{match[1]} {match[2]}{match[3]}{match[4]} "
-
-    before = None
-    while before != text:  # names in several pairs, and neighbours that share an operator
-        before, text = text, _LONE_CALL.sub(bare, _LONE_NAME.sub(bare, text))
-    return text
-
-
 def _stands_alone(body: str, parameters: Collection[str]) -> bool:
     """Whether a macro's body is one operand, whatever stands around it, and so is each parameter in it."""
     opening = re.match(r"!?\w*\(", body)
@@ -440,19 +414,6 @@ def _of_block(text: str) -> str:
     """The expression of a macro's ({ x; }), other text as it is."""
     block = re.fullmatch(r"\s*\(\s*\{([^;{}]*);\s*\}\s*\)\s*", text)
     return block[1] if block else text
-
-
-def _signs_marked(text: str, types: Collection[str]) -> str:
-    """The text with ~ for each sign behind a cast to a type that only its name tells."""
-
-    def marked(match: re.Match[str]) -> str:
-        if not (is_type_name(match[1]) or match[1] in types):
-            return match.group()
-        if not _BEFORE_OPERAND.search(text[max(0, match.start() - 20) : match.start()]):
-            return match.group()
-        return f"{match.group()[:-1]}~"
-
-    return _SIGNED_CAST.sub(marked, text)
 
 
 def _closing(text: str, at: int, pair: str, most: int) -> int | None:

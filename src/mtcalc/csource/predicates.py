@@ -264,6 +264,8 @@ PASSED_OVER = re.compile(
 """Calls that, as a statement, say nothing about the returned byte."""
 
 BIT_MACROS = ("BIT", "BIT_ULL", "_BITUL", "_BITULL")
+RANGE_MACROS = ("GENMASK", "GENMASK_ULL")
+"""The bits from the second argument up to the first. Source: include/linux/bits.h."""
 
 ATTRIBUTES = frozenset(
     (

@@ -8,7 +8,7 @@ from functools import partial
 from tree_sitter import Node
 
 from mtcalc.csource.names import Names
-from mtcalc.csource.predicates import BIT_MACROS, CONFIG_MACROS, EXPECTING, TRANSPARENT
+from mtcalc.csource.predicates import BIT_MACROS, CONFIG_MACROS, EXPECTING, RANGE_MACROS, TRANSPARENT
 from mtcalc.csource.state import Scope, child, text_of
 from mtcalc.csource.types import (
     BOOL,
@@ -51,7 +51,7 @@ CALL_TYPES = {
         ("kvm_mtrr_get_guest_memory_type", "kvm_get_guest_memory_type", "mtrr_get_guest_memory_type", "get_mtrr_type"),
         BYTE,
     ),
-    **dict.fromkeys(BIT_MACROS, ULONG),
+    **dict.fromkeys((*BIT_MACROS, *RANGE_MACROS), ULONG),
 }
 """What the functions of known names return. Source: arch/x86/kvm/x86.h, mtrr.c, kvm_cache_regs.h."""
 
@@ -68,6 +68,7 @@ class Typing(Names):
             self.refuse(f"'({text_of(node)})' reads as a type here (without its parentheses)", node, scope)
         if declarator is not None:
             return Pointer(integer_type(text_of(child(node, "type"))))
+        self.known_enum(text_of(child(node, "type")), node, scope)
         if is_plain_char(text_of(child(node, "type"))):
             self.refuse(PLAIN_CHAR, node, scope)
         if text_of(node) in scope.names:

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What expressions make of values, as far as no state takes part: fields, addresses, calls that are known by name."""
+
+from __future__ import annotations
+
+import re
+
+from mtcalc.csource.masks import Masked, compared, masked_by, negated
+from mtcalc.csource.predicates import ATOMIC_READ, MASK_CALLS
+from mtcalc.csource.types import LONG, ULONG
+from mtcalc.csource.values import POSTFIX, PRECEDENCE, TIMES, UNARY, Val, convert, number, truth, truth_value
+from mtcalc.csource.words import known_words
+
+READS_ATOMIC = re.compile(rf"{ATOMIC_READ}\(")
+
+
+_SIGNS = ("*", "&", "-", "+", "!", "~", "\x04")
+
+
+def holder_of(val: Val, arrow: str) -> str:
+    """What stands before a field: (*p).x and p[0].x are p->x, (&s)->x is s.x."""
+    if val.prec == UNARY and val.text[:1] == ("*" if arrow == "." else "&"):
+        inner = val.text[1:]
+        other = "->" if arrow == "." else "."
+        return f"{f'({inner})' if inner[:1] in _SIGNS else inner}{other}"
+    if arrow == "." and val.prec == POSTFIX and val.text.endswith("[0]"):
+        return f"{val.text[:-3]}->"
+    return f"{val.inside(UNARY + 1)}{arrow}"
+
+
+def turned_back(operator: str, val: Val) -> str | None:
+    """What &*p, *&x and &p[0] are: p, x and p; None for anything else."""
+    if val.prec == UNARY and val.text[:1] == ("*" if operator == "&" else "&"):
+        return val.text[1:]
+    if operator == "&" and val.prec == POSTFIX and val.text.endswith("[0]"):
+        return val.text[:-3]
+    return None
+
+
+def truth_as_long(val: Val) -> Val:
+    """!!(x), of type long."""
+    return convert(truth_value(truth(val), f"!!{val.inside(UNARY)}", UNARY), LONG)
+
+
+def bool_compared(operator: str, a: Val, b: Val) -> Val | None:
+    """A condition's 0 or 1 compared with 0 or 1, as a condition again; None for anything else."""
+    if a.num is not None:
+        a, b = b, a
+    if a.cond is None or b.num not in (0, 1) or operator not in ("==", "!="):
+        return None
+    same = (b.num == 1) is (operator == "==")
+    return truth_value(a.cond if same else negated(a.cond), f"{a.inside(TIMES)} {operator} {b.text}", PRECEDENCE["=="])
+
+
+def as_it_is(operator: str, a: Val, b: Val) -> bool:
+    """Whether a register's bits meet a number without being split into numbers first."""
+    if a.num is not None and operator in ("&", "==", "!="):
+        a, b = b, a
+    if a.mask is None or b.num is None:
+        return False
+    return operator == "&" or compared(operator, a.mask, b.num) is not None
+
+
+def range_of(values: list[Val], text: str) -> Val:
+    """GENMASK(high, low). Raises ValueError."""
+    high, low = (val.num or 0 for val in values)
+    if not 0 <= low <= high < 64:
+        raise ValueError(f"`{text}` is no range of bits (63 to 0, the higher one first)")
+    return number((2 << high) - (1 << low), ULONG, text)
+
+
+def masking_call(name: str, values: list[Val], text: str) -> Val | None:
+    """A call that asks for some bits of a register; None for any other."""
+    call = MASK_CALLS.get(name)
+    if call is None or len(values) != 2 or values[1].num is None or known_words(values[0].text) != call.owner:
+        return None
+    bits = masked_by(Masked(call.register), values[1].num)
+    if call.answer is None:
+        return Val(text, type=ULONG, mask=bits) if bits.mask else number(0, ULONG, text)
+    asked = compared("!=" if call.answer else "==", bits, 0)
+    return Val(text) if asked is None else truth_value(asked, text)
