@@ -208,6 +208,7 @@ def test_one_that_says_more_or_the_contrary_is_refused_at_its_loop(call: str, lo
         f"{loop}\n\tlong ret = {text};\n\tret |= other(a);\n\treturn ret;",
         f"{loop}\n\tlong ret = {text};\n\tother(&ret);\n\treturn ret;",
         f"{loop}\n\tu8 ret = {text};\n\treturn ret;",
+        *([f"{loop}\n\tbool ret = {text};\n\treturn ret;"] if "cr0_bits" in call else []),
         f"{loop}\n\t{last} = other(a);\n\treturn {text};",
         f"{loop}\n\tother(&{last});\n\treturn {text};",
         f"{loop}\n\treturn 0;",

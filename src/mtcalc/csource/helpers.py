@@ -27,6 +27,7 @@ _OTHER_INPUTS = re.compile(
     r"noncoherent|quirk|\bcr0\b|_cr0_|read_cr0|\bflags\b|cpu_has|cpu_feature|is_mmio\b|->arch\.(?!\w*mtrr)"
 )
 _NARROW = re.compile(r"\b(?:__)?[us](?:8|16)\b|\b(?:char|short|ushort)\b")
+_BOOL = re.compile(r"\b(?:bool|_Bool)\b")
 _KEYWORDS = frozenset(("if", "for", "while", "switch", "return", "sizeof", "do", "else"))
 
 
@@ -46,7 +47,7 @@ def is_the_kernel_s_own(
                 return False
             continue
         returned = _returned(one)
-        if not returned:
+        if not returned or (known.mask is not None and _BOOL.search(one.body)):
             return False
         for text in returned:
             if not _means(reader, name, node, one, text, values, state, scope, known):
