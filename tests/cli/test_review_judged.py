@@ -142,6 +142,12 @@ def _multipart(kind: str, part: str) -> str:
     )
 
 
+def _attached(data: bytes, kind: str, name: str) -> bytes:
+    encoded = base64.encodebytes(data).decode()
+    head = f'Content-Type: {kind}; name="{name}"\nContent-Transfer-Encoding: base64\n'
+    return _multipart(f'{head}Content-Disposition: attachment; filename="{name}"', encoded).encode()
+
+
 def _coloured(text: str) -> str:
     colours = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m", "d": "\x1b[1m"}
     return "".join(f"{colours.get(line[:1], '')}{line}\x1b[m\n" for line in text.splitlines())
@@ -183,6 +189,10 @@ FORMS: dict[str, bytes] = {
     "attached patch": _multipart(
         "Content-Type: application/octet-stream\nContent-Disposition: attachment; filename=0001.patch", DIFF
     ).encode(),
+    "attached gzip": _attached(gzip.compress(DIFF.encode()), "application/gzip", "0001.patch.gz"),
+    "attached gzip of no telling name": _attached(gzip.compress(DIFF.encode()), "application/x-gzip", "x"),
+    "attached xz": _attached(lzma.compress(DIFF.encode()), "application/octet-stream", "x.xz"),
+    "attached mbox, gzip": _attached(gzip.compress(SENT.encode()), "application/gzip", "x.mbox.gz"),
     "in the text and attached": (_multipart("Content-Type: text/x-patch", DIFF).replace("See there.", DIFF).encode()),
     "coloured": _coloured(SENT).encode(),
     "git log -p": _log(DIFF).encode(),
@@ -214,6 +224,20 @@ def test_however_it_comes_it_is_the_same_patch(form: str, tmp_path: Path) -> Non
         (b"BZh91AY&SY", "bzip2 data (gzip and xz are read as they are"),
         (SENT.encode("utf-16"), "UTF-16 or UTF-32"),
         (SENT.encode() + b"\0", "NUL byte"),
+        (_attached(gzip.compress(SENT.encode())[:-9], "application/gzip", "x.patch.gz"), "an attachment: broken gzip"),
+        (
+            _attached(gzip.compress(b"x" * (17 << 20)), "application/gzip", "x.gz"),
+            "attachment: too large when unpacked",
+        ),
+        (
+            _attached(gzip.compress(b"x" * (9 << 20)), "application/gzip", "x.gz").replace(b"--=_b--\n", b"")
+            + _attached(gzip.compress(b"x" * (9 << 20)), "application/gzip", "x.gz")
+            .split(b"--=_b\n", 1)[1]
+            .join([b"--=_b\n", b""]),
+            "too large when unpacked (at most",
+        ),
+        (_attached(b"BZh91AY&SY", "application/x-bzip2", "x.patch.bz2"), "an attachment: bzip2 data"),
+        (_attached(b"PK\3\4", "application/zip", "x.zip"), "no patch found"),
         (b"\n" * 400_000, "too many lines (at most 400,000"),
     ],
 )
@@ -298,9 +322,34 @@ def test_git_log_begins_with_the_newest(tmp_path: Path) -> None:
     second = first.replace("kvm_own(vcpu)", "!kvm_own(vcpu)")
     one, two = (_log(diff(c_file(a), c_file(b))) for a, b in ((EARLY, first), (first, second)))
     path = tmp_path / "log.txt"
-    for text in (f"{two}\n{one}", f"{two.replace('Jan 5', 'Jan 6')}\n{one}", f"{one}\n{two.replace('Jan 5', 'Jan 6')}"):
+    later = two.replace("Jan 5", "Jan 6")
+    for text in (f"{two}\n{one}", f"{later}\n{one}", f"{one}\n{later}", f"{one}\n{two}", f"{later}\n{one}"):
         path.write_text(text)
         assert record(path, "--base", "v6.7")["changed"] > 0
+    # Rebased: the later change bears the earlier date.
+    earlier = two.replace("Jan 5", "Jan 4")
+    for text in (f"{earlier}\n{one}", f"{one}\n{earlier}"):
+        path.write_text(text)
+        assert record(path, "--base", "v6.7")["changed"] > 0
+
+
+def test_commits_are_put_in_order_by_the_hashes_of_their_files(tmp_path: Path) -> None:
+    """A change and its revert fit one base in one order and another in the other: the hashes, or the hour, tell."""
+    there, back = _log(DIFF), _log(diff(c_file(WITH_FLAG), c_file(EARLY)))
+    third = _log(diff(c_file(EARLY), c_file(EARLY.replace("if (is_mmio)", "if (own(vcpu))"))))
+    named = [
+        text.replace("0123456789ab..ba9876543210", f"{str(n) * 7}..{str(n + 1) * 7}")
+        for n, text in enumerate((there, back, third), 1)
+    ]
+    path = tmp_path / "log.txt"
+    for text in ("\n".join(named), "\n".join(reversed(named))):
+        path.write_text(text)
+        found = record(path)
+        assert (found["base"], [patch["touches"] for patch in found["patches"]]) == ("v6.7", [True] * 3)
+    hours = [text.replace("17:12:37", f"17:12:{n}7") for n, text in enumerate((there, back), 1)]
+    for text in ("\n".join(hours), "\n".join(reversed(hours))):
+        path.write_text(text)
+        assert record(path)["base"] == "v6.7"
 
 
 # Hostile ones: a clean answer or error, and no slower than the same size without the trap.

@@ -31,7 +31,7 @@ def patch_text(data: bytes, file: str, limit: int = LIMIT) -> str:
 
     Raises InputError: packed otherwise, broken or too large when unpacked; UTF-16; a NUL; more lines than MAX_LINES.
     """
-    data = _unpacked(data, file, limit)
+    data = unpacked(data, file, limit)
     if data.startswith(_WIDE) or b"\0" in data:
         decode_source(data.decode("latin-1").encode() if not data.startswith(_WIDE) else data, file)
     if data.count(b"\n") >= MAX_LINES:
@@ -45,7 +45,13 @@ def without_colours(text: str) -> str:
     return _BARE_COLOUR.sub("", text) if "[1mdiff --git " in text else text
 
 
-def _unpacked(data: bytes, file: str, limit: int) -> bytes:
+def is_packed(data: bytes) -> bool:
+    """Whether bytes are gzip's or xz's."""
+    return data.startswith((_GZIP, _XZ))
+
+
+def unpacked(data: bytes, file: str, limit: int) -> bytes:
+    """What gzip or xz data holds, at most `limit` bytes; other data as it is. Raises InputError as patch_text()."""
     if data.startswith(_GZIP):
         import zlib
 

@@ -13,7 +13,7 @@ from datetime import date
 from itertools import islice
 from typing import NamedTuple
 
-from mtcalc.patches.parts import HEADER_LENGTH, Part, TextLine, as_utf8, flowed, header_words, parts_of
+from mtcalc.patches.parts import HEADER_LENGTH, Budget, Part, TextLine, as_utf8, flowed, header_words, parts_of
 from mtcalc.text.errors import Place
 
 
@@ -29,6 +29,7 @@ class Envelope(NamedTuple):
     quoted_authors: Mapping[int, str] = {}  # by how often their text is quoted
     html: bool = False  # has a text of HTML alone
     commit: bool = False  # of `git log -p`
+    clock: str = ""  # the time of its date, as HH:MM:SS
     unwrapped: tuple[TextLine, ...] = ()  # the body if it is what format=flowed says; many say so and are not
 
 
@@ -39,6 +40,7 @@ _DATES = (  # (pattern, which groups hold year, month, day)
     (re.compile(rf"\b{_MONTH} +(\d{{1,2}}),? +(?:\d\d:\d\d(?::\d\d)? +)?(\d{{4}})\b", re.I), (3, 1, 2)),
     (re.compile(r"\b(\d{4})-(\d\d)-(\d\d)(?!\d)"), (1, 2, 3)),
 )
+_CLOCK = re.compile(r"\b\d\d:\d\d:\d\d\b")
 _MBOX_FROM = re.compile(r"From \S+.* (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +[A-Z][a-z]{2} +\d{1,2} [\d:]+ .*\d{4}\s*$")
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t]*(.*)$")
 _QUOTE = re.compile(r"(?:> ?)*")
@@ -83,8 +85,9 @@ def split_mails(text: str, file: str) -> tuple[Envelope, ...]:
         starts.insert(0, 0)
     ends = [*starts[1:], len(lines)]
     found: list[Envelope] = []
+    left = Budget()
     for start, end in zip(starts, ends, strict=True):
-        found += _envelopes(lines[start:end])
+        found += _envelopes(lines[start:end], left)
     return tuple(found)
 
 
@@ -99,7 +102,7 @@ def _is_commit(lines: Sequence[TextLine], at: int) -> bool:
     return any(line.text.startswith(("Author:", "author ")) for line in lines[at + 1 : at + 5])
 
 
-def _envelopes(lines: Sequence[TextLine]) -> list[Envelope]:
+def _envelopes(lines: Sequence[TextLine], left: Budget) -> list[Envelope]:
     """The mail in these lines, and behind it those that it holds."""
     place = lines[0].place
     start = 0
@@ -109,13 +112,13 @@ def _envelopes(lines: Sequence[TextLine]) -> list[Envelope]:
         start += 1
     headers, body_at = _headers(lines, start)
     mail = bool(headers.keys() & {"from", "subject", "date"})
-    parts = list(parts_of(headers, lines[body_at:], place)) if mail else []
+    parts = list(parts_of(headers, lines[body_at:], place, left)) if mail else []
     found = [_envelope(headers, lines[start:] if not mail else None, parts, place)]
     for part in parts:
         if part.mail and any(line.text.strip() for line in part.lines):
             inner, at = _headers(part.lines, 0)
             inner_place = part.lines[0].place
-            inner_parts = list(parts_of(inner, part.lines[at:], inner_place, part.depth))
+            inner_parts = list(parts_of(inner, part.lines[at:], inner_place, left, part.depth))
             found.append(_envelope(inner, None, inner_parts, inner_place))
             # What is nested deeper is not looked for: nobody attaches mails to attached mails.
     return found
@@ -137,11 +140,13 @@ def _envelope(
         headers = _loose_headers(body)
         first = next((line.text for line in body if line.text.strip()), "")
         html = _MARKUP.match(first) is not None
+    when = headers.get("date", "") or headers.get("authordate", "")
+    clock = _CLOCK.search(when)
     author = _inner_author(body) or headers.get("from", "") or headers.get("author", "")
     return Envelope(
         subject=header_words(headers.get("subject", "")),
         author=header_words(author),
-        date=parse_date(headers.get("date", "") or headers.get("authordate", "")),
+        date=parse_date(when),
         message_id=headers.get("message-id", "").strip().strip("<>"),
         body=tuple(body),
         place=place,
@@ -149,6 +154,7 @@ def _envelope(
         html=html,
         unwrapped=tuple(unwrapped),
         commit=loose is not None and bool(body) and _COMMIT.match(body[0].text) is not None,
+        clock=clock.group() if clock else "",
     )
 
 

@@ -18,6 +18,7 @@ from email.message import Message
 from typing import NamedTuple
 
 from mtcalc.text.errors import InputError, Place
+from mtcalc.text.source import LIMIT
 
 HEADER_LENGTH = 4_000
 """Characters of a header that are read."""
@@ -53,8 +54,20 @@ class Part(NamedTuple):
     delete_space: bool = False
 
 
-def parts_of(headers: Mapping[str, str], lines: Sequence[TextLine], place: Place, depth: int = 0) -> Iterator[Part]:
-    """The parts of a body that can hold a patch. Raises InputError: a broken base64, parts in parts in parts."""
+class Budget:
+    """How many bytes the packed attachments of one file may still come to, all together."""
+
+    def __init__(self, left: int = LIMIT) -> None:
+        self.left = left
+
+
+def parts_of(
+    headers: Mapping[str, str], lines: Sequence[TextLine], place: Place, left: Budget, depth: int = 0
+) -> Iterator[Part]:
+    """The parts of a body that can hold a patch; gzip and xz are unpacked, at the cost of `left`.
+
+    Raises InputError: a broken base64, a packed patch that can't be unpacked, parts in parts in parts.
+    """
     about = _parsed(headers)
     kind = about.get_content_type()
     boundary = _parameter(about, "boundary")
@@ -63,7 +76,7 @@ def parts_of(headers: Mapping[str, str], lines: Sequence[TextLine], place: Place
             raise InputError("parts within parts within parts (the patch alone, as plain text)", place)
         for part in _cut(lines, boundary):
             inner, at = _part_headers(part, "message/rfc822" if kind == "multipart/digest" else "text/plain")
-            yield from parts_of(inner, part[at:], place, depth + 1)
+            yield from parts_of(inner, part[at:], place, left, depth + 1)
         return
     if kind in ("message/rfc822", "message/global"):
         yield Part(list(_decoded(about, lines)), mail=True, depth=depth + 1)
@@ -71,6 +84,10 @@ def parts_of(headers: Mapping[str, str], lines: Sequence[TextLine], place: Place
     named = _PATCH_NAME.search(f"{about.get('content-disposition', '')} {about.get('content-type', '')}".lower())
     if kind == "text/html" and not named:
         yield Part((), html=True)
+    elif kind.startswith("application/") and _encoding(about) == "base64":
+        found = _attached(lines, left, bool(named))
+        if found is not None:
+            yield Part(list(_text_lines(*found, _charset(_parameter(about, "charset")))))
     elif kind.startswith(("text/", "multipart/")) or named:
         wrapped = kind == "text/plain" and _parameter(about, "format").lower() == "flowed"
         delete = _parameter(about, "delsp").lower() == "yes"
@@ -133,7 +150,7 @@ def _part_headers(part: Sequence[TextLine], default: str) -> tuple[dict[str, str
 
 def _decoded(about: Message, lines: Sequence[TextLine]) -> Iterator[TextLine]:
     charset = _charset(_parameter(about, "charset"))
-    encoding = str(about.get("content-transfer-encoding", "")).strip().lower()
+    encoding = _encoding(about)
     if encoding == "quoted-printable":
         return _quoted_printable(lines, charset)
     if encoding == "base64":
@@ -142,6 +159,10 @@ def _decoded(about: Message, lines: Sequence[TextLine]) -> Iterator[TextLine]:
         place = lines[0].place if lines else None
         raise InputError("a uuencoded body (save the mail as plain text)", place)
     return (TextLine(decode(_bytes(line.text), charset), line.place) for line in lines)
+
+
+def _encoding(about: Message) -> str:
+    return str(about.get("content-transfer-encoding", "")).strip().lower()
 
 
 def _charset(name: str) -> str:
@@ -207,15 +228,48 @@ def _unescape(text: str, charset: str) -> str:
     return _printed(decode(raw, charset).replace("\r", "").replace("\n", " "))
 
 
+def _attached(lines: Sequence[TextLine], left: Budget, named: bool) -> tuple[bytes, Place] | None:
+    """An attachment's bytes, unpacked; None where it is no patch: `named` as none, and not packed, or an archive."""
+    from mtcalc.patches.decode import is_packed, unpacked
+
+    try:
+        raw = _from_base64(lines)
+    except InputError:
+        if named:
+            raise
+        return None
+    if raw is None or not (named or is_packed(raw[0])):
+        return None
+    data, place = raw
+    try:
+        data = unpacked(data, place.file, left.left)
+    except InputError as error:
+        if not named and "too large" not in str(error):
+            return None
+        raise InputError(f"an attachment: {error.message.removeprefix(f'{place.file}: ')}", place) from None
+    left.left -= len(data) if data is not raw[0] else 0
+    return None if data[257:262] == b"ustar" else (data, place)
+
+
 def _base64(lines: Sequence[TextLine], charset: str) -> Iterator[TextLine]:
+    raw = _from_base64(lines)
+    return _text_lines(*raw, charset) if raw is not None else iter(())
+
+
+def _from_base64(lines: Sequence[TextLine]) -> tuple[bytes, Place] | None:
+    """A body's bytes, and where it begins; None where it is empty."""
     filled = [line for line in lines if line.text.strip()]
     if not filled:
-        return
+        return None
     place = filled[0].place
     try:
         raw = binascii.a2b_base64("".join(line.text.strip() for line in filled), strict_mode=True)
     except ValueError:  # binascii.Error among them
         raise InputError("broken base64 body (save the mail as it came, or as plain text)", place) from None
+    return raw, place
+
+
+def _text_lines(raw: bytes, place: Place, charset: str) -> Iterator[TextLine]:
     for text in decode(raw, charset).split("\n"):
         text = _printed(text.removesuffix("\r"))
         yield TextLine(text, place._replace(source=text))

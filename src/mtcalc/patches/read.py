@@ -48,6 +48,7 @@ class FilePatch(NamedTuple):
     place: Place
     trouble: InputError | None = None
     depth: int = 0
+    blobs: tuple[str, str] = ("", "")  # the hashes of its index line, before and after
 
 
 class Mail(NamedTuple):
@@ -63,6 +64,7 @@ class Mail(NamedTuple):
     place: Place
     version: int = 1
     cover: bool = False  # [PATCH 0/4]
+    commit: bool = False  # of `git log -p`
 
 
 _GIT = re.compile(r'diff --git "?(\S+?)"? +"?(\S+?)"?\s*$')
@@ -70,6 +72,7 @@ _EXTENDED = re.compile(
     r"(?:index [0-9a-f]+|(?:old|new|deleted file|new file) mode |(?:rename|copy) (?:from|to) |"
     r"(?:dis)?similarity index |GIT binary patch|Binary files )"
 )
+_INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})\b")
 _HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@ ?(.*)$")
 _BRACKETS = re.compile(r"\[([^\[\]]{1,120})\]")
 _SERIES = re.compile(r"(?<!\d)(\d{1,5}) ?/ ?(\d{1,5}) ?$")
@@ -113,12 +116,29 @@ def read_patches(text: str, file: str) -> tuple[Mail, ...]:
     mails = originals or patches
     if all(mail.number for mail in mails):
         mails.sort(key=lambda mail: mail.number)
-    elif len(mails) > 1 and all(envelope.commit for envelope in envelopes if envelope.body):
-        # `git log` begins with the newest.
-        days = [mail.date for mail in mails if mail.date]
-        if days == sorted(days, reverse=True) or days != sorted(days):
-            mails.reverse()
+    elif len(mails) > 1 and all(mail.commit for mail in mails) and not _oldest_first(mails, envelopes):
+        mails.reverse()
     return tuple(mails)
+
+
+def _oldest_first(commits: Sequence[Mail], envelopes: Sequence[Envelope]) -> bool:
+    """Whether commits stand in the order they were made in (`git log` begins with the newest, but for --reverse).
+
+    Told by the hashes of their files; where those do not tell, by the hours; else the newest stands first.
+    """
+    made: dict[tuple[str, str], int] = {}
+    needed: dict[tuple[str, str], int] = {}
+    for number, commit in enumerate(commits):
+        for item in commit.files:
+            if all(item.blobs):
+                made[item.path, item.blobs[1]] = number
+                needed[item.path, item.blobs[0]] = number
+    steps = {made[key] < needed[key] for key in made.keys() & needed.keys() if made[key] != needed[key]}
+    if len(steps) == 1:
+        return steps.pop()
+    places = {commit.place for commit in commits}
+    hours = [(envelope.date, envelope.clock) for envelope in envelopes if envelope.place in places and envelope.date]
+    return hours == sorted(hours) and hours[0] != hours[-1] if hours else False
 
 
 def _no_patch(envelopes: Sequence[Envelope], file: str) -> InputError:
@@ -163,6 +183,7 @@ def _mail(envelope: Envelope) -> Mail:
         place=envelope.place,
         version=int(version[1]) if version else 1,
         cover=bool(series) and not number,
+        commit=envelope.commit,
     )
 
 
@@ -251,8 +272,11 @@ def _file(lines: Sequence[TextLine], at: int, path: str) -> tuple[FilePatch, int
     """One file's patch from its first header line on, and the index behind it."""
     place = lines[at].place
     trouble: InputError | None = None
+    blobs = ("", "")
     at += bool(path)
     while at < len(lines) and _EXTENDED.match(lines[at].text):
+        index = _INDEX.match(lines[at].text)
+        blobs = (index[1], index[2]) if index else blobs
         if lines[at].text.startswith(("GIT binary", "Binary files")):
             trouble = trouble or InputError("a binary patch (mtcalc reads patches of C text)", lines[at].place)
         at += 1
@@ -284,7 +308,7 @@ def _file(lines: Sequence[TextLine], at: int, path: str) -> tuple[FilePatch, int
             hunk, at = _broken_hunk(lines[at:end], error), end
         hunks.append(hunk)
         trouble = trouble or hunk.trouble
-    return FilePatch(path, tuple(hunks), place, trouble), at
+    return FilePatch(path, tuple(hunks), place, trouble, blobs=blobs), at
 
 
 def _broken_hunk(lines: Sequence[TextLine], trouble: InputError) -> Hunk:
