@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from support.program import quick
@@ -50,13 +52,23 @@ MASK = """\
     ],
 )
 def test_what_rules_ask_by_name_is_not_said_to_stay_as_it_is(path: str, hunk: str, name: str) -> None:
-    done = quick("review", "-", stdin=diff_of(path, hunk))
-    words = f"touches no rule, but changes {name}(), asked by name: what that says is not followed"
+    """Whole, it is followed; a part of it leaves its meaning as it was, and that is said in one line."""
+    whole = quick("review", "-", stdin=diff_of(path, hunk))
+    assert whole.status == 1
+    assert "asked by name" not in whole.out
+    part = hunk.replace("5,5", "3,3").replace("5 +", "3 +").replace(",4 ", ",2 ")
+    part = re.sub(r"@@ -(\d+),\d \+\d+,\d @@(.*)\n", rf"@@ -\1 +\1 @@ {name}(\n", part)
+    part = "".join(line for line in part.splitlines(keepends=True) if line[0] in "@+-")
+    done = quick("review", "-", stdin=diff_of(path, part))
+    words = f"touches no rule itself, but changes {name}(), asked by name: its meaning is taken as before"
     assert (done.status, " ".join(done.out.split())) == (0, words)
+    assert f"changes {name}(), asked by name: its meaning is taken" in quick(
+        "rules", "show", "-", stdin=diff_of(path, part)
+    ).err.replace("\n", " ")
     mask = diff_of("arch/x86/kvm/vmx/vmx.c", MASK)[len(HEAD) :]
-    both = quick("review", "-", "-o", "json", stdin=diff_of(path, hunk) + mask)
+    both = quick("review", "-", "-o", "json", stdin=diff_of(path, part) + mask)
     assert both.status == 1
-    assert f"{name}() too" in both.out
+    assert f"changes {name}(), asked by name: its meaning is taken as before" in both.out
     alone = quick("review", "-", "-o", "json", stdin=diff_of("arch/x86/kvm/vmx/vmx.c", MASK))
     assert "asked by name" not in alone.out
 

@@ -251,7 +251,13 @@ def test_a_patch_of_other_things_touches_no_rule() -> None:
     both = mail(text) + mail(diff(c_file(EARLY), other))
     for whole in (text, both, text + quoted(SEED)):
         for base in (None, kernel("v6.7")):
-            assert untouched(whole, base)
+            with pytest.raises(NothingTouchedError) as caught:
+                patched(whole, base)
+            assert caught.value.asked == ("kvm_is_mmio_pfn", "kvm_arch_has_noncoherent_dma")
+            assert caught.value.message == (
+                "the patch touches no rule itself (it changes kvm_is_mmio_pfn(), kvm_arch_has_noncoherent_dma(), "
+                "asked by name: their meanings are taken as before)"
+            )
 
 
 def test_a_new_function_behind_it_is_no_change_of_it() -> None:
@@ -393,6 +399,32 @@ def test_two_versions_of_a_series_are_refused() -> None:
     steps, _ = series()
     assert "two patches numbered 1/3 (keep one version" in refused(steps[1] + steps[1].replace("v2 ", "v3 ")).message
     assert "patches of v2 and v3 of a series" in refused(steps[1] + steps[2].replace("v2 ", "v3 ")).message
+
+
+@pytest.mark.parametrize(
+    ("subjects", "said"),
+    [
+        (("[PATCH] KVM: x", "[PATCH v2] KVM: x"), "v1 and v2 of one patch"),
+        (("[PATCH v3] KVM: x", "[RFC PATCH v2] kvm: x"), "v3 and v2 of one patch"),
+        (("[PATCH] KVM: x", "[PATCH v2 1/1] KVM: x"), "v1 and v2 of one patch"),
+        (("[PATCH] KVM: x", "[PATCH] KVM: x"), "two patches of one subject, and not the same"),
+    ],
+)
+def test_two_versions_of_one_patch_are_refused(subjects: tuple[str, str], said: str) -> None:
+    """Though each would apply behind the other."""
+    one = with_flag(EARLY)
+    two = EARLY.replace("if (is_mmio)", "if (is_mmio && own(vcpu))")
+    text = mail(diff(c_file(EARLY), c_file(one)), subjects[0]) + mail(diff(c_file(EARLY), c_file(two)), subjects[1])
+    for base in (None, kernel("v6.7"), CFile(c_file(EARLY), "vmx.c")):
+        assert refused(text, base).message.startswith(said)
+
+
+@pytest.mark.parametrize("again", ["[PATCH] KVM: x", "[PATCH RESEND] KVM: x"])
+def test_a_patch_sent_once_more_counts_once(again: str) -> None:
+    own = diff(c_file(EARLY), c_file(with_flag(EARLY)))
+    result = patched(mail(own, "[PATCH] KVM: x") + mail(own, again), kernel("v6.7"))
+    assert same_bytes(result.after.rules, kernel("slot-flag").rules)
+    assert len(result.mails) == 1
 
 
 def test_a_mails_own_patch_counts_not_the_one_it_quotes() -> None:

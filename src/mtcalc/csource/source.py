@@ -45,10 +45,11 @@ _ONE_BYTE = "an EPT memory-type byte has 8 bits (a byte up to 0xff, or a functio
 
 
 class ReadC(NamedTuple):
-    """The rules in a C text, and every function that is called on the way to them."""
+    """The rules in a C text, every function that is called on the way to them, and those whose bodies were followed."""
 
     rules: RuleSet
     called: frozenset[str]
+    followed: frozenset[str]
 
 
 def rules_from_c(text: str, file: str, name: str | None = None) -> RuleSet:
@@ -84,7 +85,7 @@ def read_c(text: str, file: str, name: str | None = None) -> ReadC:
     unreached = tuple(_unreached(executor, function, child(function.node, "body")))
     read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (_where(source, function),), unreached=unreached)
     _check_assumptions(read, source, function)
-    return ReadC(read, frozenset(executor.called))
+    return ReadC(read, frozenset(executor.called), frozenset(name for name, _ in executor.reached))
 
 
 def _check_macros(executor: Executor) -> None:

@@ -168,8 +168,17 @@ def head_at(found: Sequence[Token], at: int, closed: Mapping[int, int]) -> tuple
         return None
     first = at
     while first and (_NAME.match(found[first - 1].text) or found[first - 1].text == "*"):
+        if "\n" in found[first].gap and _ends_directive(found, first - 1):
+            break
         first -= 1
     return first, index + 1, name
+
+
+def _ends_directive(found: Sequence[Token], at: int) -> bool:
+    """Whether the line that a token ends is one of the preprocessor's."""
+    while at and "\n" not in found[at].gap:
+        at -= 1
+    return found[at].text == "#"
 
 
 def without_cut_head(found: Sequence[Token]) -> Sequence[Token]:

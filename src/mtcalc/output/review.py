@@ -33,7 +33,8 @@ def untouched_text(asked: Sequence[str]) -> str:
     if not asked:
         return "touches no rule: vmx_get_mt_mask() and what it calls stay as they are"
     names = ", ".join(f"{name}()" for name in asked)
-    return f"touches no rule, but changes {names}, asked by name: what that says is not followed"
+    what = "its meaning is" if len(asked) == 1 else "their meanings are"
+    return f"touches no rule itself, but changes {names}, asked by name: {what} taken as before"
 
 
 def untouched_record(mails: Sequence[Mail], base: str | None, text: str, nothing: Diff) -> dict[str, Any]:

@@ -4,37 +4,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
 from mtcalc.csource.kernel import kernel_of_c
 from mtcalc.csource.predicates import FUNCTION, ONE_VCPU
-from mtcalc.csource.source import rules_from_c
-from mtcalc.csource.tokens import Token, functions, render, texts, tokens
+from mtcalc.csource.source import read_c, rules_from_c
+from mtcalc.csource.tokens import Function, Token, functions, render, texts, tokens
 from mtcalc.csource.writer import all_texts, texts_of_its_time
 from mtcalc.patches.fit import Fitted, Misfit, Untouched, fit, left_aside
-from mtcalc.patches.hunks import Prepared, holds_function, hunk_name, prepare, whole
-from mtcalc.patches.known import check_macros, known_functions_changed
+from mtcalc.patches.hunks import KnownChange, Prepared, Step, holds_function, hunk_name, prepare, whole
+from mtcalc.patches.known import check_macros, known_changes
 from mtcalc.patches.lines import PatchedLine, apply_hunk
+from mtcalc.patches.macros import macro_name, parameters, use_of
 from mtcalc.patches.read import FilePatch, Hunk, Mail
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.kernel import Kernel, with_read
 from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.text.errors import InputError, Place
 
+_TAGS = re.compile(r"(?:\s*(?:\[[^\[\]]{0,120}\]|(?:re|aw|fwd?|wg):))*", re.IGNORECASE)
+"""What stands before the subject proper."""
 _OPAQUE = re.compile(r"""/\*.*?(?:\*/|\Z)|//(?:\\\n|[^\n])*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'""", re.DOTALL)
 
 
 class NothingTouchedError(InputError):
     """Patches that leave the rules as they are; `mails` are they, `day` is theirs."""
 
-    def __init__(self, mails: Sequence[Mail], base: str | None) -> None:
-        super().__init__(f"the patch touches no rule ({FUNCTION}() and what it calls stay as they are)", mails[0].place)
+    def __init__(self, mails: Sequence[Mail], base: str | None, asked: Sequence[str] = ()) -> None:
+        what = f"the patch touches no rule ({FUNCTION}() and what it calls stay as they are)"
+        if asked:
+            what = f"the patch touches no rule itself ({_taken_as_before(asked)})"
+        super().__init__(what, mails[0].place)
         self.mails = tuple(mails)
         self.base = base
-        self.asked = known_functions_changed(mails)  # what the rules ask by name, and the patches change
+        self.asked = tuple(asked)  # what the rules ask by name, and the patches change in a way not followed
 
 
 class CFile(NamedTuple):
@@ -71,6 +77,8 @@ class _PatchedC(NamedTuple):
     lines: list[PatchedLine]
     mails: tuple[Mail, ...]
     left_aside: tuple[str, ...]
+    known: tuple[KnownChange, ...]
+    numbered: tuple[Hunk, ...]  # placed by their line number alone
 
 
 def _patched_c(mails: Sequence[Mail], source: CFile) -> _PatchedC:
@@ -79,60 +87,113 @@ def _patched_c(mails: Sequence[Mail], source: CFile) -> _PatchedC:
     raw = [line.removesuffix("\r") for line in source.text.split("\n")]
     lines = [PatchedLine(line, Place(source.file, n, 1, line)) for n, line in enumerate(raw, 1)]
     mails, quoted = _meant(mails)
-    defined = _defined_in(raw)
-    patches = prepare(mails, reached_from(FUNCTION, defined))
-    ours = {id(step.hunk) for step in patches.steps}
+    defined = _words_of(_held_in(raw))
+    patches = prepare(mails, reached_from(FUNCTION, defined), known_changes(mails))
+    ours = {id(step.hunk): step for step in patches.steps}
     touching: list[Mail] = []
     aside: list[str] = quoted
+    numbered: list[Hunk] = []
     for mail in mails:
         for item in mail.files:
-            if not (_is_for(item, base_name, source.file) if own else holds_function(item)):
-                aside += (hunk_name(item, hunk) for hunk in item.hunks or (None,))
-                continue
+            here = _is_for(item, base_name, source.file) if own else holds_function(item)
+            by_number = here and own and (not item.blobs[0] or _is_blob(lines, item.blobs[0]))
             shift = 0
-            for hunk in item.hunks:
-                applied = _applied(lines, hunk, shift, not own, id(hunk) in ours)
-                if applied is None and id(hunk) not in ours:
+            for hunk in item.hunks or (None,):
+                step = ours.get(id(hunk))
+                if hunk is None or not (here or _changes_one_of(step, defined)):
+                    aside += [] if step and _adds_used(step, patches) else [hunk_name(item, hunk)]
+                    continue
+                applied = _applied(lines, hunk, shift, not (own and here), here and step is not None, by_number)
+                if applied is None and step is not None and here and _adds_alone(step):
+                    continue  # what is moved to another file
+                by_number = by_number and applied is not None
+                if applied and not hunk.old_count and not item.blobs[0]:
+                    numbered.append(hunk)
+                if applied is None and not (here and step):
                     aside.append(hunk_name(item, hunk))
                     continue
                 if applied is None:
                     what = f"this hunk does not fit {source.file} (its old lines are not in it)"
                     raise InputError(what, hunk.place)
-                lines, shift = applied
+                lines, moved = applied
+                shift += moved
                 if mail not in touching:
                     touching.append(mail)
     if patches.unbalanced and patches.steps:
         raise patches.unbalanced
+    lines = _expanded(patches, lines)
+    held = _held_in([line.text for line in lines])
+    added = _added_elsewhere(patches, held)
+    touching += [change.mail for change in patches.known if change.new and change.mail not in touching]
     if not touching:
-        raise NothingTouchedError(mails, source.file)
-    lines += _helpers_elsewhere(patches, defined)
-    return _PatchedC(lines, tuple(touching), tuple(dict.fromkeys(aside)))
+        raise NothingTouchedError(mails, source.file, _not_followed(patches, [source.text]))
+    macros = _macros_elsewhere(patches, held, {macro_name(line.text) for line in lines})
+    lines = [*macros, *lines, *added]
+    _check_parameters(patches, lines)
+    used = {
+        hunk_name(item, hunk)
+        for mail in mails
+        for item in mail.files
+        for hunk in item.hunks
+        if patches.macros.holds_used(hunk)
+    }
+    left = tuple(name for name in dict.fromkeys(aside) if name not in used)
+    return _PatchedC(lines, tuple(touching), left, patches.known, tuple(numbered))
+
+
+def _is_blob(lines: Sequence[PatchedLine], name: str) -> bool:
+    """Whether lines are the file that git calls so."""
+    import hashlib
+
+    data = "\n".join(line.text for line in lines).encode("utf-8", "surrogateescape")
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest().startswith(name)
 
 
 def _applied(
-    lines: list[PatchedLine], hunk: Hunk, shift: int, partial: bool, ours: bool
+    lines: list[PatchedLine], hunk: Hunk, shift: int, partial: bool, ours: bool, by_number: bool
 ) -> tuple[list[PatchedLine], int] | None:
     """apply_hunk(), and None for a hunk elsewhere that can't be read or that fits in several places."""
     if hunk.trouble and not ours:
         return None
     try:
-        return apply_hunk(lines, hunk, shift, partial)
+        return apply_hunk(lines, hunk, shift, partial, by_number)
     except InputError:
         if ours:
             raise
         return None
 
 
-def _defined_in(lines: Sequence[str]) -> dict[str, set[str]]:
-    """The functions of a C file, and the words in the body of each."""
+def _held_in(lines: Sequence[str]) -> list[Function]:
+    """The functions of a C file."""
     try:
-        found = functions(tokens((line, None) for line in lines))
+        return functions(tokens((line, None) for line in lines))
     except ValueError:
-        return {}
+        return []
+
+
+def _words_of(held: Sequence[Function]) -> dict[str, set[str]]:
+    """The words in the body of each function."""
     words: dict[str, set[str]] = {}
-    for function in found:
+    for function in held:
         words.setdefault(function.name, set()).update(texts(function.body))
     return words
+
+
+def _expanded(patches: Prepared, lines: list[PatchedLine]) -> list[PatchedLine]:
+    """The lines with the plain macros that the patches add expanded, where a call stands in one line."""
+    found = []
+    for line in lines:
+        text = line.text
+        if not any(mark in text for mark in ("/*", "*/", "//", '"', "'", "#")) and patches.macros.may_stand_in(text):
+            body = tokens([(text, None)])
+            made = tuple(body)
+            with suppress(InputError):  # a matter of the functions that are reached, which come later
+                made = patches.macros.expanded(body)
+            if made != tuple(body):
+                indent = text[: len(text) - len(text.lstrip())]
+                text = indent + render([token._replace(gap=token.gap.replace("\n", "")) for token in made]).text.strip()
+        found.append(line._replace(text=text))
+    return found
 
 
 def reached_from(name: str, defined: Mapping[str, set[str]]) -> set[str]:
@@ -146,21 +207,83 @@ def reached_from(name: str, defined: Mapping[str, set[str]]) -> set[str]:
     return reached
 
 
-def _helpers_elsewhere(patches: Prepared, defined: Mapping[str, set[str]]) -> list[PatchedLine]:
-    """The functions that the patches add whole in other files, as lines behind the C file."""
-    found = []
+def _changes_one_of(step: Step | None, defined: Mapping[str, set[str]]) -> bool:
+    """Whether a hunk of another file changes a function that the C file holds."""
+    return step is not None and any(piece.name in defined for piece in step.before)
+
+
+def _adds_alone(step: Step) -> bool:
+    """Whether a hunk only adds, and adds functions."""
+    added = _new_functions(step)
+    return bool(added) and all(line.kind != "-" for line in step.hunk.lines)
+
+
+def _adds_used(step: Step, patches: Prepared) -> bool:
+    """Whether a hunk adds a function that is reached, or changes one asked by name in a way that is followed."""
+    followed = {change.name for change in patches.known if change.new}
+    added = any(function.name in patches.names for function in _new_functions(step))
+    return added or any(piece.name in followed for piece in step.before)
+
+
+def _new_functions(step: Step) -> list[Function]:
+    """The functions that a hunk adds whole."""
+    before = {piece.name for piece in step.before if piece.head}
+    ends = ((piece, whole(piece)) for piece in step.after if piece.head and piece.name not in before)
+    return [Function(piece.name, piece.head, piece.body[:end]) for piece, end in ends if end is not None]
+
+
+def _added_elsewhere(patches: Prepared, held: Sequence[Function]) -> list[PatchedLine]:
+    """The functions that the patches add in other files, or change there, as lines behind the C file.
+
+    Raises InputError for two of one name that differ.
+    """
+    defined = {function.name for function in held}
+    known: dict[str, Function] = {change.name: change.new for change in patches.known if change.new}
+    added = dict(known)
     for step in patches.steps:
-        before = {piece.name for piece in step.before if piece.head}
-        for piece in step.after if not holds_function(step.item) else ():
-            end = whole(piece) if piece.head and piece.name not in before else None
-            if end is None or piece.name in defined or piece.name not in patches.names:
+        for function in _new_functions(step):
+            if function.name in defined or function.name in known or function.name not in patches.names:
                 continue
-            start = piece.head[0]._replace(gap="\n")
-            written = render((start, *piece.head[1:], Token("{", "\n", None), *piece.body[:end]))
-            for number, text in enumerate(written.text.rstrip("\n").split("\n"), 1):
-                token = written.token_near(number, 1)
-                found.append(PatchedLine(text, (token and token.place) or step.hunk.place))
+            if texts(added.setdefault(function.name, function).body) != texts(function.body):
+                what = f"the patch adds two {function.name}() that differ (the one that is compiled)"
+                raise InputError(what, function.head[0].place or step.hunk.place)
+    found = []
+    for function in added.values():
+        if function.name in defined:
+            continue
+        start = function.head[0]._replace(gap="\n")
+        written = render((start, *function.head[1:], Token("{", "\n", None), *function.body))
+        for number, text in enumerate(written.text.rstrip("\n").split("\n"), 1):
+            token = written.token_near(number, 1)
+            place = next((token.place for token in (token, *function.head) if token and token.place), None)
+            if place is not None:
+                found.append(PatchedLine(text, place))
     return found
+
+
+def _macros_elsewhere(patches: Prepared, held: Sequence[Function], here: Collection[str]) -> list[PatchedLine]:
+    """The macros that the patches add in other files and that the function comes to, as lines above the C file."""
+    reached = reached_from(FUNCTION, _words_of(held))
+    used = patches.macros.used_in([function.body for function in held if function.name in reached])
+    return [PatchedLine(render(macro.line).text.strip(), macro.place) for macro in used if macro.name not in here]
+
+
+def _check_parameters(patches: Prepared, lines: Sequence[PatchedLine]) -> None:
+    """Raises InputError where a function uses a parameter that the patches take from it."""
+    without: dict[str, set[str]] = {}
+    for step in patches.steps:
+        for old in step.before:
+            for new in step.after:
+                if old.head and new.head and old.name == new.name:
+                    without[new.name] = without.get(new.name, set()) | parameters(old.head)
+                    without[new.name] -= parameters(new.head)
+    if not any(without.values()):
+        return
+    for function in functions(tokens((line.text, line.place) for line in lines)):
+        token = use_of(without.get(function.name, ()), function.body)
+        if token:
+            what = f"after the patch {function.name}() uses {token.text}, which is no parameter of it any longer"
+            raise InputError(f"{what} (all hunks of the patch)", token.place)
 
 
 def _is_for(item: FilePatch, base_name: str, c_file: str) -> bool:
@@ -174,6 +297,7 @@ def _meant(mails: Sequence[Mail]) -> tuple[Sequence[Mail], list[str]]:
     of one series, and for a mail that quotes two patches of the function.
     """
     seen: dict[tuple[int, int], Mail] = {}
+    titled: dict[str, Mail] = {}
     kept: list[Mail] = []
     quoted: list[str] = []
     for mail in mails:
@@ -186,6 +310,17 @@ def _meant(mails: Sequence[Mail]) -> tuple[Sequence[Mail], list[str]]:
             continue
         if len({item.depth for item in ours}) > 1:
             raise InputError("the mail quotes two patches (keep the one you mean)", ours[-1].place)
+        title = "" if mail.commit else _TAGS.sub("", mail.subject).strip().casefold()
+        same = titled.setdefault(title, mail) if title else mail
+        if same is not mail:
+            if same.version == mail.version and _hunks_of(same) == _hunks_of(mail):
+                kept.pop()  # sent once more
+                continue
+            if not (same.number and mail.number):
+                what = "two patches of one subject, and not the same"
+                if same.version != mail.version:
+                    what = f"v{same.version} and v{mail.version} of one patch"
+                raise InputError(f"{what} (keep the one you mean)", mail.place)
         other = seen.setdefault((mail.number, mail.total), mail)
         if other is not mail and mail.number:
             what = f"two patches numbered {mail.number}/{mail.total} (keep one version of the series)"
@@ -202,7 +337,8 @@ def fitting(mails: Sequence[Mail]) -> list[str]:
 
     Raises InputError as rules_from_patch() does.
     """
-    return list(_fitting(prepare(_meant(mails)[0]))[0])
+    mails = _meant(mails)[0]
+    return list(_fitting(prepare(mails, known=known_changes(mails)))[0])
 
 
 def _fitting(patches: Prepared) -> tuple[dict[str, Fitted], Misfit | None]:
@@ -212,10 +348,11 @@ def _fitting(patches: Prepared) -> tuple[dict[str, Fitted], Misfit | None]:
     """
     found = {}
     furthest: Misfit | None = None
-    untouched = not patches.steps
+    some = _has_effect(patches)
+    untouched = not some
     for name in built_in_names():
         kernel = built_in(name)
-        if kernel is None or not patches.steps:
+        if kernel is None or not some:
             continue
         fitted = _fit(patches, texts_of_its_time(kernel.rules))
         if isinstance(fitted, Fitted):
@@ -225,10 +362,37 @@ def _fitting(patches: Prepared) -> tuple[dict[str, Fitted], Misfit | None]:
         elif furthest is None or fitted.rank > furthest.rank:
             furthest = fitted
     if not found and untouched:
-        raise patches.unbalanced or NothingTouchedError(patches.mails, None)
+        raise patches.unbalanced or NothingTouchedError(patches.mails, None, _not_followed(patches))
     # A rule set without a helper that the patches change fits the rest of them only.
     least = min((fitted.left for fitted in found.values()), default=0)
     return {name: fitted for name, fitted in found.items() if fitted.left == least}, furthest
+
+
+def _has_effect(patches: Prepared) -> bool:
+    return bool(patches.steps) or any(change.new for change in patches.known)
+
+
+def _not_followed(patches: Prepared, written: Sequence[str] | None = None) -> list[str]:
+    """The functions asked by name that patches change and whose meaning is taken as before.
+
+    `written`: the texts of which one asks, where those are known.
+    """
+    return [
+        change.name
+        for change in patches.known
+        if change.new is None and (written is None or _asks(change.name, written))
+    ]
+
+
+def _asks(name: str, written: Sequence[str]) -> bool:
+    """Whether one of the texts asks for a function; the host-MMIO test is asked by who calls the function."""
+    return "mmio" in name or any(re.search(rf"\b{name}\b", text) for text in written)
+
+
+def _taken_as_before(names: Sequence[str]) -> str:
+    listed = ", ".join(f"{name}()" for name in names)
+    what = "its meaning is" if len(names) == 1 else "their meanings are"
+    return f"it changes {listed}, asked by name: {what} taken as before"
 
 
 def _fit(patches: Prepared, written: Sequence[str]) -> Fitted | Misfit | Untouched:
@@ -243,6 +407,11 @@ def _fit(patches: Prepared, written: Sequence[str]) -> Fitted | Misfit | Untouch
     return max(misfits, key=lambda misfit: misfit.rank) if len(misfits) == len(results) else Untouched()
 
 
+def _hunks_of(mail: Mail) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a mail's patch says, wherever in its files it says so."""
+    return [(item.path, [(line.kind, line.text) for line in hunk.lines]) for item in mail.files for hunk in item.hunks]
+
+
 def rules_from_patch(mails: Sequence[Mail], file: str, base: Kernel | CFile | None = None) -> PatchedRules:
     """The rules before and after the patches, on a base or on the built-in rule set they fit.
 
@@ -250,45 +419,64 @@ def rules_from_patch(mails: Sequence[Mail], file: str, base: Kernel | CFile | No
     newest at all where it bears none. Raises NothingTouchedError where no rule is touched; InputError: the patches
     do not fit or are applied already, are unreadable, or leave code that is no rule set.
     """
+    try:
+        return _rules_in_order(mails, file, base)
+    except NothingTouchedError:
+        raise
+    except InputError as error:
+        if len(mails) < 2 or not all(mail.commit for mail in mails):
+            raise
+        # Of `git log` it is not known for sure at which end it begins.
+        try:
+            return _rules_in_order(mails[::-1], file, base)
+        except NothingTouchedError:
+            raise
+        except InputError:
+            raise error from None
+
+
+def _rules_in_order(mails: Sequence[Mail], file: str, base: Kernel | CFile | None) -> PatchedRules:
     check_macros(mails)
     mails, quoted = _meant(mails)
-    day = next((mail.date for mail in mails if mail.date and _ours(mail)), None)
+    known = known_changes(mails)
+    telling = [mail for mail in mails if _ours(mail)] or [change.mail for change in known]
+    day = next((mail.date for mail in telling if mail.date), None)
     if isinstance(base, CFile):
         return _on_c_file(mails, file, base, day)
-    patches = prepare(mails)
+    patches = prepare(mails, known=known)
     note = None
     if base is None:
         base, fitted, note = _choose(patches, day)
     else:
         fitted = _on_base(patches, base)
+    if fitted.broken:
+        raise fitted.broken
     try:
         rules = rules_from_c(fitted.written.text, file)
     except InputError as error:
         raise _moved(error, fitted) from None
     placed = tuple(_placed(rule, base.rules, fitted, file) for rule in rules.rules)
-    after = _with_known(_after(base, rules._replace(rules=placed), file, fitted.mails), mails)
+    after = _after(base, rules._replace(rules=placed), file, fitted.mails)
+    after = _with_known(after, _not_followed(patches, [fitted.written.text]))
     aside = (*left_aside(patches, fitted.named), *quoted)
     return PatchedRules(base, after, fitted.mails, aside, note, day, _one_vcpu("", fitted.written.text))
 
 
-def _with_known(after: Kernel, mails: Sequence[Mail]) -> Kernel:
+def _with_known(after: Kernel, names: Sequence[str]) -> Kernel:
     """The kernel after patches, with a note on what they change and it asks by name."""
-    names = known_functions_changed(mails)
     if not names:
         return after
-    note = (
-        f"the patch changes {', '.join(f'{name}()' for name in names)} too: asked by name, what it says is not followed"
-    )
-    return after._replace(notes=(*after.notes, note))
+    return after._replace(notes=(*after.notes, f"the patch: {_taken_as_before(names)}"))
 
 
 def _on_base(patches: Prepared, base: Kernel) -> Fitted:
     """The patches on a rule set that somebody named. Raises InputError."""
-    result = _fit(patches, all_texts(base.rules)) if patches.steps else Untouched()
+    written = all_texts(base.rules)
+    result = _fit(patches, written) if _has_effect(patches) else Untouched()
     if isinstance(result, Fitted):
         return result
     if isinstance(result, Untouched):
-        raise patches.unbalanced or NothingTouchedError(patches.mails, base.ref)
+        raise patches.unbalanced or NothingTouchedError(patches.mails, base.ref, _not_followed(patches, written))
     if _holds(_undoing(patches), all_texts(base.rules)):
         raise InputError(f"already applied: {base.ref} is what this patch makes (a base before it)", result.place)
     fits = ", ".join(_fitting(patches)[0])
@@ -399,12 +587,15 @@ def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) 
     patched_text = "\n".join(line.text for line in patched.lines)
     _check_comments(patched_text, patched.lines)
     try:
-        rules = rules_from_c(patched_text, file)
+        read = read_c(patched_text, file)
     except InputError as error:
         if error.place is None or not 0 < error.place.line <= len(patched.lines):
             raise
         origin = patched.lines[error.place.line - 1].place
         raise InputError(error.message, _column_in(origin, error.place)) from None
+    rules = read.rules
+    unknown = [change.name for change in patched.known if change.name not in read.followed]
+    unknown = [name for name in unknown if name in read.called or "mmio" in name]
     placed = []
     for rule in rules.rules:
         line = _source_line(rule, file)
@@ -412,8 +603,12 @@ def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) 
         placed.append(rule._replace(source=f"{origin_place.file}:{origin_place.line}") if origin_place else rule)
     decided = [(rule.when, rule.then) for rule in before.rules.rules]
     if decided == [(rule.when, rule.then) for rule in placed] and _same_function(base.text, patched_text):
-        raise NothingTouchedError(patched.mails, base.file)
+        raise NothingTouchedError(patched.mails, base.file, unknown)
     after = _after(before, rules._replace(rules=tuple(placed)), file, patched.mails)
+    after = _with_known(after, unknown)
+    if patched.numbered:
+        at = ", ".join(f"{hunk.place.file}:{hunk.place.line}" for hunk in patched.numbered[:3])
+        after = after._replace(notes=(*after.notes, f"placed by its line number alone, as it has no context: {at}"))
     asked = _one_vcpu(base.text, patched_text)
     return PatchedRules(before, after, patched.mails, patched.left_aside, None, day, asked)
 

@@ -7,16 +7,18 @@ Heads of functions are compared by name alone, as parameter lists came and went.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
 from mtcalc.csource.predicates import FUNCTION
 from mtcalc.csource.tokens import Function, Rendered, Token, functions, render, texts, tokens
 from mtcalc.csource.writer import HELPER
-from mtcalc.patches.hunks import Piece, Prepared, Step, defines, holds_function, hunk_name, whole
+from mtcalc.patches.hunks import Piece, Prepared, Step, holds_function, hunk_name, whole
+from mtcalc.patches.macros import parameters, use_of
 from mtcalc.patches.read import Hunk, Mail
-from mtcalc.text.errors import Place
+from mtcalc.text.errors import InputError, Place
 
 _STATEMENTS = {"if", "else", "for", "while", "do", "switch", "case", "return", "goto", "break", "continue"}
 _NEVER_OUTSIDE = {"=", ":", "->", ".", "+=", "-=", "|=", "&=", "++", "--", "<<=", ">>="}
@@ -54,6 +56,7 @@ class Fitted(NamedTuple):
     mails: tuple[Mail, ...]  # those that touch the function
     named: Mapping[int, list[str]]  # by the identity of a hunk, what of it was left aside
     touched: Place  # the first hunk that does
+    broken: InputError | None  # why the text is no C, though the patches fit it
 
     @property
     def left(self) -> int:
@@ -80,19 +83,24 @@ class _Refused(Exception):
 class _Text:
     """The functions of a written text while patches are applied to it."""
 
-    def __init__(self, c_text: str, names: frozenset[str]) -> None:
+    def __init__(self, c_text: str, patches: Prepared) -> None:
         self.functions = {function.name: function for function in _written(c_text)}
-        self.names = names  # other functions are nobody's concern
-        self.macros: list[tuple[Token, ...]] = []
+        self.names = patches.names  # other functions are nobody's concern
+        self.macros = patches.macros
+        self.known = {change.name: change.new for change in patches.known if change.new}
+        self.renamed: dict[str, str] = {}
+        self.without: dict[str, set[str]] = {}  # by function, the parameters that it has no longer
         self.cursor: dict[str, int] = {}
         self.elsewhere: dict[str, Function] = {}  # helpers added in other files
-        self.twins: dict[str, Place] = {}  # of them, those of which two differ
+        self.twins: dict[str, Place] = {}  # added, and of which two differ
+        self.added: set[str] = set()
         self.partial: dict[str, Place] = {}  # added, and not shown whole
         self.twice: dict[str, tuple[Function, Place]] = {}  # added while there is one: moved, if that one goes
         self.gone: dict[str, Place] = {}  # removed whole: moved, if it is added elsewhere
 
     def render(self) -> Rendered:
-        parts = [token for line in self.macros for token in line]
+        bodies = [function.body for function in self.functions.values()]
+        parts = [token for macro in self.macros.used_in(bodies) for token in macro.line]
         for function in (*(f for n, f in self.functions.items() if n != FUNCTION), self.functions[FUNCTION]):
             parts += _fresh_line(function.head)
             parts.append(Token("{", "\n", None))
@@ -108,30 +116,46 @@ class _Text:
             return self._note_helpers(step)
         others = []
         touched = False
-        for number, piece in enumerate(before):
-            match = _same_name(after, piece)
+        pairs = _pairs(before, after)
+        lost = {number for number, at in enumerate(pairs) if at is None}
+        new = set(range(len(after))) - set(pairs)
+        for number, (piece, pair) in enumerate(zip(before, pairs, strict=True)):
+            match = None if pair is None else after[pair]
             if match and not step.comments_only and _same(piece, match):
                 continue
+            if pair is not None and not step.comments_only and texts(piece.head) == texts(after[pair].head):
+                around = _with_tails(before, number, lost) == _with_tails(after, pair, new)
+            else:
+                around = False
+            if around:
+                continue  # whole functions come or go behind it, or in its midst
             last = number == len(before) - 1
             name = piece.name or self._by_content(piece, last, step)
+            if name not in self.functions:
+                name = self.renamed.get(name, name)
             if name == HELPER and name not in self.functions:
-                raise _Refused(f"there is no {HELPER}() in it")
+                raise _Refused(f"there is no {HELPER}() in it", near=False)
             if name not in self.functions or name not in self.names:
                 others.append(piece.name)
-            elif match is None:
+            elif match is None or pair is None:
                 self._remove(name, piece, step.hunk.place)
                 touched = True
             elif step.comments_only:
                 touched = touched or self._comments_inside(name, piece, last, step.hunk)
             else:
-                at = after.index(match) + 1
-                followed = after[at] if at < len(after) else None
+                followed = after[pair + 1] if pair + 1 < len(after) else None
                 was = self.functions[name]
-                self.functions[name] = self._change(name, piece, match, last, followed)
-                touched = touched or texts(was.body) != texts(self.functions[name].body)
+                now = self._change(name, piece, match, last, followed)
+                touched = touched or texts(was.body) != texts(now.body)
                 touched = touched or _meaning(piece.head) != _meaning(match.head)
-        self.macros += defines(step.hunk)
-        added = [piece for piece in after if piece.head and _same_name(before, piece) is None]
+                if piece.head and match.head:
+                    gone = self.without.pop(name, set()) | parameters(piece.head)
+                    self.without[match.name] = gone - parameters(match.head)
+                if piece.head and match.name != piece.name:
+                    self._rename(name, match.name, step.hunk.place)
+                    now = now._replace(name=match.name)
+                self.functions[now.name] = now
+        added = [after[at] for at in sorted(new) if after[at].head]
         for piece in added:
             self._add(piece, step.hunk.place)
         return Effect(touched, tuple(others), tuple(piece.name for piece in added))
@@ -143,21 +167,37 @@ class _Text:
             return
         function = Function(piece.name, piece.head, piece.body[:end])
         if piece.name in self.functions:
-            self.twice[piece.name] = function, place
+            if piece.name in self.added and piece.name != FUNCTION:
+                if not _same(self.functions[piece.name], function):
+                    self.twins[piece.name] = piece.head[0].place or place
+            else:
+                self.twice[piece.name] = function, place
             return
         self.gone.pop(piece.name, None)
+        self.added.add(piece.name)
         self.functions[piece.name] = function
+
+    def _rename(self, name: str, new: str, place: Place) -> None:
+        del self.functions[name]
+        self.renamed[name] = new
+        self.gone[name] = place
+        if name in self.cursor:
+            self.cursor[new] = self.cursor.pop(name)
+        if name in self.twice:
+            self.functions[name] = self.twice.pop(name)[0]
+            self.gone.pop(name)
 
     def _note_helpers(self, step: Step) -> Effect:
         """Functions that a hunk of another file adds whole."""
         added = []
+        old = {piece.name for piece in step.before if piece.head}
         for piece in step.after:
-            end = whole(piece) if piece.head and _same_name(step.before, piece) is None else None
+            end = whole(piece) if piece.head and piece.name not in old else None
             if end is None:
                 continue
             function = Function(piece.name, piece.head, piece.body[:end])
             if not _same(self.elsewhere.setdefault(piece.name, function), function):
-                self.twins[piece.name] = step.hunk.place
+                self.twins.setdefault(piece.name, piece.head[0].place or step.hunk.place)
             added.append(piece.name)
         return Effect(False, (), tuple(added))
 
@@ -170,12 +210,18 @@ class _Text:
         new = {FUNCTION}
         while new:
             used |= new
+            for name in new & self.functions.keys():
+                body = self.macros.expanded(self.functions[name].body)
+                self.functions[name] = self.functions[name]._replace(body=body)
             named = {text for name in new if name in self.functions for text in texts(self.functions[name].body)}
             for name in sorted(named - self.functions.keys()):
-                if name in self.twins:
-                    return used, (f"it adds two {name}() that differ", self.twins[name])
-                if name in self.elsewhere:
+                if name in self.known:
+                    self.functions[name] = self.known[name]
+                elif name in self.elsewhere:
                     self.functions[name] = self.elsewhere[name]
+            for name in sorted(named & self.twins.keys()):
+                what = f"the patch adds two {name}() that differ (the one that is compiled)"
+                raise InputError(what, self.twins[name])
             new = {name for name in named if name in self.functions} - used
             wrong = [name for name in sorted(named) if name not in self.functions and name in self.partial]
             if wrong:
@@ -187,6 +233,15 @@ class _Text:
             return used, (f"it adds {again}() once more", self.twice[again][1])
         self.functions = {name: function for name, function in self.functions.items() if name in used}
         return used, None
+
+    def lost_parameter(self) -> InputError | None:
+        """What is wrong where a function uses a parameter that a patch takes from it."""
+        for name, function in self.functions.items():
+            token = use_of(self.without.get(name, ()), function.body)
+            if token:
+                what = f"after the patch {name}() uses {token.text}, which is no parameter of it any longer"
+                return InputError(f"{what} (all hunks of the patch)", token.place or function.head[0].place)
+        return None
 
     def _by_content(self, piece: Piece, last: bool, step: Step) -> str:
         """The function that a piece without a name lies in; '' where it is none held here."""
@@ -295,6 +350,47 @@ def _written(c_text: str) -> tuple[Function, ...]:
     return tuple(functions(tokens((line, None) for line in c_text.splitlines())))
 
 
+def _pairs(before: Sequence[Piece], after: Sequence[Piece]) -> list[int | None]:
+    """For each piece of the old side the one of the new side that it becomes; one that is renamed too.
+
+    Of several with one name, the first becomes the first.
+    """
+    named: dict[tuple[str, bool], deque[int]] = {}
+    for at, piece in enumerate(after):
+        named.setdefault((piece.name, bool(piece.head)), deque()).append(at)
+    old = {piece.name for piece in before if piece.head}
+    alike: dict[tuple[str, ...], deque[int]] = {}  # new names, by the words of their bodies
+    for at, piece in enumerate(after):
+        if piece.head and piece.name not in old:
+            alike.setdefault(piece.words, deque()).append(at)
+    found: list[int | None] = []
+    for piece in before:
+        same = named.get((piece.name, bool(piece.head)))
+        match = same[0] if same else None
+        if piece.head and (match is None or after[match].words != piece.words) and alike.get(piece.words):
+            match = alike[piece.words].popleft()
+        elif same:
+            same.popleft()
+        found.append(match)
+    taken = set(found)
+    lost = [number for number, at in enumerate(found) if at is None and before[number].head]
+    free = [at for at, piece in enumerate(after) if piece.head and piece.name not in old and at not in taken]
+    if len(lost) == 1 and len(free) == 1:
+        found[lost[0]] = free[0]
+    return found
+
+
+def _with_tails(pieces: Sequence[Piece], at: int, passed_over: Set[int]) -> tuple[str, ...]:
+    """A piece's words, and those behind the whole functions that follow it and are passed over."""
+    words = list(pieces[at].words)
+    for number in range(at + 1, len(pieces)):
+        end = whole(pieces[number]) if pieces[number].head and number in passed_over else None
+        if end is None:
+            break
+        words += pieces[number].words[end:]
+    return tuple(words)
+
+
 def _fresh_line(head: tuple[Token, ...]) -> tuple[Token, ...]:
     return (head[0]._replace(gap="\n"), *head[1:]) if head else head
 
@@ -353,13 +449,6 @@ def _net_braces(found: Iterable[Token]) -> int:
     return sum((token.text == "{") - (token.text == "}") for token in found)
 
 
-def _same_name(pieces: Sequence[Piece], wanted: Piece) -> Piece | None:
-    for piece in pieces:
-        if piece.name == wanted.name and bool(piece.head) == bool(wanted.head):
-            return piece
-    return None
-
-
 def _meaning(head: Sequence[Token]) -> list[str]:
     """A head's type and parameters."""
     return [token.text for token in head if token.text not in _STORAGE]
@@ -367,10 +456,9 @@ def _meaning(head: Sequence[Token]) -> list[str]:
 
 def fit(patches: Prepared, c_text: str) -> Fitted | Misfit | Untouched:
     """The patches applied in order to a written text, or where they do not fit.
-
     Raises InputError for a patch after which the file is no C.
     """
-    text = _Text(c_text, patches.names)
+    text = _Text(c_text, patches)
     effects: list[tuple[Step, Effect]] = []
     last = None
     for step in patches.steps:
@@ -384,6 +472,7 @@ def fit(patches: Prepared, c_text: str) -> Fitted | Misfit | Untouched:
     used, wrong = text.settle()
     if wrong:
         return Misfit(wrong[0], wrong[1], True)
+    followed = {change.name for change in patches.known if change.new} & text.functions.keys()
     named: dict[int, list[str]] = {}
     touching: list[Mail] = []
     touched: Place | None = None
@@ -392,6 +481,9 @@ def fit(patches: Prepared, c_text: str) -> Fitted | Misfit | Untouched:
         added = [f"{path}: {name}() (new)" for name in effect.added if name not in used]
         others = [f"{path}: {name}" for name in effect.others if name]
         if not effect.touches and not used.intersection(effect.added):
+            if followed.intersection(piece.name for piece in step.before):
+                named[id(step.hunk)] = []
+                continue
             others = added + others if added or not step.hunk.section else []
             named[id(step.hunk)] = others or [hunk_name(step.item, step.hunk)]
             continue
@@ -400,11 +492,16 @@ def fit(patches: Prepared, c_text: str) -> Fitted | Misfit | Untouched:
             touching.append(step.mail)
         if effect.touches:
             touched = touched or step.hunk.place
+    for change in patches.known:
+        if change.name in followed:
+            touched = touched or change.place
+            if change.mail not in touching:
+                touching.append(change.mail)
     if touched is None:
         return Untouched()
     if patches.unbalanced:
         raise patches.unbalanced
-    return Fitted(text.render(), tuple(touching), named, touched)
+    return Fitted(text.render(), tuple(touching), named, touched, text.lost_parameter())
 
 
 def left_aside(patches: Prepared, named: Mapping[int, list[str]]) -> tuple[str, ...]:
@@ -414,6 +511,7 @@ def left_aside(patches: Prepared, named: Mapping[int, list[str]]) -> tuple[str, 
         for mail in patches.mails
         for item in mail.files
         for hunk in item.hunks or (None,)
+        if hunk is None or not patches.macros.holds_used(hunk)
         for name in (named[id(hunk)] if id(hunk) in named else [hunk_name(item, hunk)])
     )
     return tuple(dict.fromkeys(listed))

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mtcalc.csource.predicates import FUNCTION, GUEST_MTRR_SPELLINGS, MASK_CALLS, SPELLINGS, TRANSPARENT
-from mtcalc.csource.tokens import Side, Token, head_at, parentheses, side_of, texts, tokens, without_cut_head
+from mtcalc.csource.tokens import Function, Side, Token, head_at, parentheses, side_of, texts, without_cut_head
 from mtcalc.csource.writer import HELPER
+from mtcalc.patches.macros import Macros, defines, macro_name
 from mtcalc.patches.read import FilePatch, Hunk, Mail
-from mtcalc.text.errors import InputError
+from mtcalc.text.errors import InputError, Place
 
 OUTSIDE = "code outside functions"
 MAX_STEPS = 400
@@ -87,6 +88,19 @@ class Step(NamedTuple):
     trouble: str = ""  # why its sides can't be followed
 
 
+class KnownChange(NamedTuple):
+    """A function that rules ask by name, and whose code patches change.
+
+    `new` is the function afterwards, where the patches show all of it, its old meaning is the one known by its name,
+    and the new one can be followed; else None, and its meaning can only be taken as before.
+    """
+
+    name: str
+    new: Function | None
+    mail: Mail
+    place: Place
+
+
 class Prepared(NamedTuple):
     """Patches as far as they can concern the function, in order, and what of them cannot."""
 
@@ -95,6 +109,8 @@ class Prepared(NamedTuple):
     aside: tuple[tuple[Mail, FilePatch, Hunk | None], ...]
     names: frozenset[str]  # the functions that the new code can reach
     unbalanced: InputError | None  # a file that has more or fewer braces afterwards
+    macros: Macros  # those that the patches add
+    known: tuple[KnownChange, ...]
 
 
 def _is_function_file(path: str) -> bool:
@@ -125,13 +141,14 @@ def section_function(section: str) -> str | None:
     return found[1] if found else ""
 
 
-def prepare(mails: Sequence[Mail], reached: Iterable[str] = ()) -> Prepared:
-    """The hunks that can concern the function, and those that `reached` names besides.
+def prepare(mails: Sequence[Mail], reached: Iterable[str] = (), known: Sequence[KnownChange] = ()) -> Prepared:
+    """The hunks that can concern the function, those that `reached` names besides, and what `known` lead to.
 
     Raises InputError for one of them that can't be read, or too many.
     """
+    followed = [change.name for change in known if change.new]
     listed = [(mail, item, hunk) for mail in mails for item in mail.files for hunk in item.hunks or (None,)]
-    names, chosen = _reached([(item, hunk) for _, item, hunk in listed], {FUNCTION, HELPER, *reached})
+    names, chosen = _reached([(item, hunk) for _, item, hunk in listed], {FUNCTION, HELPER, *reached, *followed})
     steps: list[Step] = []
     aside = []
     together = 0
@@ -152,7 +169,8 @@ def prepare(mails: Sequence[Mail], reached: Iterable[str] = ()) -> Prepared:
             raise InputError(f"over {MAX_STEPS} hunks that can concern {FUNCTION}() (the patches that do)", hunk.place)
         steps.append(_step(mail, item, hunk, names))
     unbalanced = next((found for found in map(_unbalanced, _files_of(steps)) if found), None)
-    return Prepared(tuple(mails), tuple(steps), tuple(aside), frozenset(names), unbalanced)
+    macros = Macros(macro for _, item, hunk in listed if hunk and is_code(item.path) for macro in defines(hunk))
+    return Prepared(tuple(mails), tuple(steps), tuple(aside), frozenset(names), unbalanced, macros, tuple(known))
 
 
 def _lacks_a_blank_line(hunk: Hunk) -> bool:
@@ -190,8 +208,9 @@ def _reached(listed: Sequence[tuple[FilePatch, Hunk | None]], names: set[str]) -
 
 
 def is_code(path: str) -> bool:
-    """Whether a path is that of C code of the kernel itself."""
-    return path.endswith((".c", ".h")) and "selftests" not in path
+    """Whether a path is that of C code of the kernel itself, as it is built for x86."""
+    other = path.startswith("tools/") or (path.startswith("arch/") and not path.startswith("arch/x86/"))
+    return path.endswith((".c", ".h")) and "selftests" not in path and not other
 
 
 def _defined(hunk: Hunk) -> Iterator[str]:
@@ -200,7 +219,7 @@ def _defined(hunk: Hunk) -> Iterator[str]:
     if named:
         yield named
     for line in hunk.lines:
-        name = head_name(line.text)
+        name = head_name(line.text) or (macro_name(line.text) if line.kind == "+" else "")
         if name:
             yield name
 
@@ -238,15 +257,34 @@ def _hinted(hunk: Hunk) -> bool:
 def _step(mail: Mail, item: FilePatch, hunk: Hunk, names: set[str]) -> Step:
     found = Step(mail, item, hunk, hinted=_hinted(hunk))
     try:
-        old, new = _side(hunk, "-"), _side(hunk, "+")
+        was, new = _side(hunk, "-"), _side(hunk, "+")
     except ValueError as error:
         return found._replace(trouble=str(error))
-    if (old.begins_open, old.ends_open) != (new.begins_open, new.ends_open):
+    if (was.begins_open, was.ends_open) != (new.begins_open, new.ends_open):
         return found._replace(trouble="it opens or closes a comment that goes on outside of it")
-    before, after = _pieces(hunk, old.tokens), _pieces(hunk, new.tokens)
-    under = _under_condition(hunk, [piece for piece in (*before, *after) if piece.name in names and piece.head])
-    same = texts(old.tokens) == texts(new.tokens)
+    before, after = _pieces(hunk, was.tokens), _pieces(hunk, new.tokens)
+    # What is added with its #if is told by what else has that name.
+    old = [piece for piece in before if piece.name in names and piece.head]
+    kept = [piece for piece in after if piece.name in {piece.name for piece in old} and piece.head]
+    under = _under_condition(hunk, [*old, *kept])
+    same = texts(was.tokens) == texts(new.tokens)
     return found._replace(before=before, after=after, comments_only=same, trouble=under)
+
+
+def sides_of(hunk: Hunk) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+    """Both sides of a hunk cut at the heads of functions; none where they can't be followed."""
+    try:
+        return _pieces(hunk, _side(hunk, "-").tokens), _pieces(hunk, _side(hunk, "+").tokens)
+    except ValueError:
+        return (), ()
+
+
+def comments_only(hunk: Hunk) -> bool:
+    """Whether both sides of a hunk are the same code."""
+    try:
+        return texts(_side(hunk, "-").tokens) == texts(_side(hunk, "+").tokens)
+    except ValueError:
+        return False
 
 
 def _side(hunk: Hunk, sign: str) -> Side:
@@ -359,24 +397,6 @@ def _unbalanced(item: FilePatch) -> InputError | None:
 
 def _net_braces(found: Iterable[Token]) -> int:
     return sum((token.text == "{") - (token.text == "}") for token in found)
-
-
-def defines(hunk: Hunk) -> Iterator[tuple[Token, ...]]:
-    """The macros that a hunk adds, one with continuation lines as one line."""
-    pending = ""
-    place = None
-    for line in hunk.lines:
-        if line.kind != "+":
-            pending = ""
-            continue
-        text = line.text.rstrip()
-        if not pending and not re.match(r"\s*#\s*define\s", text):
-            continue
-        place = place if pending else line.place
-        pending += text.removesuffix("\\")
-        if not text.endswith("\\"):
-            yield tuple(tokens([(pending, place)]))
-            pending = ""
 
 
 def whole(piece: Piece) -> int | None:

@@ -4,13 +4,27 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from mtcalc.csource.predicates import CONSTANTS, LONG_CONSTANTS, MASK_CONSTANTS
+from mtcalc.csource.predicates import CONSTANTS, FUNCTION, LONG_CONSTANTS, MASK_CONSTANTS
+from mtcalc.csource.source import read_c
+from mtcalc.csource.tokens import Function, Token, render, texts, tokens
 from mtcalc.csource.types import is_type_name
-from mtcalc.patches.hunks import KNOWN, NOT_NAMES, head_name, is_code, section_function
+from mtcalc.csource.writer import HELPER
+from mtcalc.patches.hunks import (
+    KNOWN,
+    NOT_NAMES,
+    KnownChange,
+    comments_only,
+    head_name,
+    is_code,
+    section_function,
+    sides_of,
+)
+from mtcalc.patches.macros import parameters_in_order
 from mtcalc.patches.read import Hunk, Line, Mail
-from mtcalc.text.errors import InputError
+from mtcalc.text.errors import InputError, Place
 
 # Slot flags and quirks are told by name, whatever their bits.
 _VALUES = {
@@ -18,23 +32,153 @@ _VALUES = {
     **LONG_CONSTANTS,
     **{name: bit for name, bit in MASK_CONSTANTS.items() if name.startswith("X86_")},
 }
+_LONGEST_HEAD = 1_000
 _DEFINE = re.compile(r"\s*#\s*define\s+(\w+)(\(?)")
 _NUMBER = re.compile(r"(?:(0x[0-9a-f]+|\d+)[ul]*(?:<<(\d+)[ul]*)?|bit(?:_ull)?(\d+)[ul]*)", re.IGNORECASE)
 
 
-def known_functions_changed(mails: Sequence[Mail]) -> tuple[str, ...]:
-    """The functions that rules ask by name, such as kvm_arch_has_noncoherent_dma, and whose code the patches change."""
-    found: dict[str, None] = {}
-    for _, hunk in _code(mails):
-        name = section_function(hunk.section)
-        for line in hunk.lines:
-            if line.text[:1] == "}":
-                name = None
-            else:
-                name = head_name(line.text) or name
-            if name is not None and name in KNOWN and line.kind != " " and line.text.strip():
-                found[name] = None
-    return tuple(found)
+_ASKED = {
+    "kvm_arch_has_noncoherent_dma": "(vcpu->kvm)",
+    "kvm_check_has_quirk": "(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)",
+    "kvm_has_mem_dma": "(vcpu->kvm)",
+    "kvm_read_cr0": "(vcpu) & X86_CR0_CD",
+    "kvm_read_cr0_bits": "(vcpu, X86_CR0_CD)",
+    "kvm_is_cr0_bit_set": "(vcpu, X86_CR0_CD)",
+    "kvm_mtrr_get_guest_memory_type": "(vcpu, gfn) == MTRR_TYPE_WRBACK",
+    "kvm_get_guest_memory_type": "(vcpu, gfn) == MTRR_TYPE_WRBACK",
+    "mtrr_get_guest_memory_type": "(vcpu, gfn) == MTRR_TYPE_WRBACK",
+}
+"""How rules ask them."""
+
+
+def known_changes(mails: Sequence[Mail]) -> tuple[KnownChange, ...]:
+    """What the patches change of what rules ask by name, such as kvm_arch_has_noncoherent_dma(), in their order."""
+    first: dict[str, tuple[Mail, Place]] = {}
+    named: dict[str, list[Hunk]] = {}
+    for mail, hunk in _code(mails):
+        for name, place in _changed_in(hunk).items():
+            first.setdefault(name, (mail, place))
+            named.setdefault(name, []).append(hunk)
+    found = []
+    renamed = _renamed(mails)
+    for name, (mail, place) in first.items():
+        sides = [_whole(named[name], name, side) for side in (0, 1)]
+        old, new = (functions[0] if len(functions) == 1 else None for functions in sides)
+        if old and new and texts(old.body) == texts(new.body):
+            continue  # moved, or in other words for who reads it
+        follows = old is not None and new is not None and _follows(name, old, new)
+        found.append(KnownChange(name, new if follows else None, mail, place))
+    return (*(change for change in found if change.name not in renamed), *renamed.values())
+
+
+def _renamed(mails: Sequence[Mail]) -> dict[str, KnownChange]:
+    """The known functions that get another name, and are left alone otherwise; by their old name, the new one."""
+    lines = Counter(name for _, hunk in _code(mails) for name, _ in _changed_lines(hunk))
+    found = {}
+    for mail, hunk in _code(mails):
+        for old, alias, place in _renamed_in(hunk):
+            if lines[old] + lines[alias.name] == 2:  # its head, and none of its code
+                found[old] = KnownChange(alias.name, alias, mail, place)
+    return found
+
+
+def _changed_in(hunk: Hunk) -> dict[str, Place]:
+    """The known functions whose lines a hunk changes, and where first."""
+    found: dict[str, Place] = {}
+    for name, line in _changed_lines(hunk):
+        if name in KNOWN and name != HELPER:
+            found.setdefault(name, line.place)
+    return found if not found or hunk.trouble or not comments_only(hunk) else {}
+
+
+def _changed_lines(hunk: Hunk) -> Iterator[tuple[str, Line]]:
+    """The changed lines of a hunk, each with the function that it lies in, '' for none."""
+    name = section_function(hunk.section)
+    for line in hunk.lines:
+        if line.text[:1] == "}":
+            name = None
+        else:
+            name = head_name(line.text) or name
+        if line.kind != " " and line.text.strip() and not line.text.startswith("EXPORT_SYMBOL"):
+            yield name or "", line
+
+
+def _renamed_in(hunk: Hunk) -> Iterator[tuple[str, Function, Place]]:
+    """Known functions that a hunk gives another name, each as a function of that name that calls it."""
+    gone: dict[str, str] = {}  # by what a head's line says but for the name
+    new: dict[str, Line] = {}
+    for name, line in _changed_lines(hunk):
+        if head_name(line.text) != name:
+            continue
+        if line.kind == "-" and name in _ASKED:
+            gone[line.text.replace(name, "", 1)] = name
+        elif line.kind == "+":
+            new[line.text.replace(name, "", 1)] = line
+    for said, old in gone.items():
+        head = _head_from(hunk, new[said]) if said in new else ()
+        if head:
+            given = ", ".join(parameters_in_order(head))
+            body = tokens([(f"return {old}({given});", None), ("}", None)])
+            yield old, Function(head_name(new[said].text), head, tuple(body)), new[said].place
+
+
+def _head_from(hunk: Hunk, first: Line) -> tuple[Token, ...]:
+    """The head that begins with a line of the new side; () where the hunk does not show all of it."""
+    text = ""
+    for line in hunk.lines[hunk.lines.index(first) :]:
+        if line.kind != "-":
+            text += " " + line.text
+        if len(text) > _LONGEST_HEAD:
+            return ()
+        if text.count(")") and text.count("(") == text.count(")"):
+            head = text[: text.rindex(")") + 1]
+            return tuple(token._replace(place=first.place) for token in tokens([(head, None)]))
+    return ()
+
+
+def _whole(hunks: Sequence[Hunk], name: str, side: int) -> list[Function]:
+    """The definitions of a function that hunks show whole on one side, 0 the old and 1 the new."""
+    found = []
+    for hunk in hunks:
+        if hunk.trouble:
+            return []
+        for piece in sides_of(hunk)[side]:
+            if piece.name != name:
+                continue
+            head = piece.head or (_section_head(hunk) if piece.anchored else ())
+            end = piece.ends.get(1)
+            if not head or end is None or (not piece.head and piece.body and not piece.anchored):
+                return []  # part of it
+            found.append(Function(name, head, piece.body[:end]))
+    return found
+
+
+def _section_head(hunk: Hunk) -> tuple[Token, ...]:
+    """The head that an @@ line names, if all of it stands there."""
+    text = hunk.section
+    if not text.endswith(")") or text.count("(") != text.count(")"):
+        return ()
+    return tuple(token._replace(place=hunk.place) for token in tokens([(text, None)]))
+
+
+def _follows(name: str, old: Function, new: Function) -> bool:
+    """Whether the old text means what the name does, and the new one can be followed."""
+    if name not in _ASKED:
+        return False
+    asked = f"u8 {FUNCTION}(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)\n{{\n\treturn {name}{_ASKED[name]}; \n}}\n"
+    asked = asked.replace("return ", "if (").replace("; \n", ")\n\t\treturn 1;\n\treturn 0;\n")
+    try:
+        plain, before, after = (read_c(text, "x.c") for text in (asked, written(old) + asked, written(new) + asked))
+    except InputError:
+        return False
+    said = [[(rule.when, rule.then) for rule in read.rules.rules] for read in (plain, before)]
+    return said[0] == said[1] and name in after.followed
+
+
+def written(function: Function) -> str:
+    """A function's text."""
+    head = (function.head[0]._replace(gap="\n"), *function.head[1:])
+    return render((*head, Token("{", "\n", None), *function.body)).text
 
 
 def check_macros(mails: Sequence[Mail]) -> None:
@@ -53,11 +197,11 @@ def check_macros(mails: Sequence[Mail]) -> None:
             raise InputError(f"{what} (review the C file itself, before and after: mtcalc diff)", line.place)
 
 
-def _code(mails: Sequence[Mail]) -> Iterator[tuple[str, Hunk]]:
+def _code(mails: Sequence[Mail]) -> Iterator[tuple[Mail, Hunk]]:
     for mail in mails:
         for item in mail.files:
             if is_code(item.path):
-                yield from ((item.path, hunk) for hunk in item.hunks)
+                yield from ((mail, hunk) for hunk in item.hunks)
 
 
 def _added(mails: Sequence[Mail]) -> Iterator[Line]:

@@ -18,6 +18,10 @@ class PatchedLine(NamedTuple):
     place: Place
 
 
+_GIT_SECTION = 50
+"""Characters of a section that are compared; archives cut what git writes."""
+
+
 class _Old(NamedTuple):
     """The old side of a hunk without its blank lines."""
 
@@ -32,16 +36,19 @@ def _key(text: str) -> str:
 
 
 def apply_hunk(
-    lines: Sequence[PatchedLine], hunk: Hunk, shift: int, partial: bool
+    lines: Sequence[PatchedLine], hunk: Hunk, shift: int, partial: bool, by_number: bool = False
 ) -> tuple[list[PatchedLine], int] | None:
-    """(The lines with the hunk applied, the shift of the lines behind it), None where it is not found.
+    """(The lines with the hunk applied, by how many it moves those behind it), None where it is not found.
 
     `shift`: by how many lines earlier hunks moved what follows. `partial`: the file holds only part of what
-    the patch is for, so context may hang over either end of it. Raises InputError where it fits in several places.
+    the patch is for, so context may hang over either end of it. `by_number`: an addition without context stands where
+    its line number says. Raises InputError where it fits in several places.
     """
     old = _old_side(hunk)
     filled = [n for n, line in enumerate(lines) if line.text.strip()]
     keys = [_key(lines[n].text) for n in filled]
+    if not old.keys and by_number and not hunk.old_count:
+        return _inserted(lines, hunk, hunk.old_start + shift)
     if not old.keys:
         raise InputError("this hunk has no old lines to find its place by (make it with context: diff -u)", hunk.place)
     found = _matches(keys, old, partial)
@@ -49,6 +56,15 @@ def apply_hunk(
         return None
     start = _choose(lines, filled, found, hunk, shift)
     return _replaced(lines, filled, start, hunk, old)
+
+
+def _inserted(lines: Sequence[PatchedLine], hunk: Hunk, at: int) -> tuple[list[PatchedLine], int] | None:
+    """The lines with those of an addition behind line `at`; None where another function stands there than @@ names."""
+    section = _key(hunk.section[:_GIT_SECTION])
+    if not 0 <= at <= len(lines) or (at and section and not _section(lines, at).startswith(section)):
+        return None
+    new = [PatchedLine(line.text, line.place) for line in hunk.lines]
+    return [*lines[:at], *new, *lines[at:]], len(new)
 
 
 def _old_side(hunk: Hunk) -> _Old:
