@@ -43,15 +43,15 @@ static inline bool kvm_check_has_quirk(struct kvm *kvm, u64 quirk)
 WALK = """\
 u8 kvm_mtrr_get_guest_memory_type(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-\tstruct own_iter iter;
+\tstruct mtrr_iter iter;
 \tint type = -1;
 
-\town_for_each_mtrr(&iter, vcpu, gfn) {
+\tmtrr_for_each_mem_type(&iter, vcpu, gfn) {
 \t\ttype = iter.type;
 \t}
 
 \tif (iter.mtrr_off)
-\t\treturn own_type(vcpu);
+\t\treturn mtrr_disabled_type(vcpu);
 
 \treturn type;
 }
