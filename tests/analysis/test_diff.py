@@ -39,6 +39,7 @@ from mtcalc.rules.releases import V6_11, V6_16
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, guest_mtrr, inputs_read, insert_after
 from mtcalc.rules.truth import members, values_at
 from mtcalc.x86.memtype import MemType
+from support.notes import noted
 from support.random_rules import ASSUMED, PLAIN, TYPED, can_reach, conditions, rule_sets, states
 
 NAMES = built_in_names()
@@ -275,14 +276,14 @@ def test_states_neither_kernel_reaches_are_left_out() -> None:
     same = diff(kernel_at((7, 3), V6_16, "a"), kernel_at((7, 3), new, "b"))
     assert (same.changed, same.total, same.left_out) == (0, 12, 4)
     why = "from 6.16 and 6.12.78 on, IGNORE_GUEST_PAT cannot be disabled on a CPU without self-snoop"
-    assert notes(same) == (f"4 combinations left out: neither kernel can get there ({why})",)
+    assert noted(notes(same)) == (f"4 combinations left out: neither kernel can get there ({why})",)
     free = kernel_at((7, 3), new, "b")._replace(unreachable=())
     one_reaches = diff(kernel_at((7, 3), V6_16, "a"), free)
     assert (one_reaches.changed_count, one_reaches.total, one_reaches.left_out) == (2, 16, 0)
     # A quirk that neither has can't be disabled under either.
     neither_has = diff(kernel_at((6, 10), V6_16, "a"), kernel_at((6, 10), new, "b"))
     assert (neither_has.total, neither_has.left_out) == (8, 8)
-    assert notes(neither_has) == (
+    assert noted(notes(neither_has)) == (
         "8 combinations left out: neither kernel can get there (v6.16 has no quirk IGNORE_GUEST_PAT; x has no quirk "
         "IGNORE_GUEST_PAT)",
     )
@@ -320,7 +321,7 @@ def test_lists_that_agree_while_the_walks_differ() -> None:
         "slots over KVM's own ones refused",
     ]
     assert str(found.around[0]).startswith("guest MTRR walk: 4.2 and 4.3: ")
-    assert notes(found) == (
+    assert noted(notes(found)) == (
         "the rules agree, but the guest MTRR type itself is found another way: see guest MTRR walk",
     )
 

@@ -22,6 +22,7 @@ from mtcalc.scenario.load import load_scenario
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
+from support.notes import noted
 from support.program import DATA
 from support.random_vms import END, PAGE, Expected, RandomVm, expected_page, random_vms
 from support.vectors import live_entries, sized_live_entries
@@ -193,27 +194,27 @@ def test_a_note_says_where_kvm_and_the_manual_part() -> None:
     vm = Vm(noncoherent_dma=True, mtrrs=ISSUE_MTRRS)
     evaluator = Evaluator(resolve("v6.7"), vm, (Slot(0, 4 << 30, "ram"),))
     note = "guest MTRRs: KVM reads WB, the manual says UC"
-    assert evaluator.page(0xC0000000).notes == (note,)
-    assert evaluator.page(0xBFFFFFFF).notes == ()
+    assert noted(evaluator.page(0xC0000000).notes) == (note,)
+    assert noted(evaluator.page(0xBFFFFFFF).notes) == ()
     (whole,) = evaluator.ranges()
-    assert whole.notes[0] == "guest MTRRs at 0xc0000000: KVM reads WB, the manual says UC"
+    assert noted(whole.notes)[0] == "guest MTRRs at 0xc0000000: KVM reads WB, the manual says UC"
 
 
 def test_undefined_overlaps_are_named() -> None:
     full = (1 << 46) - (1 << 30) | 0x800
     mtrrs = ISSUE_MTRRS._replace(variable=(VariableRange(1, full), VariableRange(4, full)))
     evaluator = Evaluator(resolve("v6.7"), Vm(noncoherent_dma=True, mtrrs=mtrrs), (Slot(0, PAGE, "ram"),))
-    assert evaluator.page(0).notes == ("guest MTRRs: KVM reads WB, the manual leaves it undefined",)
+    assert noted(evaluator.page(0).notes) == ("guest MTRRs: KVM reads WB, the manual leaves it undefined",)
 
 
 def test_reserved_ram_mapped_wb_earns_a_warning() -> None:
     """The VGA window counts as RAM; device memory mapped WB can raise a machine check."""
     slot = Slot(0xA0000, 0x20000, "vga", backing=Backing(reserved=True))
-    (note,) = Evaluator(resolve("v6.16"), Vm(), (slot,)).page(0xA0000).notes
+    (note,) = noted(Evaluator(resolve("v6.16"), Vm(), (slot,)).page(0xA0000).notes)
     assert "mapped WB, ignore PAT; if it is device memory, such as the VGA window, expect machine checks" in note
-    assert not Evaluator(resolve("v4.4"), Vm(), (slot._replace(backing=Backing()),)).page(0xA0000).notes
+    assert not noted(Evaluator(resolve("v4.4"), Vm(), (slot._replace(backing=Backing()),)).page(0xA0000).notes)
     uncached = slot._replace(backing=Backing(reserved=True, host_type=MemType.UC_MINUS))
-    assert not Evaluator(resolve("v6.16"), Vm(), (uncached,)).page(0xA0000).notes
+    assert not noted(Evaluator(resolve("v6.16"), Vm(), (uncached,)).page(0xA0000).notes)
 
 
 def test_memory_that_mtrrs_call_uncached_and_kvm_does_not() -> None:
@@ -221,8 +222,8 @@ def test_memory_that_mtrrs_call_uncached_and_kvm_does_not() -> None:
     slots = (Slot(0, PAGE, "ram"), Slot(PAGE, PAGE, "blob", 1, flags=8))
     plain, flagged = Evaluator(resolve("slot-flag"), Vm(mtrrs=mtrrs), slots).ranges()
     says = "the guest's MTRRs say UC; this rule does not look at them: memory is"
-    assert f"{says} WB all the same" in plain.notes
-    assert f"{says} what the guest's PAT says" in flagged.notes
+    assert f"{says} WB all the same" in noted(plain.notes)
+    assert f"{says} what the guest's PAT says" in noted(flagged.notes)
 
 
 def test_what_kvm_alone_reads_is_not_said_of_the_guest() -> None:
@@ -231,8 +232,8 @@ def test_what_kvm_alone_reads_is_not_said_of_the_guest() -> None:
     slots = (Slot(0, 4 << 20, "ram"),)
     note = "the guest's MTRRs say UC, as KVM reads them; this rule does not look at them: memory is WB all the same"
     below, above = Evaluator(resolve("4.1"), Vm(mtrrs=mtrrs), slots).ranges()
-    assert (note in below.notes, note in above.notes) == (True, False)
-    assert note not in Evaluator(resolve("4.4"), Vm(mtrrs=mtrrs), slots).page(0).notes
+    assert (note in noted(below.notes), note in noted(above.notes)) == (True, False)
+    assert note not in noted(Evaluator(resolve("4.4"), Vm(mtrrs=mtrrs), slots).page(0).notes)
 
 
 def test_masks_with_holes_have_no_segments() -> None:
@@ -251,7 +252,7 @@ def test_masks_with_holes_have_no_segments() -> None:
 def notes_of(ref: str, vm: Vm, slot: Slot, gpa: int | None = None) -> str:
     evaluator = Evaluator(resolve(ref), vm, (slot,))
     answers = list(evaluator.ranges()) if gpa is None else [evaluator.page(gpa)]
-    return "\n".join(note for answer in answers for note in answer.notes)
+    return "\n".join(note for answer in answers for note in noted(answer.notes))
 
 
 @pytest.mark.parametrize(
@@ -357,10 +358,10 @@ def test_the_level_of_a_bar_and_what_it_rests_on(ref: str, page_level: int | Non
     for answer in (evaluator.page(64 << 30), whole):
         assert answer.level is not None
         assert LEVEL_NAMES[answer.level] == level
-        assert [text for text in answer.notes if "BAR" in text] == [
-            text for text in answer.notes if note and note in text
+        assert [text for text in noted(answer.notes) if "BAR" in text] == [
+            text for text in noted(answer.notes) if note and note in text
         ]
-        assert any("BAR" in text for text in answer.notes) is bool(note)
+        assert any("BAR" in text for text in noted(answer.notes)) is bool(note)
 
 
 def test_a_bar_too_small_for_a_large_page_needs_no_note() -> None:
@@ -377,7 +378,7 @@ def test_10_pairs_in_3_16_alone() -> None:
         with pytest.raises(ValueError, match="10 variable MTRRs, and KVM gives a guest 8"):
             Evaluator(resolve(ref), Vm(mtrrs=mtrrs), slots)
     many = "10 variable pairs: KVM gives a guest 8, so only the manual's view exists"
-    assert many in Evaluator(resolve("6.16"), Vm(mtrrs=mtrrs), slots).page(1 << 20).notes
+    assert many in noted(Evaluator(resolve("6.16"), Vm(mtrrs=mtrrs), slots).page(1 << 20).notes)
 
 
 def test_what_lies_beyond_the_guests_address_width() -> None:
@@ -400,5 +401,8 @@ def test_a_note_that_hangs_on_the_address_has_a_segment_of_its_own() -> None:
     starts = evaluator.segments()
     assert starts is not None
     assert {0xFEE00000, 0xFEE01000} <= set(starts)
-    said = [any("KVM's own" in note for note in evaluator.page(0xFEE00000 + at).notes) for at in (-1, 0, 0xFFF, 0x1000)]
+    said = [
+        any("KVM's own" in note for note in noted(evaluator.page(0xFEE00000 + at).notes))
+        for at in (-1, 0, 0xFFF, 0x1000)
+    ]
     assert said == [False, True, True, False]

@@ -29,6 +29,7 @@ from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import Mtrrs, decode_registers
 from support import models
+from support.notes import noted
 from support.registers import PAGE, registers
 from support.vectors import mtrr_vectors
 
@@ -210,7 +211,7 @@ def test_from_6_11_on_and_beyond_eight_pairs_the_manual_stands_alone() -> None:
         (view_of(ten, "6.1", dma=True), "10 variable pairs, and KVM gives a guest 8"),
     ):
         assert not view.asked
-        assert any(line.startswith(note) for line in view.notes())
+        assert any(line.startswith(note) for line in noted(view.notes()))
         found = view.resolve()
         assert found.kvm == ()
         assert {(s.kvm, s.reason) for s in found.segments} == {(None, "")}
@@ -224,11 +225,11 @@ def test_4_2_and_4_3_are_noted() -> None:
     garbage = fixed._replace(variable=[*WB_4G_UC_3G.variable, *[(0, 0)] * 4, (0, mask_of(GIB)), (0, 0)])
     texts = ("misread the fixed ranges", "with the host's width", "unknown: bytes of KVM's own")
     for regs, said in ((WB_4G_UC_3G, (False, True, False)), (fixed, (True, True, False)), (garbage, (True,) * 3)):
-        notes = " ".join(view_of(regs, "4.3").notes())
+        notes = " ".join(noted(view_of(regs, "4.3").notes()))
         assert tuple(text in notes for text in texts) == said
-        assert not any("4.3" in note for note in view_of(regs, "4.4").notes())
+        assert not any("4.3" in note for note in noted(view_of(regs, "4.4").notes()))
     off = fixed._replace(def_type=0x400)
-    assert not any("4.3" in note for note in view_of(off, "4.3").notes())
+    assert not any("4.3" in note for note in noted(view_of(off, "4.3").notes()))
 
 
 def decoded(regs: models.Registers) -> Mtrrs:

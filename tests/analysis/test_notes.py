@@ -21,6 +21,7 @@ from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
 from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, decode_pat
+from support.notes import noted
 
 # By hand, from the manual's table of effective page-level memory types.
 STARRED = {("WC", "WT"), ("WC", "WP"), ("WT", "WP"), ("WP", "UC-"), ("WP", "WT")}
@@ -41,8 +42,8 @@ def test_a_star_is_on_a_cell_that_is_used(mtrr: MemType, paging: bool) -> None:
     for pat, answer in zip(PAT_TYPES, lookup(resolve("v6.7"), facts, PAT_TYPES, paging), strict=True):
         wanted = paging and (str(mtrr), str(pat)) in STARRED
         assert answer.starred(pat) is page.starred(pat) is wanted
-        assert says("previous editions", answer.notes) is wanted
-    assert says("previous editions", page.notes) is (paging and any(str(mtrr) == row for row, _ in STARRED))
+        assert says("previous editions", noted(answer.notes)) is wanted
+    assert says("previous editions", noted(page.notes)) is (paging and any(str(mtrr) == row for row, _ in STARRED))
 
 
 @pytest.mark.parametrize(
@@ -60,13 +61,15 @@ def test_a_page_type_that_the_guests_pat_lacks(register: int, missing: str) -> N
         evaluator = Evaluator(resolve("6.1"), Vm(pat=decode_pat(register), paging=paging), (RAM,))
         note = f"the guest's PAT has no entry {pat}: a page of that type cannot exist"
         wanted = paging and str(pat) in missing.split()
-        assert (note in evaluator.page(0, pat).notes) is wanted
-        assert (note in explain_page(evaluator, 0, pat).answer.notes) is wanted
+        assert (note in noted(evaluator.page(0, pat).notes)) is wanted
+        assert (note in noted(explain_page(evaluator, 0, pat).answer.notes)) is wanted
         expect = Expect(0, pat, Place("x", 1, 1), MemType.WB)
         verdicts = list(check_expectations(evaluator, [expect]))
-        assert (note in verdicts[0].notes) is wanted
+        assert (note in noted(verdicts[0].notes)) is wanted
         assert (f"0x0: {note}" in check_document(evaluator.kernel, verdicts).notes) is wanted
-    assert not says("has no entry", Evaluator(resolve("6.1"), Vm(pat=decode_pat(register)), (RAM,)).page(0).notes)
+    assert not says(
+        "has no entry", noted(Evaluator(resolve("6.1"), Vm(pat=decode_pat(register)), (RAM,)).page(0).notes)
+    )
 
 
 def lines_of(found: Explanation, about: str) -> tuple[str, ...]:
@@ -136,10 +139,10 @@ def test_an_address_that_only_smm_has() -> None:
     (step,) = explain_page(evaluator, 0x10000).steps
     assert step.result == "none in address space 0"
     assert step.lines[1] == "address space 1, which a vCPU in SMM sees, has one here: smram"
-    assert not says("no slot holds", evaluator.page(0x10000).notes)
+    assert not says("no slot holds", noted(evaluator.page(0x10000).notes))
     (step,) = explain_page(evaluator, 0x20000).steps
     assert (step.result, len(step.lines)) == ("none", 1)
-    assert says("no slot holds", evaluator.page(0x20000).notes)
+    assert says("no slot holds", noted(evaluator.page(0x20000).notes))
 
 
 @pytest.mark.parametrize(
@@ -154,5 +157,5 @@ def test_mtrrs_that_have_no_say(rule: str, paging: bool, words: str) -> None:
     flags = 8 if rule.endswith("+") else 0
     kernel = resolve("slot-flag" if flags else "v6.7")
     vm = Vm(paging=paging, mtrrs=reset_free_mtrrs(46)._replace(default=MemType.UC))
-    notes = Evaluator(kernel, vm, (RAM._replace(flags=flags),)).page(0).notes
+    notes = noted(Evaluator(kernel, vm, (RAM._replace(flags=flags),)).page(0).notes)
     assert any(note.endswith(words) for note in notes if note.startswith("the guest's MTRRs say UC"))

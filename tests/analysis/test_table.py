@@ -20,6 +20,7 @@ from mtcalc.rules.rule import Rule, ept
 from mtcalc.rules.truth import values_at
 from mtcalc.x86.effective import effective_type
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
+from support.notes import noted
 from support.rule_models import MODELS, Case
 
 
@@ -131,7 +132,7 @@ def test_what_is_given_and_cannot_be_reached_is_answered_all_the_same() -> None:
     result = found_by("v6.16", "effective=WC", facts=facts, given=(SELF_SNOOP,))
     assert not result.found[0].left_out
     assert result.found[0].answers
-    assert all(any("cannot get here" in note for note in answer.notes) for answer in result.found[0].answers)
+    assert all(any("cannot get here" in note for note in noted(answer.notes)) for answer in result.found[0].answers)
 
 
 CONDITIONS = (

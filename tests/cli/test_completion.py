@@ -123,7 +123,7 @@ def test_every_release_on_offer_is_known() -> None:
         ("lookup -o ", "table plain json jsonl csv tsv markdown html svg"),
         ("explain -o ", "table plain json markdown html svg"),
         ("schema -o ", "json markdown"),
-        ("schema rules-", "rules-list rules-show rules-check"),
+        ("schema rules-s", "rules-show rules-show-jsonl"),
         ("table --where effective=w", "effective=WC effective=WT effective=WP effective=WB"),
         ("decode pat ", "linux reset"),
         ("completion ", "bash zsh fish"),

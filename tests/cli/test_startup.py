@@ -24,8 +24,8 @@ OWN_OF_LOOKUP = """
     mtcalc
     mtcalc.analysis mtcalc.analysis.answer
     mtcalc.cli mtcalc.cli.environment mtcalc.cli.lookup mtcalc.cli.main mtcalc.cli.options mtcalc.cli.params
-    mtcalc.kvm mtcalc.kvm.flags mtcalc.kvm.history mtcalc.kvm.quirks mtcalc.kvm.release mtcalc.kvm.slot_history
-    mtcalc.kvm.versions
+    mtcalc.kvm mtcalc.kvm.flags mtcalc.kvm.history mtcalc.kvm.notes mtcalc.kvm.quirks mtcalc.kvm.release
+    mtcalc.kvm.slot_history mtcalc.kvm.versions
     mtcalc.output mtcalc.output.answers mtcalc.output.document mtcalc.output.emit mtcalc.output.plain
     mtcalc.output.records
     mtcalc.rules mtcalc.rules.builtin mtcalc.rules.condition mtcalc.rules.inputs mtcalc.rules.kernel

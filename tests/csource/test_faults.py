@@ -16,6 +16,7 @@ from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel, out_of_reach, unknown_inputs
 from mtcalc.rules.rule import inputs_read
 from mtcalc.text.errors import InputError
+from support.notes import noted
 from support.program import quick
 
 DATA = Path(__file__).parent.parent / "data" / "c"
@@ -104,8 +105,8 @@ def test_a_kernel_knows_what_its_rules_read() -> None:
     assert "IGNORE_GUEST_PAT" in after.quirks
     assert "IGNORE_GUEST_PAT" not in before.quirks
     flagged = kernel(file("slot-flag"))
-    assert not [note for note in unknown_inputs(flagged, Facts(slot_flags=8)) if "slot flag" in note]
-    assert [note for note in unknown_inputs(before, Facts(slot_flags=8)) if "slot flag" in note]
+    assert not [note for note in noted(unknown_inputs(flagged, Facts(slot_flags=8))) if "slot flag" in note]
+    assert [note for note in noted(unknown_inputs(before, Facts(slot_flags=8))) if "slot flag" in note]
 
 
 @pytest.mark.parametrize("quirk", ["CD_NW_CLEARED", "IGNORE_GUEST_PAT"])
@@ -473,7 +474,7 @@ def test_around_c_that_equals_a_built_in_set_is_its_kernel(name: str) -> None:
         assert found.release == kernel_of_name.release
         for field in ("mtrr_walk", "mmio_test", "split_when", "quirks", "slot_flags", "unreachable"):
             assert getattr(found, field) == getattr(kernel_of_name, field)
-        assert (found.proposal, found.notes, found.ref) == ("", (), "f.c")
+        assert (found.proposal, noted(found.notes), found.ref) == ("", (), "f.c")
 
 
 def test_a_named_kernel_wins_on_every_command() -> None:

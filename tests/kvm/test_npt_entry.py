@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mtcalc.kvm.npt_entry import decode_npt, decode_npt_at_any_level
 from mtcalc.kvm.spte_reading import SpteKind
+from support.notes import noted
 
 
 class Marks(NamedTuple):
@@ -121,13 +122,13 @@ def test_an_index_that_kvm_does_not_write_is_shown_and_odd(index: int) -> None:
 )
 def test_without_a_release_the_value_tells_its_own(value: int, level: int, kind: SpteKind, era: str) -> None:
     spte = decode_npt(value, level)
-    assert (spte.kind, spte.era, spte.notes) == (kind, era, ())
+    assert (spte.kind, spte.era, noted(spte.notes)) == (kind, era, ())
 
 
 def test_an_entry_of_another_release_says_whose_it_may_be() -> None:
     spte = decode_npt(0x455299C67, 1, release=(6, 12))
     assert spte.fits == "3.6 to 5.12"
-    assert decode_npt(0x455299E7F, 1).notes == (
+    assert noted(decode_npt(0x455299E7F, 1).notes) == (
         "no release of KVM writes such an NPT entry: read by the newest release's layout",
     )
 
@@ -135,7 +136,9 @@ def test_an_entry_of_another_release_says_whose_it_may_be() -> None:
 def test_the_c_bit() -> None:
     for bit in (47, 51):
         spte = decode_npt(1 << bit | 0x455299E67, 1, maxphyaddr=43, release=(6, 12))
-        assert spte.notes == (f"bit {bit} is the C-bit on hosts that encrypt memory (SME, SEV), and no address bit",)
+        assert noted(spte.notes) == (
+            f"bit {bit} is the C-bit on hosts that encrypt memory (SME, SEV), and no address bit",
+        )
         assert spte.readings[0].reading.odd == ()
     assert decode_npt(1 << 46 | 0x455299E67, 1, maxphyaddr=43, release=(6, 12)).readings[0].reading.odd == (
         "address bits at or above maxphyaddr 43",

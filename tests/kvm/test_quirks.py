@@ -15,6 +15,7 @@ from mtcalc.refs.resolve import resolve
 from mtcalc.rules.condition import holds
 from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import from_the_start, unknown_inputs
+from support.notes import noted
 from support.program import quick
 
 # bit, name, releases without, releases with
@@ -94,10 +95,10 @@ def test_eval_starts_a_vm_as_its_kernel_does() -> None:
 
 def test_quirks_that_a_release_lacks_or_that_do_not_matter_are_noted() -> None:
     every = sum(ALL_QUIRK_BITS.values())
-    assert unknown_inputs(resolve("7.3"), Facts(disabled_quirks=every)) == (
+    assert noted(unknown_inputs(resolve("7.3"), Facts(disabled_quirks=every))) == (
         "no memory type hangs on quirk " + ", ".join(name for name in ALL_QUIRK_BITS if name not in QUIRKS),
     )
-    notes = unknown_inputs(resolve("6.1"), Facts(disabled_quirks=0x281))
+    notes = noted(unknown_inputs(resolve("6.1"), Facts(disabled_quirks=0x281)))
     assert notes == (
         "this kernel has no quirk SLOT_ZAP_ALL (first in 6.12): disabling it does nothing here",
         "this kernel has no quirk IGNORE_GUEST_PAT: disabling it does nothing here",

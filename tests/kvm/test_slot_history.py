@@ -13,6 +13,7 @@ from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import from_the_start, unknown_inputs
+from support.notes import noted
 
 PAGE = 0x1000
 GIB = 1 << 30
@@ -47,8 +48,8 @@ CHANGES = [
 @pytest.mark.parametrize(("takes", "refuses", "slot", "reason"), CHANGES)
 def test_what_one_release_refuses_and_another_takes(takes: str, refuses: str, slot: Slot, reason: str) -> None:
     """A note, never an error, with the errno."""
-    assert slot_notes(slot, slot_limits(resolve(takes).release), 46) == ()
-    (note,) = slot_notes(slot, slot_limits(resolve(refuses).release), 46)
+    assert noted(slot_notes(slot, slot_limits(resolve(takes).release), 46)) == ()
+    (note,) = noted(slot_notes(slot, slot_limits(resolve(refuses).release), 46))
     assert note.startswith(f"this kernel refuses the slot (EINVAL): {reason}")
 
 
@@ -100,10 +101,10 @@ def test_the_checks_of_a_release(release: str) -> None:
 )
 def test_where_user_space_ends(hva: int, notes: tuple[str, ...]) -> None:
     """The whole slot has to lie below TASK_SIZE_MAX, which hangs on the host's paging."""
-    found = slot_notes(GOOD._replace(hva=hva), slot_limits((6, 1)), 46)
+    found = noted(slot_notes(GOOD._replace(hva=hva), slot_limits((6, 1)), 46))
     assert len(found) == len(notes)
     assert all(part in note for part, note in zip(notes, found, strict=True))
-    assert slot_notes(GOOD._replace(hva=hva), slot_limits((2, 6, 35)), 46) == ()
+    assert noted(slot_notes(GOOD._replace(hva=hva), slot_limits((2, 6, 35)), 46)) == ()
 
 
 def test_the_apic_page_is_kvms_own() -> None:
@@ -113,14 +114,14 @@ def test_the_apic_page_is_kvms_own() -> None:
         (0xFEE01000, 0xFFFFFFFF, False),
         (0, 0xFEDFFFFF, False),
     ):
-        assert bool(own_slot_notes(slot_limits((4, 16)), first, last)) is holds
-        assert own_slot_notes(slot_limits((4, 15)), first, last) == ()
+        assert bool(noted(own_slot_notes(slot_limits((4, 16)), first, last))) is holds
+        assert noted(own_slot_notes(slot_limits((4, 15)), first, last)) == ()
 
 
 def test_a_slots_notes_belong_to_its_answers() -> None:
     slots = (GOOD._replace(name="a", id=600), GOOD._replace(name="b", gpa=GIB, id=1))
     answers = list(Evaluator(resolve("5.4"), Vm(), slots).ranges())
-    assert ["this kernel refuses the slot (EINVAL): slot id 600 (0 to 508)" in a.notes for a in answers] == [
+    assert ["this kernel refuses the slot (EINVAL): slot id 600 (0 to 508)" in noted(a.notes) for a in answers] == [
         True,
         False,
     ]
@@ -157,4 +158,4 @@ TOGETHER = "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGE
 def test_slot_flags_by_release(ref: str, flags: int, notes: tuple[str, ...]) -> None:
     """Flags are inputs of a what-if too, so lookup says the same."""
     kernel = resolve(ref)
-    assert unknown_inputs(kernel, from_the_start(kernel, Facts(slot_flags=flags))) == notes
+    assert noted(unknown_inputs(kernel, from_the_start(kernel, Facts(slot_flags=flags)))) == notes

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mtcalc.kvm.spte import Spte, SpteKind, decode_spte, decode_spte_at_any_level, eras_of
 from mtcalc.kvm.spte_eras import LAYOUTS
+from support.notes import noted
 
 LEAF, TABLE, EMPTY, REMOVED = SpteKind.LEAF, SpteKind.TABLE, SpteKind.EMPTY, SpteKind.REMOVED
 MMIO, NOT_EPT, NOT_PRESENT = SpteKind.MMIO, SpteKind.NOT_EPT, SpteKind.NOT_PRESENT
@@ -249,8 +250,8 @@ def test_a_generation_whose_upper_half_repeats() -> None:
     value = 0x0030_0000_FEE0_0006 | 0x15 << 3 | 0x15 << 54
     unfixed, fixed = (decode_spte(value, 1, 52, release) for release in ((5, 10), (5, 11)))
     assert (unfixed.readings[0].reading.generation, fixed.readings[0].reading.generation) == (0x15, 0x15 << 9 | 0x15)
-    assert "34c0f6f2695a" in unfixed.notes[0]
-    assert fixed.notes == ()
+    assert "34c0f6f2695a" in noted(unfixed.notes)[0]
+    assert noted(fixed.notes) == ()
 
 
 def test_what_another_release_writes_is_said() -> None:
@@ -279,15 +280,15 @@ def test_what_no_release_writes_is_read_as_the_cpu_does() -> None:
         spte = decode_spte(value)
         assert (spte.kind, spte.era) == (LEAF, "")
         assert spte.readings[0].reading.misconfigurations == (wrong,)
-        assert spte.notes == ("no release of KVM writes such an entry: read as the CPU does",)
+        assert noted(spte.notes) == ("no release of KVM writes such an entry: read as the CPU does",)
 
 
 def test_an_entry_of_a_tdx_guest() -> None:
     """From 6.16 on the MMIO value of a TDX guest's shared EPT is 0."""
     for release, said in (((6, 15), False), ((6, 16), True), ((7, 3), True)):
-        notes = decode_spte(0x1234_5000, 1, 52, release).notes
+        notes = noted(decode_spte(0x1234_5000, 1, 52, release).notes)
         assert any("TDX" in note for note in notes) is said
-    assert decode_spte(1 << 63, 1, 52, (7, 3)).notes == ()
+    assert noted(decode_spte(1 << 63, 1, 52, (7, 3)).notes) == ()
 
 
 def test_an_address_beyond_the_cpus_width() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtcalc.kvm.notes import Note
 from mtcalc.output.document import Block, Cell, Document, Fields, Table, grouped_notes
 from mtcalc.output.plain import WIDTH, escape, render, table_lines, wrap
 
@@ -102,7 +103,9 @@ def test_escape(text: str, escaped: str) -> None:
 
 
 def test_notes_are_said_once_with_whom_they_concern() -> None:
-    pairs = [("ram", "a"), ("bar", "a"), ("", "b"), ("ram", "a"), ("ram", "c")]
+    pairs = [
+        (who, Note("bar", what)) for who, what in (("ram", "a"), ("bar", "a"), ("", "b"), ("ram", "a"), ("ram", "c"))
+    ]
     assert grouped_notes(pairs) == ["ram, bar: a", "b", "ram: c"]
-    many = [(f"s{n}", "x") for n in range(7)]
+    many = [(f"s{n}", Note("bar", "x")) for n in range(7)]
     assert grouped_notes(many) == ["s0, s1, s2, s3 and 3 more: x"]

@@ -22,6 +22,7 @@ from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import PAT_TYPES, MemType
+from support.notes import noted
 
 
 def kernel_of(byte: int) -> Kernel:
@@ -37,7 +38,7 @@ def test_a_reserved_memory_type_has_no_effective_type(encoding: int) -> None:
     assert record["ept"] == {"memtype": f"reserved {encoding}", "ipat": 0, "mask": f"{encoding << 3:#04x}"}
     assert record["effective"] is None
     assert answer_row(answer, six=False)[9:14] == [f"reserved {encoding}", "0", f"{encoding << 3:#04x}", "WB", ""]
-    assert answer.notes == (f"memory type {encoding} is reserved: the entry is an EPT misconfiguration",)
+    assert noted(answer.notes) == (f"memory type {encoding} is reserved: the entry is an EPT misconfiguration",)
     assert not answer.starred(MemType.WB)
 
 
@@ -46,7 +47,7 @@ def test_bits_outside_are_said() -> None:
     (answer,) = lookup(kernel_of(0x06), Facts(), [MemType.WC])
     assert answer_record(answer)["ept"] == {"memtype": "UC", "ipat": 0, "mask": "0x06"}
     assert answer_record(answer)["effective"] == "WC"
-    assert answer.notes == ("the byte 0x06 has bits outside memory type and ignore-PAT: 0x06",)
+    assert noted(answer.notes) == ("the byte 0x06 has bits outside memory type and ignore-PAT: 0x06",)
 
 
 def test_no_slot_is_empty_everywhere() -> None:

@@ -14,6 +14,7 @@ from mtcalc.patches.apply import CFile, NothingTouchedError, PatchedRules, rules
 from mtcalc.patches.read import read_patches
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
+from support.notes import noted
 from support.patches import VMX, c_file, crlf, diff, kernel, mail, quoted, same_bytes
 
 EARLY = write_c(kernel("v6.7").rules, Style.RETURN)
@@ -83,7 +84,7 @@ def unchanged(text: str, base: Kernel | CFile | None) -> None:
     with suppress(NothingTouchedError):
         result = patched(text, base)
         assert same_bytes(result.after.rules, result.before.rules)
-        assert result.after.notes == result.before.notes
+        assert noted(result.after.notes) == noted(result.before.notes)
         return
     assert untouched(text, base) == ()
 
@@ -109,7 +110,7 @@ def test_a_new_text_of_a_known_function_is_followed(context: int, base: Any) -> 
     result = patched(count("true", context), base)
     assert rules(result) == [*ALWAYS, "otherwise -> guest MTRR type"]
     assert result.before.ref == (base.file if isinstance(base, CFile) else "v6.7")
-    assert not any("asked by name" in note for note in result.after.notes)
+    assert not any("asked by name" in note for note in noted(result.after.notes))
     assert [mail.subject for mail in result.mails] == ["[PATCH] KVM: VMX: a change"]
     if base is None:
         assert result.date is not None
@@ -180,7 +181,7 @@ def test_what_is_not_shown_whole_or_not_understood_is_taken_as_before() -> None:
             assert untouched(mail(text), base) == (name,)
             both = patched(mail(text + diff(c_file(EARLY), c_file(WITH_FLAG))), base)
             said = f"the patch: it changes {name}(), asked by name: its meaning is taken as before"
-            assert said in both.after.notes
+            assert said in noted(both.after.notes)
             assert same_bytes(both.after.rules, kernel("slot-flag").rules)
         assert untouched(mail(text), kernel("v6.16")) == ()
     gone = WALK[: WALK.index("\tstruct")] + "\treturn MTRR_TYPE_WRBACK;\n}\n"
@@ -204,7 +205,7 @@ def test_a_known_function_by_another_name(context: int) -> None:
         for base in (None, *BASES):
             result = patched(mail(renamed + called), base)
             assert same_bytes(result.after.rules, kernel("v6.7").rules)
-            assert result.after.notes == result.before.notes
+            assert noted(result.after.notes) == noted(result.before.notes)
     changed = WALK.replace("kvm_mtrr_get_guest_memory_type", "kvm_own_name").replace("return type;", "return 6;")
     called = diff(c_file(EARLY), c_file(EARLY.replace("kvm_mtrr_get_guest_memory_type", "kvm_own_name")))
     result = patched(mail(diff(WALK, changed, "arch/x86/kvm/mtrr.c") + called))
@@ -220,7 +221,7 @@ def test_the_helper_renamed(context: int, base: Any) -> None:
     new = LATE.replace("vmx_ignore_guest_pat", "vmx_own_name")
     result = patched(mail(diff(c_file(LATE), c_file(new), context=context)), base)
     assert same_bytes(result.after.rules, kernel("v6.16").rules)
-    assert result.after.notes == result.before.notes
+    assert noted(result.after.notes) == noted(result.before.notes)
     result = patched(diff(c_file(LATE), c_file(new.replace("!kvm_arch_has_noncoherent_dma(kvm) && ", ""))), base)
     assert rules(result)[1] == "quirk IGNORE_GUEST_PAT -> WB, ignore PAT"
 
@@ -404,14 +405,14 @@ def test_an_addition_without_context() -> None:
     for text in (git, crlf(git), quoted(git), mail(git)):
         result = patched(text, base)
         assert same_bytes(result.after.rules, kernel("slot-flag").rules)
-        assert result.after.notes == result.before.notes
+        assert noted(result.after.notes) == noted(result.before.notes)
     assert "no old lines to find its place by" in refused(git, CFile(f"\n{old}", "vmx.c"))
     assert "no old lines to find its place by" in refused(git, CFile(EARLY, "own.c"))
     assert "no context to find its place by" in refused(git, kernel("v6.7"))
     plain = "".join(line for line in git.splitlines(keepends=True) if not line.startswith(("diff", "index")))
     result = patched(plain, base)
     assert same_bytes(result.after.rules, kernel("slot-flag").rules)
-    assert "placed by its line number alone, as it has no context: m:3" in result.after.notes
+    assert "placed by its line number alone, as it has no context: m:3" in noted(result.after.notes)
     two = old.replace("static int", "static int a(void)\n{\n\treturn 1;\n}\n\nstatic int", 1)
     two = two.replace(EARLY, WITH_FLAG)
     git = diff(old, two, context=0).replace("0123456789ab..", f"{_blob(old)}..")

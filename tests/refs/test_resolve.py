@@ -19,6 +19,7 @@ from mtcalc.rules.inputs import NONCOHERENT_DMA, Facts
 from mtcalc.rules.kernel import Kernel, from_the_start, kernel_for_rules, unknown_inputs, version_text
 from mtcalc.rules.mmio import MMIO_RULES
 from mtcalc.text.filenames import is_file_ref
+from support.notes import noted
 
 # The last release before each change and the first after it.
 RELEASES = {
@@ -120,8 +121,8 @@ def test_the_output_of_uname_r(uname: str, name: str, shown: str, suffix: str) -
     """A suffix earns a note that names the release and the suffix; tests/rules/test_uname.py has the grades."""
     kernel = resolve(uname)
     assert kernel.rules.name == name
-    assert any(note.startswith(f"rules of mainline {shown}; '{suffix}' is ") for note in kernel.notes)
-    assert not any("vendor" in other for other in resolve(shown.replace("-rc", "-rc1")).notes)
+    assert any(note.startswith(f"rules of mainline {shown}; '{suffix}' is ") for note in noted(kernel.notes))
+    assert not any("vendor" in other for other in noted(resolve(shown.replace("-rc", "-rc1")).notes))
 
 
 @given(st.integers(3, 9), st.integers(0, 30), st.integers(0, 400))
@@ -164,7 +165,7 @@ def test_any_word_is_a_kernel_or_a_reason(word: str) -> None:
     ],
 )
 def test_what_rests_on_memory_alone_is_said_to_be_unconfirmed(ref: str, confirmed: bool) -> None:
-    assert any(note.startswith("unconfirmed: ") for note in resolve(ref).notes) is not confirmed
+    assert any(note.startswith("unconfirmed: ") for note in noted(resolve(ref).notes)) is not confirmed
 
 
 AROUND = [
@@ -239,18 +240,18 @@ def test_self_snoop_off_with_the_quirk_off_cannot_happen(ref: str, reachable: bo
     for possible in (Facts(self_snoop=False), NO_SNOOP_NO_QUIRK._replace(self_snoop=True)):
         possible = from_the_start(kernel, possible)
         assert not any(holds(state.when, possible) for state in kernel.unreachable)
-    notes = unknown_inputs(kernel, NO_SNOOP_NO_QUIRK)
+    notes = noted(unknown_inputs(kernel, NO_SNOOP_NO_QUIRK))
     assert any("cannot get here" in note for note in notes) is not reachable
 
 
 def test_inputs_that_a_kernel_does_not_know_are_noted() -> None:
     """Answered all the same, with a note."""
     flagged = Facts(slot_flags=8, disabled_quirks=QUIRKS["IGNORE_GUEST_PAT"])
-    assert unknown_inputs(resolve("6.1"), flagged) == (
+    assert noted(unknown_inputs(resolve("6.1"), flagged)) == (
         "this kernel has no quirk IGNORE_GUEST_PAT: disabling it does nothing here",
         "this kernel refuses slot flag NON_COHERENT_DMA (EINVAL)",
     )
-    assert unknown_inputs(resolve("slot-flag"), flagged._replace(disabled_quirks=QUIRKS["CD_NW_CLEARED"])) == ()
+    assert noted(unknown_inputs(resolve("slot-flag"), flagged._replace(disabled_quirks=QUIRKS["CD_NW_CLEARED"]))) == ()
 
 
 @pytest.mark.parametrize("name", built_in_names()[11:])

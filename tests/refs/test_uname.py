@@ -14,6 +14,7 @@ from mtcalc.refs.resolve import resolve
 from mtcalc.rules.inputs import FLAG_NON_COHERENT_DMA, MEM_DMA, Facts
 from mtcalc.rules.kernel import kernel_notes, version_text
 from mtcalc.rules.rule import decide, inputs_read
+from support.notes import noted
 from support.program import DATA, quick
 
 LOCAL, NEAR, SERIES, ENTERPRISE = "a local build", "near upstream", "the name does not say", "likely other rules"
@@ -67,7 +68,7 @@ UNAMES = [
 def test_what_a_name_says(uname: str, release: str, rules: str, whose: str, grade: str) -> None:
     kernel = resolve(uname)
     assert kernel.rules.name == rules
-    (note,) = [note for note in kernel.notes if note.startswith("rules of mainline ")]
+    (note,) = [note for note in noted(kernel.notes) if note.startswith("rules of mainline ")]
     assert note.startswith(f"rules of mainline {release}; '")
     assert whose in note
     assert grade in note
@@ -94,11 +95,11 @@ def test_what_a_name_says(uname: str, release: str, rules: str, whose: str, grad
 def test_what_is_said_of_a_candidate(ref: str, rules: str, note: str | None) -> None:
     kernel = resolve(ref)
     assert kernel.rules.name == rules
-    assert not any(" is 6.12-rc.0" in said for said in kernel.notes)
+    assert not any(" is 6.12-rc.0" in said for said in noted(kernel.notes))
     if note is None:
-        assert kernel.notes == ()
+        assert noted(kernel.notes) == ()
     else:
-        assert kernel.notes[0].startswith(note)
+        assert noted(kernel.notes)[0].startswith(note)
 
 
 def test_the_program_reads_what_it_prints() -> None:
@@ -126,8 +127,8 @@ def test_host_is_this_machines_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "uname", lambda: machine("Linux", "6.1.0-18-amd64"))
     kernel = resolve("host")
     assert (kernel.ref, kernel.rules.name, kernel.release) == ("host", "v4.4", (6, 1))
-    assert kernel.notes[0] == "host is 6.1.0-18-amd64"
-    assert SERIES in kernel.notes[1]
+    assert noted(kernel.notes)[0] == "host is 6.1.0-18-amd64"
+    assert SERIES in noted(kernel.notes)[1]
     monkeypatch.setattr(os, "uname", lambda: machine("Linux", "99.1.2"))
     with pytest.raises(ValueError, match=r"^host: 99\.1\.2 is newer than .*\(latest: the newest known rules\)$"):
         resolve("host")
@@ -144,7 +145,7 @@ def test_a_proposal_on_top_of_a_release(ref: str) -> None:
     assert [rule.id for rule in kernel.rules.rules] == ["mmio", "slot-flag", *[r.id for r in below.rules.rules[1:]]]
     assert kernel.slot_flags == below.slot_flags | 8
     assert kernel.release == below.release
-    assert any("not in mainline" in note for note in kernel_notes(kernel))
+    assert any("not in mainline" in note for note in noted(kernel_notes(kernel)))
     for facts in (Facts(), Facts(noncoherent_dma=True, cr0_cd=True), Facts(mmio=True, slot_flags=8)):
         assert decide(kernel.rules, facts)[1] == decide(below.rules, facts)[1]
     assert decide(kernel.rules, Facts(slot_flags=8))[1] == 0x30

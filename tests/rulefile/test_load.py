@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mtcalc.kvm.flags import SLOT_FLAGS
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import newest
 from mtcalc.kvm.versions import MmioTest, MtrrWalk
 from mtcalc.refs.resolve import resolve
@@ -25,6 +26,7 @@ from mtcalc.rules.proposals import SLOT_FLAG
 from mtcalc.rules.releases import V6_7, V6_11, V6_16
 from mtcalc.rules.rule import RuleSet, inputs_read
 from mtcalc.text.errors import InputError
+from support.notes import noted
 from support.random_rules import PLAIN, conditions, rule_sets
 
 BAD = Path(__file__).parent.parent / "data" / "bad_rules"
@@ -81,7 +83,7 @@ def test_every_behaviour_reads_back_equal(
         quirks=quirks,
         unreachable=tuple(unreachable),
         proposal=said[0],
-        notes=tuple(said[1]),
+        notes=tuple(Note("rule-file", text) for text in said[1]),
     )
     assert read(write_rule_file(kernel)) == kernel
 
@@ -169,7 +171,7 @@ def test_the_behaviour_around() -> None:
     assert read(f"kernel: 6.12\nmtrr_walk: v4.4\n{asks}").mtrr_walk is MtrrWalk.V4_4
     assert read("base: v6.7\nkernel: 5.15\nchanges: [{remove: cd}]").release == (5, 15)
     assert read(f"kernel: 6.7\nsplit_when: never\n{rest}").split_when is None
-    assert read(f"kernel: 6.10.3-vendor\n{rest}").notes == ()
+    assert noted(read(f"kernel: 6.10.3-vendor\n{rest}").notes) == ()
     quirk = read(f"kernel: 5.15\nrules: [{{id: q, when: quirk IGNORE_GUEST_PAT, {ONE}}}, {{id: a, {ONE}}}]\n")
     assert quirk.quirks == ("CD_NW_CLEARED", "IGNORE_GUEST_PAT")
 

@@ -17,6 +17,7 @@ from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import VariableRange, decode_registers
 from mtcalc.x86.pat import LINUX_PAT, RESET_PAT
+from support.notes import noted
 from support.scenario_texts import WHOLE
 
 LIVE = sorted((Path(__file__).parents[1] / "data" / "live").glob("*.yaml"))
@@ -29,7 +30,7 @@ def load(text: str) -> Scenario:
 
 def test_the_whole_of_it() -> None:
     scenario = load(WHOLE)
-    assert (scenario.file, scenario.rules, scenario.vcnt, scenario.notes) == ("vm.yaml", "slot-flag", 8, ())
+    assert (scenario.file, scenario.rules, scenario.vcnt, noted(scenario.notes)) == ("vm.yaml", "slot-flag", 8, ())
     assert scenario.rules_place is not None
     assert scenario.rules_place[1:3] == (2, 8)
     registers = {0x2FF: 0xC06, 0x250: 0x0606060606060606, 0x200: 0xC0000000, 0x201: 0x3FFFC0000800}
@@ -208,7 +209,7 @@ def test_vcnt(written: str, vcnt: int) -> None:
     assert len(scenario.vm.mtrrs.variable) == vcnt
     for pairs in (8, 10):  # what KVM gives hangs on the release, and so whether these are too few
         few = f"{vcnt} variable pairs: KVM gives a guest {pairs}; the others are taken as off"
-        assert scenario.pair_notes(pairs) == ((few,) if vcnt < pairs else ())
+        assert noted(scenario.pair_notes(pairs)) == ((few,) if vcnt < pairs else ())
 
 
 RANGES = ", ".join(f"{{base: {n}G, size: 1G, type: UC}}" for n in range(9))
@@ -265,7 +266,7 @@ MASK = "guest: {%smtrr: {msrs: {0x2ff: 0x806, 0x200: 0xc0000000, 0x201: %s}}}"
     ],
 )
 def test_a_mask_for_another_width_than_the_assumed_one(width: str, mask: str, said: int | None) -> None:
-    notes = load(MASK % (width, mask)).notes
+    notes = noted(load(MASK % (width, mask)).notes)
     if said is None:
         assert notes == ()
     else:
@@ -301,7 +302,7 @@ def test_what_only_some_kernels_refuse_of_a_pair_is_taken() -> None:
     ],
 )
 def test_notes_only_where_an_answer_may_hang_on_them(text: str, notes: int) -> None:
-    assert len(load(text).notes) == notes
+    assert len(noted(load(text).notes)) == notes
 
 
 def test_pages_select_through_the_guests_pat() -> None:

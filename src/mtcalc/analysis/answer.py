@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.notes import Note
 from mtcalc.rules import builtin
 from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import (
@@ -45,7 +46,7 @@ class Answer(NamedTuple):
     byte: int | None  # None with a slot: it hangs on a guest MTRR type that is unknown
     pat: MemType | None
     effective: tuple[tuple[MemType, MemType | None], ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     paging: bool = True  # guest CR0.PG; without it the PAT memory type is WB, whatever `pat` says
 
     @property
@@ -91,23 +92,25 @@ def effective_types(
     return tuple((pat, effective_type(ept, ipat, pat if paging else MemType.WB)) for pat in pats)
 
 
-def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) -> list[str]:
+def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) -> list[Note]:
     """What the byte and the PAT types asked for give cause to say; `alone`: one PAT type was asked for."""
     notes = []
     encoding, ipat = split_mask(byte)
     if byte & ~0x78:
-        notes.append(f"the byte {byte:#04x} has bits outside memory type and ignore-PAT: {byte & ~0x78:#04x}")
+        odd = f"the byte {byte:#04x} has bits outside memory type and ignore-PAT: {byte & ~0x78:#04x}"
+        notes.append(Note("odd-byte", odd))
     if encoding not in MTRR_TYPES:
-        return [*notes, f"memory type {encoding} is reserved: the entry is an EPT misconfiguration"]
+        reserved = f"memory type {encoding} is reserved: the entry is an EPT misconfiguration"
+        return [*notes, Note("misconfiguration", reserved)]
     if paging:
         marked = [str(pat) for pat in pats if starred(byte, pat)]
         if marked:
             cell = f"EPT {MemType(encoding)} with PAT {', '.join(marked)}"
-            notes.append(f"{cell}: undefined in previous editions of the manual (*)")
+            notes.append(Note("starred", f"{cell}: undefined in previous editions of the manual (*)"))
         if ipat and alone and pats[0] != encoding:
-            notes.append(f"ignore PAT is set: the guest's PAT type {pats[0]} has no say")
+            notes.append(Note("ignore-pat", f"ignore PAT is set: the guest's PAT type {pats[0]} has no say"))
     elif not ipat:
-        notes.append("guest CR0.PG is 0: the PAT memory type is WB")
+        notes.append(Note("no-paging", "guest CR0.PG is 0: the PAT memory type is WB"))
     return notes
 
 
@@ -117,7 +120,7 @@ def latest_byte(facts: Facts) -> tuple[Kernel, int]:
     return latest, decide(latest.rules, from_the_start(latest, facts))[1]
 
 
-def latest_note(byte: int, facts: Facts, pat: MemType | None, paging: bool = True) -> str:
+def latest_note(byte: int, facts: Facts, pat: MemType | None, paging: bool = True) -> Note:
     """What the latest release answers to the same inputs, beside the default rule set's byte.
 
     `pat`: the one PAT type that was asked for.
@@ -128,12 +131,12 @@ def latest_note(byte: int, facts: Facts, pat: MemType | None, paging: bool = Tru
     if refused:
         answers = f"{kernel_label(latest)} refuses slot flag {', '.join(refused)}; without it, it answers"
     if other == byte:
-        return f"{answers} the same byte, {byte:#04x}"
+        return Note("latest", f"{answers} the same byte, {byte:#04x}")
     guest = "" if pat is None else f": effective {effective_types(other, (pat,), paging)[0][1]}"
-    return f"{answers} {other:#04x} ({mask_text(other)}), not {byte:#04x}{guest}"
+    return Note("latest", f"{answers} {other:#04x} ({mask_text(other)}), not {byte:#04x}{guest}")
 
 
-def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[str, ...]:
+def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[Note, ...]:
     """Under the default rule set, a note on how many of several answers the latest release gives otherwise."""
     if not kernel.default:
         return ()
@@ -143,8 +146,8 @@ def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[str, ...]
     differ = sum(byte != other for byte, _, other in found)
     label = kernel_label(found[0][1])
     if not differ:
-        return (f"{label} answers the same bytes",)
-    return (f"{label} has another EPT byte in {differ} of {len(found)} cases (-r latest says which)",)
+        return (Note("latest", f"{label} answers the same bytes"),)
+    return (Note("latest", f"{label} has another EPT byte in {differ} of {len(found)} cases (-r latest says which)"),)
 
 
 def lookup(

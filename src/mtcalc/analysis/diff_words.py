@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mtcalc.analysis.diff import Diff
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.rules.condition import inputs
 from mtcalc.rules.inputs import GUEST_MTRR, Input, Scope, Value, domain, input_words, said
@@ -91,7 +92,7 @@ def mattering(found: Diff) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
     return tuple(stops), tuple(starts)
 
 
-def notes(found: Diff) -> tuple[str, ...]:
+def notes(found: Diff) -> tuple[Note, ...]:
     """What has to be said besides: states left out, and lists that agree while the kernels around them do not."""
     said = []
     if found.left_out:
@@ -99,10 +100,11 @@ def notes(found: Diff) -> tuple[str, ...]:
         states = (state for kernel in found[:2] for state in out_of_reach(kernel) if set(inputs(state.when)) & read)
         why = "; ".join(dict.fromkeys(state.why for state in states))
         count = "1 combination" if found.left_out == 1 else f"{found.left_out} combinations"
-        said.append(f"{count} left out: neither kernel can get there ({why})")
+        said.append(Note("left-out", f"{count} left out: neither kernel can get there ({why})"))
     walks = found.before.mtrr_walk, found.after.mtrr_walk
     if not found.changed and walks[0] is not walks[1] and MtrrWalk.NONE not in walks and GUEST_MTRR in found.inputs:
-        said.append("the rules agree, but the guest MTRR type itself is found another way: see guest MTRR walk")
+        text = "the rules agree, but the guest MTRR type itself is found another way: see guest MTRR walk"
+        said.append(Note("walks-differ", text))
     return tuple(said)
 
 

@@ -17,6 +17,7 @@ from mtcalc.kvm.mapping_level import (
     slot_obstacle,
 )
 from mtcalc.kvm.mtrr_writes import refused_writes
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.slot_history import slot_limits
 from mtcalc.kvm.slots import APIC_PAGE, PAGE, SlotMap, own_slot_notes, slot_notes
 from mtcalc.kvm.versions import MtrrWalk
@@ -31,31 +32,37 @@ from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, is_regular, manual_lookup, matching_blocks
 
-MISREAD_NOTE = "4.2 and 4.3 misread the fixed ranges below 1M; this is what they read, not what the guest wrote"
-GARBAGE_NOTE = (
+MISREAD = Note(
+    "misread", "4.2 and 4.3 misread the fixed ranges below 1M; this is what they read, not what the guest wrote"
+)
+GARBAGE = Note(
+    "garbage",
     "4.2 and 4.3 take the type here from bytes of their own, which pairs 6 and 7 have changed: "
-    "the guest MTRR type is unknown"
+    "the guest MTRR type is unknown",
 )
-WIDTH_NOTE = (
+MASK_WIDTH = Note(
+    "mask-width",
     "4.2 and 4.3 read MTRR masks with the host's width, and the guest's is smaller: "
-    "every valid pair covers all from its base up"
+    "every valid pair covers all from its base up",
 )
-STRAY_NOTE = (
+STRAY = Note(
+    "stray",
     "4.2 to 4.6 check the MTRRs around here with a stray cursor (undefined, the host may oops); "
-    "the level is that of 4.7"
+    "the level is that of 4.7",
 )
-SMALL_BAR_NOTE = "BAR taken as mapped in 4K pages, as VFIO does up to 6.11 (page_size says otherwise)"
-LARGE_BAR_NOTE = "BAR taken as mapped as large as fits, as VFIO does from 6.12 on (page_size says otherwise)"
+SMALL_BAR = Note("bar", "BAR taken as mapped in 4K pages, as VFIO does up to 6.11 (page_size says otherwise)")
+LARGE_BAR = Note("bar", "BAR taken as mapped as large as fits, as VFIO does from 6.12 on (page_size says otherwise)")
+NO_SLOT = Note("no-slot", "no slot holds the address: the access exits to be emulated, there is no EPT entry")
+NO_SLOT_BUT_SMM = Note(
+    "no-slot", "no slot of address space 0 holds the address: outside SMM the access exits to be emulated"
+)
 
-NO_SLOT_NOTE = "no slot holds the address: the access exits to be emulated, there is no EPT entry"
-NO_SLOT_BUT_SMM_NOTE = "no slot of address space 0 holds the address: outside SMM the access exits to be emulated"
 
-
-def page_type_notes(vm: Vm, pat: MemType) -> list[str]:
+def page_type_notes(vm: Vm, pat: MemType) -> list[Note]:
     """What there is to say of a page of that PAT type in this guest: that none can exist, where its PAT lacks it."""
     if not vm.paging or pat in vm.pat.entries:
         return []
-    return [f"the guest's PAT has no entry {pat}: a page of that type cannot exist"]
+    return [Note("no-pat-entry", f"the guest's PAT has no entry {pat}: a page of that type cannot exist")]
 
 
 class Evaluator:
@@ -64,7 +71,7 @@ class Evaluator:
     Raises ValueError where the VM has more variable MTRRs than KVM gives a guest and the kernel looks at them.
     """
 
-    def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot], notes: Sequence[str] = ()) -> None:
+    def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot], notes: Sequence[Note] = ()) -> None:
         """`notes` are said with every answer: what was assumed of the VM."""
         asks = asks_guest_mtrr(kernel)
         pairs = row_at(PAIRS, kernel.release).what
@@ -72,7 +79,7 @@ class Evaluator:
         if asks and count > pairs:
             what = f"{count} variable MTRRs, and KVM gives a guest {pairs}"
             raise ValueError(f"{what} (only the manual's view exists: mtcalc mtrr)")
-        many = f"{count} variable pairs: KVM gives a guest {pairs}, so only the manual's view exists"
+        many = Note("pairs", f"{count} variable pairs: KVM gives a guest {pairs}, so only the manual's view exists")
         self.kernel = kernel
         self.vm = vm
         self.slots = slots
@@ -92,7 +99,7 @@ class Evaluator:
         self.split_mtrrs = self.kvm_mtrrs if split else None
         self._stray = split and row_at(UNDEFINED_CHECKS, kernel.release).what and leaves_fixed_ranges(vm.mtrrs)
         wide = asks and self.kvm_mtrrs.maxphyaddr > vm.maxphyaddr and vm.mtrrs.enabled
-        width = (WIDTH_NOTE,) if wide and any(pair.valid for pair in vm.mtrrs.variable) else ()
+        width = (MASK_WIDTH,) if wide and any(pair.valid for pair in vm.mtrrs.variable) else ()
         self._mmio = {
             backing: is_host_mmio(kernel.mmio_test, backing, vm.host_pat)
             for backing in {slot.backing for slot in slots}
@@ -165,14 +172,14 @@ class Evaluator:
             )
         slot = self._by_address.find(gpa)
         if slot is None:
-            smm = (NO_SLOT_BUT_SMM_NOTE, "address space 1 (SMM) has a slot here")
-            none = (*self._common_notes, *(smm if self.smm_slot(gpa) else (NO_SLOT_NOTE,)))
+            smm = (NO_SLOT_BUT_SMM, Note("smm", "address space 1 (SMM) has a slot here"))
+            none = (*self._common_notes, *(smm if self.smm_slot(gpa) else (NO_SLOT,)))
             return Answer(self.kernel, gpa, None, None, None, None, None, None, pat, (), none)
         facts = self.facts(slot, gpa)
         level = mapping_level(self.split_mtrrs, slot, gpa, self.limits)
         notes = []
         if self.smm_slot(gpa):
-            notes.append("address space 1 (SMM) has a slot here too; this is address space 0's answer")
+            notes.append(Note("smm", "address space 1 (SMM) has a slot here too; this is address space 0's answer"))
         return self._answer(slot, facts, gpa, None, level, pat, notes)
 
     def segments(self) -> list[int] | None:
@@ -224,9 +231,12 @@ class Evaluator:
     def _range(self, slot: Slot, run: list[tuple[int, int, MemType | None]]) -> Answer:
         start, end, memtype = run[0][0], run[-1][1], run[0][2]
         level = max(self.largest_level(slot, low, high) for low, high, _ in run)
-        notes = [f"slot is in address space {slot.address_space} (SMM)"] if slot.address_space else []
+        notes = []
+        if slot.address_space:
+            notes.append(Note("slot-smm", f"slot is in address space {slot.address_space} (SMM)"))
         if end - 1 >> self.vm.maxphyaddr:
-            notes.append(f"the guest, of maxphyaddr {self.vm.maxphyaddr}, can't reach all of this")
+            beyond = f"the guest, of maxphyaddr {self.vm.maxphyaddr}, can't reach all of this"
+            notes.append(Note("slot-beyond", beyond))
         return self._answer(slot, self._facts(slot, memtype), start, end - 1, level, None, notes)
 
     def _answer(
@@ -237,7 +247,7 @@ class Evaluator:
         end: int | None,
         level: int,
         pat: MemType | None,
-        notes: list[str],
+        notes: list[Note],
     ) -> Answer:
         rule, byte = self._decide(facts)
         pats = PAT_TYPES if pat is None else (pat,)
@@ -260,20 +270,20 @@ class Evaluator:
             self.kernel, gpa, end, slot, level, facts, rule, byte, pat, effective, tuple(notes), self.vm.paging
         )
 
-    def _level_notes(self, slot: Slot, gpa: int, last: int, level: int) -> list[str]:
+    def _level_notes(self, slot: Slot, gpa: int, last: int, level: int) -> list[Note]:
         """What the level found for [gpa, last] rests on, where nobody said it."""
         notes = []
         if self._stray and self._meets_stray(slot, gpa, last):
-            notes.append(STRAY_NOTE)
+            notes.append(STRAY)
         if not host_pages(slot, self.limits).assumed:
             return notes
         if level > 1:
-            notes.append(LARGE_BAR_NOTE)
+            notes.append(LARGE_BAR)
         elif self.limits.device == 1:
             # Said only where another size would make another level.
             free = self.limits._replace(device=3)
             if largest_level(self.split_mtrrs, slot, gpa, last + 1, free) > 1:
-                notes.append(SMALL_BAR_NOTE)
+                notes.append(SMALL_BAR)
         return notes
 
     def _meets_stray(self, slot: Slot, gpa: int, last: int) -> bool:
@@ -283,7 +293,7 @@ class Evaluator:
         """
         return gpa < 1 << 21 or (gpa < 1 << 30 and slot_obstacle(slot, gpa, 3, self.limits) is None)
 
-    def _misread_notes(self, gpa: int, last: int) -> list[str]:
+    def _misread_notes(self, gpa: int, last: int) -> list[Note]:
         """What 4.2 and 4.3 do to the fixed ranges in [gpa, last]."""
         mtrrs = self.kvm_mtrrs
         if self._map is None or self.kernel.mtrr_walk is not MtrrWalk.V4_2 or gpa >= ONE_MEGABYTE:
@@ -293,9 +303,9 @@ class Evaluator:
         ways = {self._map.lookup(at).via for at in (gpa, *self._map.edges(gpa, min(last + 1, ONE_MEGABYTE)))}
         if ways == {"fixed"}:
             return []
-        return [GARBAGE_NOTE] if "garbage" in ways else [MISREAD_NOTE]
+        return [GARBAGE] if "garbage" in ways else [MISREAD]
 
-    def _page_notes(self, slot: Slot, facts: Facts, rule: Rule, byte: int, gpa: int, end: int | None) -> list[str]:
+    def _page_notes(self, slot: Slot, facts: Facts, rule: Rule, byte: int, gpa: int, end: int | None) -> list[Note]:
         notes = []
         backing = slot.backing
         encoding, ipat = split_mask(byte)
@@ -303,7 +313,8 @@ class Evaluator:
         if device and encoding in CACHEABLE:
             what = f"a reserved host page tracked {backing.host_type} counts as RAM and is mapped {MemType(encoding)}"
             firm = ", ignore PAT" if ipat else ""
-            notes.append(f"{what}{firm}; if it is device memory, such as the VGA window, expect machine checks")
+            device_memory = "if it is device memory, such as the VGA window, expect machine checks"
+            notes.append(Note("reserved-as-ram", f"{what}{firm}; {device_memory}"))
         if facts.guest_mtrr is None:
             return notes
         if rule.then.memtype_of == GUEST_MTRR:
@@ -314,12 +325,11 @@ class Evaluator:
             honoured = f"what the guest's PAT says{row}"
             gets = f"{MemType(encoding)} all the same" if fixed else honoured
             by_kvm = "" if manual_lookup(self.vm.mtrrs, gpa).memtype == facts.guest_mtrr else ", as KVM reads them"
-            notes.append(
-                f"the guest's MTRRs say {facts.guest_mtrr}{by_kvm}; this rule does not look at them: memory is {gets}"
-            )
+            said = f"the guest's MTRRs say {facts.guest_mtrr}{by_kvm}"
+            notes.append(Note("mtrr-ignored", f"{said}; this rule does not look at them: memory is {gets}"))
         return notes
 
-    def _disagreement(self, gpa: int, last: int) -> list[str]:
+    def _disagreement(self, gpa: int, last: int) -> list[Note]:
         """Where KVM's lookup and the manual's part in [gpa, last], as a note about the first such piece."""
         if self._map is None:
             return []
@@ -334,7 +344,7 @@ class Evaluator:
             if kvm.memtype != manual.memtype:
                 says = "leaves it undefined" if manual.memtype is None else f"says {manual.memtype}"
                 where = "" if gpa == last else f" at {at:#x}"
-                return [f"guest MTRRs{where}: KVM reads {kvm.memtype}, the manual {says}"]
+                return [Note("mtrr-parted", f"guest MTRRs{where}: KVM reads {kvm.memtype}, the manual {says}")]
         return []
 
     def _edges_by_the_manual(self, start: int, end: int, most: int = 256) -> Iterator[int]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.evaluate import Evaluator, page_type_notes
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
 from mtcalc.x86.memtype import MemType, memtype_name
@@ -30,7 +31,7 @@ class Verdict(NamedTuple):
     expect: Expect
     answer: Answer
     failures: tuple[Failure, ...]
-    notes: tuple[str, ...] = ()  # of the page asked about
+    notes: tuple[Note, ...] = ()  # of the page asked about
 
 
 def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Iterator[Verdict]:

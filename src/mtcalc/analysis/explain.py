@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mtcalc.analysis.answer import UNKNOWN, Answer, lookup
-from mtcalc.analysis.evaluate import NO_SLOT_BUT_SMM_NOTE, NO_SLOT_NOTE, Evaluator
+from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, Evaluator
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup
 from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
@@ -83,9 +83,9 @@ def _slot_step(slot: Slot) -> Step:
 def _no_slot_step(smm: Slot | None) -> Step:
     source = "KVM_SET_USER_MEMORY_REGION: a page in no slot is emulated MMIO"
     if smm is None:
-        return Step("slot", "none", (NO_SLOT_NOTE,), source)
+        return Step("slot", "none", (NO_SLOT.text,), source)
     seen = f"address space 1, which a vCPU in SMM sees, has one here: {smm.name}"
-    return Step("slot", "none in address space 0", (NO_SLOT_BUT_SMM_NOTE, seen), source)
+    return Step("slot", "none in address space 0", (NO_SLOT_BUT_SMM.text, seen), source)
 
 
 def _mmio_step(kernel: Kernel, slot: Slot, facts: Facts, host_pat: bool) -> Step:

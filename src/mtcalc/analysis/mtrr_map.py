@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple
 
-from mtcalc.analysis.evaluate import MISREAD_NOTE, WIDTH_NOTE, Evaluator
+from mtcalc.analysis.evaluate import MASK_WIDTH, MISREAD, Evaluator
 from mtcalc.analysis.mtrr_words import part_reason
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read, kvm_spans
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, row_at
 from mtcalc.kvm.mapping_level import consistent, level_obstacle, mapping_level
 from mtcalc.kvm.mtrr_writes import refused_writes
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.slots import SlotMap
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
@@ -35,7 +36,7 @@ from mtcalc.x86.mtrr import (
     matching_blocks,
 )
 
-GARBAGE_NOTE_BELOW_1M = f"{MISREAD_NOTE}; unknown: bytes of KVM's own, which pairs 6 and 7 have changed"
+GARBAGE_BELOW_1M = Note("garbage", f"{MISREAD}; unknown: bytes of KVM's own, which pairs 6 and 7 have changed")
 
 MAX_PIECES = 1 << 16
 """A map is made of at most so many pieces: a mask with holes can have 2^40."""
@@ -165,7 +166,7 @@ class MtrrView:
     With more variable pairs than KVM gives a guest, or from 6.11 on, there is the manual's view alone.
     """
 
-    def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot] = (), notes: Sequence[str] = ()) -> None:
+    def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot] = (), notes: Sequence[Note] = ()) -> None:
         """`notes` are said with every answer: what was assumed of the VM."""
         self.kernel = kernel
         self._notes = notes
@@ -198,27 +199,28 @@ class MtrrView:
         """The type as KVM sees it, None where it does not ask or (4.2 and 4.3) reads garbage."""
         return None if self._map is None else self._map.lookup(gpa).memtype
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Note, ...]:
         """What every answer has to say."""
         notes = [*kernel_notes(self.kernel), *self._notes]
         if self.kernel.default:
-            notes.append("latest never looks at guest MTRRs (from 6.11 on)")
+            notes.append(Note("latest", "latest never looks at guest MTRRs (from 6.11 on)"))
         if self.too_many:
             count = len(self.mtrrs.variable)
-            notes.append(f"{count} variable pairs, and KVM gives a guest {self.pairs}: the manual's view alone")
+            text = f"{count} variable pairs, and KVM gives a guest {self.pairs}: the manual's view alone"
+            notes.append(Note("pairs", text))
         elif not self.asked:
-            notes.append("this KVM does not look at guest MTRRs: the manual's view alone")
+            notes.append(Note("mtrr-unasked", "this KVM does not look at guest MTRRs: the manual's view alone"))
         elif self.walk is MtrrWalk.V4_2 and self.mtrrs.enabled:
             notes += self._notes_4_2()
         notes += refused_writes(self.mtrrs, None if self.too_many else self.kernel.release)
         return tuple(notes)
 
-    def _notes_4_2(self) -> Iterator[str]:
+    def _notes_4_2(self) -> Iterator[Note]:
         if self.mtrrs.fixed_enabled:
             garbage = any(self.kvm_type(start) is None for start, _ in FIXED_RANGES)
-            yield GARBAGE_NOTE_BELOW_1M if garbage else MISREAD_NOTE
+            yield GARBAGE_BELOW_1M if garbage else MISREAD
         if self.kvm_mtrrs.maxphyaddr > self.mtrrs.maxphyaddr and any(pair.valid for pair in self.mtrrs.variable):
-            yield WIDTH_NOTE
+            yield MASK_WIDTH
 
     def range_edges(self) -> list[int]:
         """Where the types, as KVM reads the registers, can change, pairs read bit by bit left aside."""

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from mtcalc.cli.options import STREAMED, Output, named_kernel, output_options
 from mtcalc.cli.params import REF, Word, one_of
+from mtcalc.kvm.notes import Note
 from mtcalc.output.emit import Result
 from mtcalc.text.errors import InputError
 from mtcalc.text.numbers import parse_entry, parse_register_value
@@ -186,7 +187,7 @@ def epte(
     )
 
 
-def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[Note, ...]]:
     """The release of --kernel, and what to say of it. Raises UsageError or InputError."""
     from mtcalc.kvm.spte_eras import layout_at
     from mtcalc.refs.names import parse_release
@@ -208,7 +209,7 @@ def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[str, ...
         raise InputError(f"--kernel: {error}") from None
     if parsed is None or not parsed[1] or kernel.proposal:
         return release, ()
-    return release, (build_note(release, version_text(release), parsed[1], SPTE_WORDS),)
+    return release, (Note("build", build_note(release, version_text(release), parsed[1], SPTE_WORDS)),)
 
 
 def _streamed(ctx: click.Context, output: Output) -> str:

@@ -13,6 +13,7 @@ import click
 from mtcalc.cli import environment
 from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, Word, one_of
 from mtcalc.kvm.history import PAIRS, row_at
+from mtcalc.kvm.notes import Note
 from mtcalc.output.emit import Result, emit, formats
 from mtcalc.refs.resolve import DEFAULT_REF, resolve
 from mtcalc.rules.inputs import (
@@ -341,7 +342,7 @@ def _question(values: Mapping[str, Any]) -> Question:
     return Question(facts, given, tuple(dict.fromkeys(pats)) or PAT_TYPES, not values["no_paging"], said)
 
 
-def unread_note(kernel: Kernel, question: Question) -> tuple[str, ...]:
+def unread_note(kernel: Kernel, question: Question) -> tuple[Note, ...]:
     """A note on inputs that the user named and the rules do not read."""
     return _unread(kernel, question.given)
 
@@ -352,8 +353,8 @@ def _assumptions(assume: Mapping[str, Value]) -> tuple[Input, ...]:
     )
 
 
-def _unread(kernel: Kernel, given: tuple[Input, ...]) -> tuple[str, ...]:
+def _unread(kernel: Kernel, given: tuple[Input, ...]) -> tuple[Note, ...]:
     # Of a quirk that the kernel does not have, another note speaks.
     known = [item for item in given if item.name != "quirk" or item.arg in kernel.quirks]
     names = [input_words(item) for item in unread(kernel, known)]
-    return (f"{kernel.rules.name} does not read: {', '.join(names)}",) if names else ()
+    return (Note("unread", f"{kernel.rules.name} does not read: {', '.join(names)}"),) if names else ()

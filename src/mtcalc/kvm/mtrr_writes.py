@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mtcalc.kvm.history import Row, row_at
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import Version
 from mtcalc.x86.memtype import MTRR_TYPES
 from mtcalc.x86.mtrr import BASE_RESERVED, MASK_RESERVED, MSR_VARIABLE, Mtrrs, register_name
@@ -51,7 +52,7 @@ def refused_since(msr: int, value: int, maxphyaddr: int) -> Version | None:
     return next((row.since for row in rows), None)
 
 
-def refused_writes(mtrrs: Mtrrs, release: Version | None) -> Iterator[str]:
+def refused_writes(mtrrs: Mtrrs, release: Version | None) -> Iterator[Note]:
     """A note on what a release refuses of the variable pairs as they are; None: on what the manual reserves."""
     checks = WRITE_CHECKS[-1].what if release is None else row_at(WRITE_CHECKS, release).what
     found = []
@@ -63,4 +64,4 @@ def refused_writes(mtrrs: Mtrrs, release: Version | None) -> Iterator[str]:
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         who = "the manual reserves bits of" if release is None else "this KVM answers with #GP the write of"
-        yield f"{who} {found[0]}{more}: a guest cannot get here"
+        yield Note("write-refused", f"{who} {found[0]}{more}: a guest cannot get here")

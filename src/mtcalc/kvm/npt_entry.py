@@ -8,6 +8,7 @@ mtcalc.kvm.spte_eras lists. Every release leaves PWT, PCD and PAT clear (svm_get
 
 from __future__ import annotations
 
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.spte import LEVELS, EraReading, Spte, at_any_level, grouped
 from mtcalc.kvm.spte_eras import BIT_11, LAYOUTS, SUPPRESS_VE, Layout, Release, era_text, layout_at, spans, unread
 from mtcalc.kvm.spte_reading import Reading, SpteKind, is_leaf, read_pte
@@ -37,14 +38,14 @@ def decode_npt(value: int, level: int = 1, maxphyaddr: int = 52, release: Releas
         layout = layout_at(release)
         reading = read_npt(value, level, maxphyaddr, layout)
         other = spans(found for found, _ in fits) if reading.odd else ""
-        notes = [unread(release)] if unread(release) else []
+        notes = [Note("spte", unread(release))] if unread(release) else []
         spte = Spte(value, level, entry, (EraReading(era_text(layout), reading),), era_text(layout), release, "", other)
     elif fits:
         spte = Spte(value, level, entry, grouped(fits), spans(layout for layout, _ in fits))
         notes = []
     else:
         spte = Spte(value, level, entry, (EraReading("", every[-1][1]),), "")
-        notes = ["no release of KVM writes such an NPT entry: read by the newest release's layout"]
+        notes = [Note("spte", "no release of KVM writes such an NPT entry: read by the newest release's layout")]
     return spte._replace(notes=(*notes, *_c_bit_notes(spte)), npt=True)
 
 
@@ -133,8 +134,9 @@ def _too_high(value: int, maxphyaddr: int) -> list[str]:
     return [f"address bits at or above maxphyaddr {maxphyaddr}"]
 
 
-def _c_bit_notes(spte: Spte) -> tuple[str, ...]:
+def _c_bit_notes(spte: Spte) -> tuple[Note, ...]:
     if spte.kind not in (SpteKind.LEAF, SpteKind.TABLE):
         return ()
     found = [bit for bit in _C_BITS if spte.value >> bit & 1]
-    return tuple(f"bit {bit} is the C-bit on hosts that encrypt memory (SME, SEV), and no address bit" for bit in found)
+    what = "is the C-bit on hosts that encrypt memory (SME, SEV), and no address bit"
+    return tuple(Note("spte", f"bit {bit} {what}") for bit in found)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.slot_history import SlotLimits
 from mtcalc.kvm.vm import Slot
 
@@ -68,7 +69,7 @@ def check_slot(slot: Slot) -> tuple[str, str, str] | None:
     return None
 
 
-def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[str, ...]:
+def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[Note, ...]:
     """What one release refuses of a slot that others take: a sentence each. `host_maxphyaddr` in bits.
 
     Its flags aside: those are inputs of the rules as well (mtcalc.rules.kernel).
@@ -87,17 +88,19 @@ def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[st
     if limits.host_maxphyaddr and slot.end - 1 >> host_maxphyaddr:
         what = f"last page {slot.end - PAGE:#x} is above the host's maxphyaddr {host_maxphyaddr}"
         found.append(f"{what} (end at or below {1 << host_maxphyaddr:#x})")
-    notes = [f"this kernel refuses the slot (EINVAL): {what}" for what in found]
+    notes = [Note("slot-refused", f"this kernel refuses the slot (EINVAL): {what}") for what in found]
     beyond = slot.hva is not None and USER_END_4_LEVEL < slot.hva + slot.size <= USER_END_5_LEVEL
     if beyond and limits.host_address:
-        notes.append(f"host address {slot.hva:#x}: user space with 5-level paging alone, else EINVAL")
+        notes.append(
+            Note("slot-address", f"host address {slot.hva:#x}: user space with 5-level paging alone, else EINVAL")
+        )
     return tuple(notes)
 
 
-def own_slot_notes(limits: SlotLimits, start: int, last: int) -> tuple[str, ...]:
+def own_slot_notes(limits: SlotLimits, start: int, last: int) -> tuple[Note, ...]:
     """A note where [start, last] (bytes) of a user slot meets the page of KVM's own that can be known."""
     if limits.internal_slots and start < APIC_PAGE + PAGE and last >= APIC_PAGE:
-        return (f"{APIC_PAGE:#x} is KVM's own where the CPU virtualizes APIC accesses: then EEXIST",)
+        return (Note("slot-own", f"{APIC_PAGE:#x} is KVM's own where the CPU virtualizes APIC accesses: then EEXIST"),)
     return ()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.spte_eras import LAYOUTS, Layout, Release, era_text, layout_at, spans, unread
 from mtcalc.kvm.spte_reading import (
     Gfn,
@@ -46,7 +47,7 @@ class Spte(NamedTuple):
     pte_era: str = ""  # the releases that can have written it for NPT or shadow paging, where EPT's can as well
     fits: str = ""  # the releases that can have written it, where the one asked for can not
     pte_fits: str = ""  # where none can into an EPT: those that can for NPT or shadow paging
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     levels: tuple[int, ...] = ()  # all that it reads the same at, where none was given
     others: tuple[Spte, ...] = ()  # the same value at levels where it says something else
     npt: bool = False  # read as an entry of AMD's nested paging: mtcalc.kvm.npt_entry
@@ -110,7 +111,7 @@ def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52, release: Relea
     if strong.kind is SpteKind.NOT_EPT:
         return Spte(value, level, entry, (EraReading("", strong),), "")
     note = "no release of KVM writes such an entry: read as the CPU does"
-    return Spte(value, level, entry, (EraReading("", read_manual(entry)),), "", notes=(note,))
+    return Spte(value, level, entry, (EraReading("", read_manual(entry)),), "", notes=(Note("spte", note),))
 
 
 def decode_spte_at_any_level(value: int, maxphyaddr: int = 52, release: Release | None = None) -> Spte:
@@ -215,15 +216,15 @@ def _of_release(entry: EptEntry, release: Release) -> Spte:
     else:
         ept, pte = _fitting(entry)
         fits, pte_fits = _spans(ept), "" if ept else _spans(pte)
-    notes = [unread(release)] if unread(release) else []
+    notes = [Note("spte", unread(release))] if unread(release) else []
     if layout.tdx and level == 1 and not value & layout.mmio_mask:
-        notes.append("in the shared EPT of a TDX guest this is an MMIO entry")
+        notes.append(Note("spte", "in the shared EPT of a TDX guest this is an MMIO entry"))
     notes += _mmio_notes(value, [(layout, reading)])
     return Spte(value, level, entry, (EraReading(era, reading),), era, release, pte_era, fits, pte_fits, tuple(notes))
 
 
-def _mmio_notes(value: int, fits: list[Fit]) -> tuple[str, ...]:
+def _mmio_notes(value: int, fits: list[Fit]) -> tuple[Note, ...]:
     partial = [layout for layout, found in fits if found.kind is SpteKind.MMIO and generation_repeats(value, layout)]
     if not partial:
         return ()
-    return (f"{spans(partial)}: kernels without 34c0f6f2695a keep low bits of the generation alone",)
+    return (Note("spte", f"{spans(partial)}: kernels without 34c0f6f2695a keep low bits of the generation alone"),)

@@ -20,7 +20,20 @@ from mtcalc.analysis.diff import (
     row_record,
 )
 from mtcalc.analysis.diff_words import notes, sentence, when_text
-from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, memtype_tone, text_of
+from mtcalc.kvm.notes import Note
+from mtcalc.output.document import (
+    FAINT,
+    STRONG,
+    Block,
+    Cell,
+    Content,
+    Document,
+    Fields,
+    Table,
+    memtype_tone,
+    text_of,
+    texts,
+)
 from mtcalc.output.plain import WIDTH
 from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, Value, domain, input_words, with_value
 from mtcalc.rules.kernel import kernel_label, kernel_notes
@@ -59,19 +72,21 @@ def diff_notes(found: Diff) -> list[str]:
     legend = ["a>b: the effective type changes from a to b"] if found.rows else []
     legend += ["*: for some inputs or all, undefined in previous editions of the manual"] if _any_starred(found) else []
     legend += [f"{word}: {input_words(item)}" for item, word in _type_words(found).items() if item != GUEST_MTRR]
-    return [*legend, *_spoken(found)]
+    return [*legend, *texts(_spoken(found))]
 
 
-def _spoken(found: Diff) -> list[str]:
+def _spoken(found: Diff) -> list[Note]:
     """Notes of the comparison and of both kernels."""
     overlap = sum(row.states for row in found.rows) - found.changed_count
     counted = "1 input is" if overlap == 1 else f"{overlap} inputs are"
-    said = [f"rows overlap: {counted} counted twice or more"] if overlap else []
-    said += [] if found.fewest else ["the rows say every change, but need not be the fewest that do"]
+    said = [Note("overlap", f"rows overlap: {counted} counted twice or more")] if overlap else []
+    if not found.fewest:
+        said.append(Note("not-fewest", "the rows say every change, but need not be the fewest that do"))
     changed = [
         byte for table in (found.bytes_before, found.bytes_after) for byte in table if table[byte] & found.changed
     ]
-    said += [f"{byte:#04x}: {words}" for byte in sorted(set(changed)) if (words := odd_byte(byte))]
+    odd = ((byte, odd_byte(byte)) for byte in sorted(set(changed)))
+    said += [Note("odd-byte", f"{byte:#04x}: {words}") for byte, words in odd if words]
     both = dict.fromkeys((*kernel_notes(found.before), *kernel_notes(found.after)))
     return [*said, *notes(found), *both]
 
@@ -170,7 +185,7 @@ def expanded_document(found: Diff) -> Document:
     blocks: list[Block] = [title, f"{sentence(found)}."]
     if rows:
         blocks.append(Table(header, rows))
-    return Document(blocks, _spoken(found))
+    return Document(blocks, texts(_spoken(found)))
 
 
 def _byte(byte: int) -> Cell:
@@ -195,7 +210,7 @@ def diff_record(found: Diff, expand: bool) -> dict[str, Any]:
         "rows": list(diff_lines(found, expand)),
         "mmio_rows": [] if found.mmio is None else [mmio_record(row) for row in found.mmio.rows],
         "around": [difference._asdict() for difference in found.around],
-        "notes": _spoken(found),
+        "notes": texts(_spoken(found)),
     }
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias, Union
 
+from mtcalc.kvm.notes import Note
 from mtcalc.x86.memtype import CACHEABLE, MemType
 
 # Tones: what a colour means. Nothing is said by a tone alone.
@@ -76,17 +77,22 @@ def memtype_cell(memtype: MemType | None, starred: bool = False) -> Cell:
     return Cell(f"{memtype}{'*' if starred else ''}", memtype_tone(memtype))
 
 
-def grouped_notes(notes: Iterable[tuple[str, str]], most: int = 4) -> list[str]:
+def texts(notes: Iterable[Note]) -> list[str]:
+    """What notes say."""
+    return [note.text for note in notes]
+
+
+def grouped_notes(notes: Iterable[tuple[str, Note]], most: int = 4) -> list[str]:
     """(whose, note) pairs as one line a note: 'ram, bar2 and 3 more: the note'; whose '' is everyone's."""
-    whose: dict[str, dict[str, None]] = {}
+    whose: dict[Note, dict[str, None]] = {}
     for owner, note in notes:
         whose.setdefault(note, {})[owner] = None
     lines = []
     for note, owners in whose.items():
         names = [name for name in owners if name]
         if not names:
-            lines.append(note)
+            lines.append(note.text)
             continue
         more = f" and {len(names) - most} more" if len(names) > most else ""
-        lines.append(f"{', '.join(names[:most])}{more}: {note}")
+        lines.append(f"{', '.join(names[:most])}{more}: {note.text}")
     return lines

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from mtcalc.analysis.explain import Explanation
-from mtcalc.output.document import FAINT, Block, Cell, Content, Document, Fields, rules_title
+from mtcalc.output.document import FAINT, Block, Cell, Content, Document, Fields, rules_title, texts
 from mtcalc.rules.kernel import kernel_label
 
 
@@ -18,4 +18,4 @@ def explain_document(found: Explanation) -> Document:
         if step.source:
             rows.append(("", Cell(f"source: {step.source}", FAINT)))
         blocks.append(Fields(rows, title=f"{number}. {step.about}: {step.result}"))
-    return Document(blocks, answer.notes)
+    return Document(blocks, texts(answer.notes))

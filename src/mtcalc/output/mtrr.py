@@ -19,8 +19,9 @@ from mtcalc.analysis.mtrr_map import (
     decode_pairs,
     fixed_runs,
 )
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.versions import MtrrWalk
-from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Fields, Table, memtype_cell
+from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Fields, Table, memtype_cell, texts
 from mtcalc.output.lines import ADDRESS_WIDTH, Source
 from mtcalc.output.plain import render as plain
 from mtcalc.rules.kernel import kernel_label
@@ -79,7 +80,7 @@ def mtrr_document(view: MtrrView, found: ResolvedMap) -> Document:
     """The registers, both maps side by side, and where they part."""
     reasons = _reasons(found.segments)
     blocks = [_title(view), *_register_blocks(view), _map_table(view, found, reasons)]
-    notes = [*view.notes(), *_size_notes(view, found)]
+    notes = texts((*view.notes(), *_size_notes(view, found)))
     if view.asked:
         blocks += _parting(reasons)
         if len(reasons) > MOST_REASONS:
@@ -165,16 +166,18 @@ def _parting(reasons: dict[str, list[Segment]]) -> Iterator[Block]:
         yield Fields([("", reason)], title=f"[{number}] {', '.join(names)}{more}")
 
 
-def _size_notes(view: MtrrView, found: ResolvedMap) -> Iterator[str]:
+def _size_notes(view: MtrrView, found: ResolvedMap) -> Iterator[Note]:
     if len(found.segments) > MOST_ROWS:
-        yield f"the first {MOST_ROWS} of {len(found.segments)} pieces of the address space: -o jsonl has them"
+        text = f"the first {MOST_ROWS} of {len(found.segments)} pieces of the address space: -o jsonl has them"
+        yield Note("shortened", text)
     if found.complete_to < view.end:
         yield incomplete_note(found)
 
 
-def incomplete_note(found: ResolvedMap) -> str:
+def incomplete_note(found: ResolvedMap) -> Note:
     """That a mask with holes made too many pieces to name all."""
-    return f"a mask with holes: the map ends at {found.complete_to - 1:#x}, and more: ask for addresses with --gpa"
+    text = f"a mask with holes: the map ends at {found.complete_to - 1:#x}, and more: ask for addresses with --gpa"
+    return Note("incomplete", text)
 
 
 # Plain data
@@ -205,7 +208,7 @@ def map_record(view: MtrrView, found: ResolvedMap) -> dict[str, Any]:
             "complete_to": hex(found.complete_to - 1) if incomplete else None,
         },
         "disagreements": [segment_record(view, s) for s in found.segments if s.reason],
-        "notes": [*view.notes(), *([incomplete_note(found)] if incomplete else [])],
+        "notes": texts((*view.notes(), *([incomplete_note(found)] if incomplete else []))),
     }
 
 
@@ -259,7 +262,7 @@ def seen_document(view: MtrrView, answers: Sequence[tuple[int, Seen]]) -> Docume
         [hex(gpa), _kvm_cell(view, seen.kvm), _manual_cell(seen.manual), LEVEL_NAMES[seen.level]]
         for gpa, seen in answers
     ]
-    return Document([_title(view), Table(tuple(name.upper() for name in SEEN_COLUMNS), rows)], view.notes())
+    return Document([_title(view), Table(tuple(name.upper() for name in SEEN_COLUMNS), rows)], texts(view.notes()))
 
 
 def seen_record(view: MtrrView, gpa: int, seen: Seen) -> dict[str, Any]:
@@ -305,7 +308,7 @@ def stream_header(form: str) -> str:
 def stream_notes(view: MtrrView, form: str) -> Iterator[str]:
     """What goes behind the lines of a stream."""
     if form == "plain":
-        for line in plain(Document([], view.notes())):
+        for line in plain(Document([], texts(view.notes()))):
             yield f"{line}\n"
 
 

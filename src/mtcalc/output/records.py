@@ -65,7 +65,7 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         if answer.byte is None or answer.memtype is None or answer.ipat is None
         else ept_record(answer.byte, answer.memtype, answer.ipat),
         "effective": effective,
-        "notes": list(answer.notes),
+        "notes": [note.text for note in answer.notes],
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.versions import WALK_WORDS
-from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table
+from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, texts
 from mtcalc.rules.condition import condition_text, reason_text, value_text
 from mtcalc.rules.kernel import Kernel, kernel_notes, split_text, version_text
 from mtcalc.rules.releases import source_text
@@ -56,7 +56,7 @@ def show_document(kernel: Kernel) -> Document:
     if kernel.ref == rules.name:  # of a release, its notes say what is unconfirmed about it
         around += [("unconfirmed", text) for text in rules.unconfirmed]
     blocks.append(Fields(around, title="around the rules"))
-    return Document(blocks, kernel_notes(kernel))
+    return Document(blocks, texts(kernel_notes(kernel)))
 
 
 def around_words(kernel: Kernel) -> dict[str, str]:
@@ -102,7 +102,7 @@ def rule_set_record(kernel: Kernel) -> dict[str, Any]:
         "kernel": around_words(kernel),
         "sources": [source_text(source) for source in rules.sources],
         "unconfirmed": list(rules.unconfirmed),
-        "notes": list(kernel_notes(kernel)),
+        "notes": texts(kernel_notes(kernel)),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.analysis.side_by_side import Difference, Piece, difference, whole
+from mtcalc.kvm.notes import About, Note
 from mtcalc.output.document import (
     Block,
     Cell,
@@ -26,7 +27,6 @@ from mtcalc.x86.memtype import PAT_TYPES, MemType
 LONGEST = 16
 """Labels longer than this are told apart by letters, so that rows stay short."""
 
-_STAR = "(*)"  # what ends a note about starred cells
 _STAR_LEGEND = "* undefined in previous editions of the manual, so implementation-defined"
 
 
@@ -225,19 +225,18 @@ def side_notes(places: Iterable[Sequence[Answer]], names: Sides) -> list[str]:
     Those on starred cells are one legend.
     """
     owned = list(_owned(places, names))
-    starred = any(note.endswith(_STAR) for _, note in owned)
-    notes = grouped_notes(pair for pair in owned if not pair[1].endswith(_STAR))
+    starred = any(note.code == "starred" for _, note in owned)
+    notes = grouped_notes(pair for pair in owned if pair[1].code != "starred")
     return [_STAR_LEGEND, *notes] if starred else notes
 
 
-def _owned(places: Iterable[Sequence[Answer]], names: Sides) -> Iterable[tuple[str, str]]:
+def _owned(places: Iterable[Sequence[Answer]], names: Sides) -> Iterable[tuple[str, Note]]:
     for answers in places:
         shared = set.intersection(*(set(answer.notes) for answer in answers))
         for answer, label in zip(answers, names.labels, strict=False):
-            name = answer.kernel.rules.name
             slot = answer.slot.name if answer.slot else "" if answer.gpa is None else hex(answer.gpa)
             for note in answer.notes:
-                if note in answer.kernel.notes or note.startswith(f"{name} "):
+                if note.about is About.KERNEL and note.code != "latest":
                     yield "", note
                 elif note in shared:
                     yield slot, note

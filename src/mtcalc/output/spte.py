@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mtcalc.kvm.spte import EraReading, Gfn, Reading, Spte, SpteKind
-from mtcalc.output.document import WARN, Block, Cell, Content, Document, Fields, grouped_notes, memtype_tone
+from mtcalc.output.document import WARN, Block, Cell, Content, Document, Fields, grouped_notes, memtype_tone, texts
 from mtcalc.x86.ept import LEVEL_NAMES, ept_mask
 from mtcalc.x86.memtype import MemType, memtype_name
 from mtcalc.x86.pat import LINUX_PAT
@@ -213,7 +213,7 @@ def _record(spte: Spte) -> dict[str, Any]:
         "other_bits": hex(other),
         "fits": spte.fits or None,
         "npt_fits": spte.pte_fits or None,
-        "notes": list(spte.notes),
+        "notes": texts(spte.notes),
     }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
-from mtcalc.output.document import WARN, Block, Cell, Content, Document, Table, grouped_notes, rules_title
+from mtcalc.kvm.notes import Note
+from mtcalc.output.document import WARN, Block, Cell, Content, Document, Table, grouped_notes, rules_title, texts
 from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
 
 
@@ -52,10 +53,10 @@ def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
         blocks.append(Table(("RESULT", "GPA", "PAT", "WRITTEN AT", "BECAUSE"), rows))
     blocks.append(_summary(verdicts))
     pairs = [(hex(verdict.expect.gpa), note) for verdict in verdicts for note in verdict.notes]
-    return Document(blocks, [*_notes(kernel, verdicts), *grouped_notes(pairs)])
+    return Document(blocks, [*texts(_notes(kernel, verdicts)), *grouped_notes(pairs)])
 
 
-def _notes(kernel: Kernel, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+def _notes(kernel: Kernel, verdicts: Sequence[Verdict]) -> tuple[Note, ...]:
     return (*kernel_notes(kernel), *latest_summary(kernel, (verdict.answer for verdict in verdicts)))
 
 
@@ -67,7 +68,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
         "at": str(verdict.expect.place),
         "ok": not verdict.failures,
         "failures": [failure._asdict() for failure in verdict.failures],
-        "notes": list(verdict.answer.notes),
+        "notes": texts(verdict.answer.notes),
     }
 
 
@@ -77,7 +78,7 @@ def check_record(kernel: Kernel, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "rules": kernel.rules.name,
         "expectations": [verdict_record(verdict) for verdict in verdicts],
         "failed": sum(bool(verdict.failures) for verdict in verdicts),
-        "notes": list(_notes(kernel, verdicts)),
+        "notes": texts(_notes(kernel, verdicts)),
     }
 
 

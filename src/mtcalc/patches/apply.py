@@ -14,6 +14,7 @@ from mtcalc.csource.predicates import FUNCTION, ONE_VCPU
 from mtcalc.csource.source import read_c, rules_from_c
 from mtcalc.csource.tokens import Function, Token, functions, render, texts, tokens
 from mtcalc.csource.writer import all_texts, texts_of_its_time
+from mtcalc.kvm.notes import Note
 from mtcalc.patches.fit import Fitted, Misfit, Untouched, fit, left_aside
 from mtcalc.patches.hunks import KnownChange, Prepared, Step, holds_function, hunk_name, prepare, whole
 from mtcalc.patches.known import check_macros, known_changes
@@ -466,7 +467,7 @@ def _with_known(after: Kernel, names: Sequence[str]) -> Kernel:
     """The kernel after patches, with a note on what they change and it asks by name."""
     if not names:
         return after
-    return after._replace(notes=(*after.notes, f"the patch: {_taken_as_before(names)}"))
+    return after._replace(notes=(*after.notes, Note("taken-as-before", f"the patch: {_taken_as_before(names)}")))
 
 
 def _on_base(patches: Prepared, base: Kernel) -> Fitted:
@@ -608,7 +609,8 @@ def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) 
     after = _with_known(after, unknown)
     if patched.numbered:
         at = ", ".join(f"{hunk.place.file}:{hunk.place.line}" for hunk in patched.numbered[:3])
-        after = after._replace(notes=(*after.notes, f"placed by its line number alone, as it has no context: {at}"))
+        alone = Note("patch", f"placed by its line number alone, as it has no context: {at}")
+        after = after._replace(notes=(*after.notes, alone))
     asked = _one_vcpu(base.text, patched_text)
     return PatchedRules(before, after, patched.mails, patched.left_aside, None, day, asked)
 

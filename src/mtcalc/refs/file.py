@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias
 
+from mtcalc.kvm.notes import Note
 from mtcalc.patches.apply import CFile, PatchedRules, rules_from_patch
 from mtcalc.refs.named_file import UnreadFile, check_named_file, unquoted
 from mtcalc.refs.names import resolve_name
@@ -29,7 +30,7 @@ def kernel_of_file(
     """
     if is_patch_ref(ref):
         found = patched(ref, resolve, base, directory, release)
-        notes = (*found.after.notes, found.choice_note) if found.choice_note else found.after.notes
+        notes = (*found.after.notes, Note("base", found.choice_note)) if found.choice_note else found.after.notes
         return found.after._replace(notes=notes)
     path = os.path.join(directory, ref)
     if path.lower().endswith(RULE_FILE_SUFFIXES) and not os.path.exists(path):

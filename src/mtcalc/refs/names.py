@@ -6,6 +6,7 @@ Any of them may have a proposal on top: `6.6+slot-flag`.
 
 from __future__ import annotations
 
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import OLDEST, Version, never_was, newest, sort_key
 from mtcalc.refs.uname import CANDIDATE, build_note
 from mtcalc.rules.builtin import built_in, built_in_names, latest
@@ -55,7 +56,7 @@ def _of_host(ref: str) -> Kernel:
         kernel = _of_release(ref, *release)
     except ValueError as error:
         raise ValueError(f"host: {error}") from None
-    return kernel._replace(notes=(f"host is {machine.release}", *kernel.notes))
+    return kernel._replace(notes=(Note("host", f"host is {machine.release}"), *kernel.notes))
 
 
 def parse_release(word: str) -> tuple[Version, str] | None:
@@ -95,7 +96,7 @@ def _of_release(ref: str, version: Version, suffix: str, merge_window: bool = Fa
     last = never_was(version)
     if last is not None:
         raise ValueError(f"there never was a release {shown} ({version_text(last)} is the last of its series)")
-    notes: list[str] = []
+    notes: list[Note] = []
     candidate = version[-1] == -1
     if candidate:
         notes += _candidate_notes(version, shown, merge_window)
@@ -112,27 +113,29 @@ def _has_own(candidate: Version) -> bool:
     return any(row.since == candidate for row in RELEASES)
 
 
-def _candidate_notes(candidate: Version, shown: str, merge_window: bool) -> list[str]:
+def _candidate_notes(candidate: Version, shown: str, merge_window: bool) -> list[Note]:
     """What is known of a release's candidates: some have rules of their own, a stable release's the release's."""
     release = candidate[:-1]
+    text = ""
     if merge_window:
-        return [f"{shown}0 is a snapshot before the first candidate: the rules may not be in yet"]
-    if any(row.since == release and row.candidates for row in RELEASES):
-        return [f"{shown}: the rules came in between the candidates, an early one may have those before"]
-    if len(release) > 2 and release[0] > 2:
-        return [f"{shown} is taken as {version_text(release)}"]
-    if not _has_own(candidate):
-        return [f"{shown} is taken as {version_text(release)}: its rules came in before the first candidate"]
-    return []
+        text = f"{shown}0 is a snapshot before the first candidate: the rules may not be in yet"
+    elif any(row.since == release and row.candidates for row in RELEASES):
+        text = f"{shown}: the rules came in between the candidates, an early one may have those before"
+    elif len(release) > 2 and release[0] > 2:
+        text = f"{shown} is taken as {version_text(release)}"
+    elif not _has_own(candidate):
+        text = f"{shown} is taken as {version_text(release)}: its rules came in before the first candidate"
+    return [Note("candidate", text)] if text else []
 
 
-def _release_notes(version: Version, row: Release, shown: str, suffix: str, candidate: bool) -> list[str]:
+def _release_notes(version: Version, row: Release, shown: str, suffix: str, candidate: bool) -> list[Note]:
     notes = []
     later = [other for other in RELEASES if len(other.since) == 3 and other.since[:2] == version and other.since[2] > 0]
     if later and version[0] >= 3 and not candidate:
-        notes.append(f"{shown} is {shown}.0; from {version_text(later[0].since)} on, {later[0].rules.name}")
+        text = f"{shown} is {shown}.0; from {version_text(later[0].since)} on, {later[0].rules.name}"
+        notes.append(Note("stable", text))
     if suffix:
-        notes.append(build_note((*version, -1) if candidate else version, shown, suffix))
+        notes.append(Note("build", build_note((*version, -1) if candidate else version, shown, suffix)))
     if sort_key(version) < row.read:  # rests on memory alone
-        notes.append(f"unconfirmed: that {shown} has {row.rules.name}")
+        notes.append(Note("unconfirmed", f"unconfirmed: that {shown} has {row.rules.name}"))
     return notes

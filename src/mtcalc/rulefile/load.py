@@ -27,6 +27,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, TypeAlias
 
 from mtcalc.kvm.flags import QUIRKS, parse_quirk, parse_slot_flag
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.rulefile.nodes import condition, mapping, number, scalar, sequence, text_of, texts_of, word
 from mtcalc.rulefile.write import write_rule_file as write_rule_file
@@ -332,7 +333,7 @@ def _surrounding(
             raise InputError(str(error), ref.place) from None
         notes = ()
     if "notes" in top.entries:
-        notes = texts_of(top, "notes")
+        notes = tuple(Note("rule-file", text) for text in texts_of(top, "notes"))
     kernel = found._replace(ref=file, rules=rule_set, notes=notes, default=False)
     return kernel._replace(proposal=text_of(top, "proposal", ""))
 

@@ -62,7 +62,11 @@ def _lines(kernel: Kernel) -> Iterator[str]:
         yield f"mainline: {_text(rules.mainline)}"
     if kernel.proposal:
         yield f"proposal: {_text(kernel.proposal)}"
-    for key, texts in (("sources", rules.sources), ("unconfirmed", rules.unconfirmed), ("notes", kernel.notes)):
+    for key, texts in (
+        ("sources", rules.sources),
+        ("unconfirmed", rules.unconfirmed),
+        ("notes", [note.text for note in kernel.notes]),
+    ):
         if texts:
             yield f"{key}:"
             yield from (f"  - {_text(text)}" for text in texts)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.history import MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.quirks import first_releases, has_quirk, known_quirks, off_at_start, unconcerned
 from mtcalc.kvm.release import Version as Version
 from mtcalc.kvm.release import in_force, newest
@@ -49,7 +50,7 @@ class Kernel(NamedTuple):
     quirks_off: int = 0  # KVM_X86_QUIRK_ bits not in force when it starts a VM, nor ever
     unreachable: tuple[Unreachable, ...] = ()
     proposal: str = ""  # what it is, where it never was in mainline
-    notes: tuple[str, ...] = ()  # said with every answer
+    notes: tuple[Note, ...] = ()  # said with every answer
     default: bool = False  # nobody asked for it
     mmio_said: bool = True  # what was asked for says the host-MMIO test too; else it is taken from around
 
@@ -115,13 +116,13 @@ def version_text(release: Version) -> str:
     return ".".join(map(str, release))
 
 
-def kernel_notes(kernel: Kernel) -> tuple[str, ...]:
+def kernel_notes(kernel: Kernel) -> tuple[Note, ...]:
     """What every answer by this kernel has to say: a proposal, a vendor's release, something unconfirmed."""
     if not kernel.proposal:
         return kernel.notes
     chosen = " (the default: choose others with -r)" if kernel.default else ""
     article = "an" if kernel.proposal.startswith("RFC") else "a"
-    return (f"{kernel.rules.name} is {article} {kernel.proposal}{chosen}", *kernel.notes)
+    return (Note("proposal", f"{kernel.rules.name} is {article} {kernel.proposal}{chosen}"), *kernel.notes)
 
 
 def kernel_label(kernel: Kernel) -> str:
@@ -167,39 +168,40 @@ def from_the_start(kernel: Kernel, facts: Facts) -> Facts:
     return facts._replace(disabled_quirks=facts.disabled_quirks | kernel.quirks_off)
 
 
-def unknown_inputs(kernel: Kernel, facts: Facts) -> tuple[str, ...]:
+def unknown_inputs(kernel: Kernel, facts: Facts) -> tuple[Note, ...]:
     """Notes on inputs given that this kernel does not know, cannot reach or does not look at."""
     notes = [*_quirk_notes(kernel, facts.disabled_quirks), *_slot_flag_notes(kernel, facts.slot_flags)]
-    notes += [f"this kernel cannot get here: {s.why}" for s in kernel.unreachable if holds(s.when, facts)]
+    reached = (state for state in kernel.unreachable if holds(state.when, facts))
+    notes += [Note("unreachable", f"this kernel cannot get here: {state.why}") for state in reached]
     return tuple(notes)
 
 
-def _quirk_notes(kernel: Kernel, disabled: int) -> Iterator[str]:
+def _quirk_notes(kernel: Kernel, disabled: int) -> Iterator[Note]:
     known = {name for name in ALL_QUIRK_BITS if has_quirk(name, kernel.release)} | set(kernel.quirks)
     for name, bit in ALL_QUIRK_BITS.items():
         if disabled & bit and name not in known:
             came = f" (first in {first_releases(name)})" if name not in QUIRKS else ""
-            yield f"this kernel has no quirk {name}{came}: disabling it does nothing here"
+            yield Note("quirk-unknown", f"this kernel has no quirk {name}{came}: disabling it does nothing here")
     others = [name for name in unconcerned(disabled) if name in known]
     if others:
-        yield f"no memory type hangs on quirk {', '.join(others)}"
+        yield Note("quirk-idle", f"no memory type hangs on quirk {', '.join(others)}")
 
 
 _MEMFD, _NOT_WITH_MEMFD = SLOT_FLAGS["GUEST_MEMFD"], SLOT_FLAGS["READONLY"] | SLOT_FLAGS["LOG_DIRTY_PAGES"]
 
 
-def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[str]:
+def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[Note]:
     limits = slot_limits(kernel.release)
     for name, bit in SLOT_FLAGS.items():
         if flags & bit & ~kernel.slot_flags:
             if limits.flags_checked:
-                yield f"this kernel refuses slot flag {name} (EINVAL)"
+                yield Note("flag-refused", f"this kernel refuses slot flag {name} (EINVAL)")
             else:
-                yield f"this kernel does not know slot flag {name}, and takes it unchecked"
+                yield Note("flag-unchecked", f"this kernel does not know slot flag {name}, and takes it unchecked")
     if limits.flags_checked and flags & _MEMFD and flags & _NOT_WITH_MEMFD:
-        yield "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGES (EINVAL)"
+        yield Note("flags-together", "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGES (EINVAL)")
     elif flags & _MEMFD & kernel.slot_flags and limits.memfd_private_only:
-        yield "this kernel takes GUEST_MEMFD on VMs with private memory alone (6.18 on: on every VM)"
+        yield Note("memfd", "this kernel takes GUEST_MEMFD on VMs with private memory alone (6.18 on: on every VM)")
 
 
 def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:

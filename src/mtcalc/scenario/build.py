@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtcalc.kvm.host_mmio import RAM, Backing
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.slots import check_slots
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
@@ -183,28 +184,30 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
     return Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))
 
 
-def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[str, ...]:
+def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
     """Assumptions that can change an answer."""
     notes = []
     given = keys.guest.mtrr.model_fields_set
     if "mtrr" not in keys.guest.model_fields_set:
         if vm.noncoherent_dma:
-            notes.append("no mtrr block: MTRRs are taken as on, default WB, fixed ranges off")
+            notes.append(Note("no-mtrr", "no mtrr block: MTRRs are taken as on, default WB, fixed ranges off"))
     elif "msrs" in given and MSR_DEF_TYPE not in map(parse_register, keys.guest.mtrr.msrs):
-        notes.append("IA32_MTRR_DEF_TYPE (0x2ff) is not given: 0 as at reset, so the MTRRs are off")
+        notes.append(
+            Note("no-def-type", "IA32_MTRR_DEF_TYPE (0x2ff) is not given: 0 as at reset, so the MTRRs are off")
+        )
     elif "msrs" not in given and mtrrs.fixed_enabled and not keys.guest.mtrr.fixed:
-        notes.append("fixed ranges are on and none is given: UC under 1M, as at reset")
+        notes.append(Note("no-fixed", "fixed ranges are on and none is given: UC under 1M, as at reset"))
     if "maxphyaddr" not in keys.guest.model_fields_set:
         notes += _width_notes(mtrrs)
     return tuple(notes)
 
 
-def _width_notes(mtrrs: Mtrrs) -> Iterator[str]:
+def _width_notes(mtrrs: Mtrrs) -> Iterator[Note]:
     """That the masks were written for another physical address width than the one assumed."""
     for n, pair in enumerate(mtrrs.variable):
         width = width_of_mask(pair.mask) if pair.valid else None
         if width not in (None, mtrrs.maxphyaddr):
             name = register_name(MSR_VARIABLE + 2 * n + 1)
             assumed = f"guest.maxphyaddr is not given: {mtrrs.maxphyaddr} is assumed"
-            yield f"{assumed}, and the top bit of {name} = {pair.mask:#x} says {width}"
+            yield Note("width", f"{assumed}, and the top bit of {name} = {pair.mask:#x} says {width}")
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.text.errors import InputError, Place
@@ -27,12 +28,12 @@ class Scenario(NamedTuple):
     pages: tuple[Page, ...]
     expects: tuple[Expect, ...]
     vcnt: int = 8
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     mtrr_place: Place | None = None
     vcnt_said: bool = False
     vcnt_unsaid: InputError | None = None
 
-    def pair_notes(self, pairs: int) -> tuple[str, ...]:
+    def pair_notes(self, pairs: int) -> tuple[Note, ...]:
         """What a kernel that gives a guest `pairs` variable MTRRs makes of those here.
 
         Raises InputError where the file has more and does not say so with vcnt.
@@ -41,4 +42,5 @@ class Scenario(NamedTuple):
             raise self.vcnt_unsaid
         if not self.vcnt_said or self.vcnt >= pairs:
             return ()
-        return (f"{self.vcnt} variable pairs: KVM gives a guest {pairs}; the others are taken as off",)
+        text = f"{self.vcnt} variable pairs: KVM gives a guest {pairs}; the others are taken as off"
+        return (Note("pairs", text),)
