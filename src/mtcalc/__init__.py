@@ -5,7 +5,7 @@ The public names below are loaded when first used, so that importing mtcalc cost
 
 >>> import mtcalc
 >>> kernel = mtcalc.resolve("slot-flag")
->>> (answer,) = mtcalc.lookup(kernel, mtcalc.Facts(slot_flags=8), [mtcalc.MemType.WC])
+>>> answer = mtcalc.lookup(kernel, mtcalc.Facts(slot_flags=8), [mtcalc.MemType.WC])
 >>> hex(answer.byte), answer.rule.id
 ('0x30', 'slot-flag')
 """

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import lookup
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.analysis.explain import Explanation, Step, explain_lookup, explain_page, step_records
+from mtcalc.analysis.explain import Explanation, Step, explain_lookup, explain_page
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.vm import Slot, Vm
+from mtcalc.output.explain import step_records
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import ALWAYS
@@ -22,6 +22,7 @@ from mtcalc.rules.kernel import kernel_for_rules
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
+from support.answers import lookup
 from support.random_vms import END, PAGE, RandomVm, random_vms
 
 facts = st.builds(

@@ -7,7 +7,6 @@ import itertools
 
 import pytest
 
-from mtcalc.analysis.answer import lookup
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.analysis.expectations import check_expectations
 from mtcalc.analysis.explain import Explanation, explain_page
@@ -21,6 +20,7 @@ from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
 from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, decode_pat
+from support.answers import lookup
 from support.notes import noted
 
 # By hand, from the manual's table of effective page-level memory types.

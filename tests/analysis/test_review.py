@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import lookup
 from mtcalc.analysis.diff import diff
 from mtcalc.analysis.review import Remark, review
 from mtcalc.rules.builtin import built_in_names
@@ -20,6 +19,7 @@ from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, Facts
 from mtcalc.rules.kernel import Kernel, kernel_at
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, guest_mtrr, inputs_read, insert_after
 from mtcalc.x86.memtype import MemType
+from support.answers import lookup
 from support.patches import kernel
 from support.random_rules import ASSUMED, PLAIN, TYPED, can_reach, rule_sets, states
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import lookup
+from mtcalc.analysis.answer import each_pat, notes_of_each
+from mtcalc.analysis.answer import lookup as what_if
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.analysis.side_by_side import Difference, difference, page_pieces, range_pieces, whole
+from mtcalc.analysis.side_by_side import Difference, difference, page_pieces, range_pieces
 from mtcalc.kvm.host_mmio import Backing
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules.builtin import built_in, built_in_names
@@ -91,7 +92,7 @@ def test_pieces_say_what_single_pages_say(vm: Vm, names: list[str]) -> None:
 def test_a_difference_names_what_differs() -> None:
     """EPT byte, effective types, level; not the rule that decided."""
     facts = Facts(noncoherent_dma=True, slot_flags=8, guest_mtrr=MemType.WC)
-    before, after = (whole(lookup(kernel_of(name), facts)) for name in ("v6.7", "slot-flag"))
+    before, after = (what_if(kernel_of(name), facts) for name in ("v6.7", "slot-flag"))
     pats = (MemType.UC_MINUS, MemType.WT, MemType.WP, MemType.WB)
     assert difference(before, after) == Difference(True, False, pats)
     assert not difference(before, before._replace(rule=after.rule)).found
@@ -120,14 +121,17 @@ def test_pages_are_taken_together_in_the_order_asked() -> None:
         list(page_pieces([[evaluators[0].page(0)], []]))
 
 
-def test_a_whole_answer_has_all_pat_types() -> None:
-    """A what-if's answers, one a PAT type, as one."""
-    answers = lookup(kernel_of("v6.7"), Facts(noncoherent_dma=True, guest_mtrr=MemType.WC))
-    one = whole(answers)
+def test_an_answer_has_all_pat_types_and_each_alone_its_own_notes() -> None:
+    """A what-if has one answer; one a PAT type is made of it, with the notes of that type alone."""
+    facts = Facts(noncoherent_dma=True, guest_mtrr=MemType.WC)
+    one = what_if(kernel_of("v6.7"), facts)
     assert one.pat is None
     assert [pat for pat, _ in one.effective] == list(PAT_TYPES)
-    assert len(noted(one.notes)) == 2
-    assert whole(answers[:1]).pat is MemType.UC
+    assert len(noted(notes_of_each(one))) == 2
+    for alone in each_pat(one):
+        assert alone == what_if(kernel_of("v6.7"), facts, [alone.effective[0][0]])._replace(pat=alone.pat)
+        assert len(alone.notes) == (alone.pat in (MemType.WT, MemType.WP))
+    assert what_if(kernel_of("v6.7"), facts, [MemType.UC]).pat is MemType.UC
 
 
 def test_a_piece_has_a_level_of_its_own() -> None:

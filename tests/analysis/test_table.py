@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import Answer, lookup
-from mtcalc.analysis.table import Search, Where, matrix, parse_where, rows, search, where_keys
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.table import Search, Where, parse_where, rows, search, where_keys
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import Atom
@@ -20,6 +20,7 @@ from mtcalc.rules.rule import Rule, ept
 from mtcalc.rules.truth import values_at
 from mtcalc.x86.effective import effective_type
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
+from support.answers import lookup, matrix
 from support.notes import noted
 from support.rule_models import MODELS, Case
 
@@ -169,10 +170,10 @@ def test_rows_stand_for_exactly_what_fits(chosen: list[str], conditions: tuple[s
             ]
             assert len(admitted) == row.states
             for number in admitted:
-                answers, base = found.states[number], result.found[0].states[number]
+                answer, base = found.states[number], result.found[0].states[number]
                 assert found.fits[number] == row.fits
-                assert (answers[0].rule, answers[0].byte) == (row.answers[0].rule, row.answers[0].byte)
-                assert (answers[0].byte != base[0].byte) is row.byte_differs
+                assert (answer.rule, answer.byte) == (row.answer.rule, row.answer.byte)
+                assert (answer.byte != base.byte) is row.byte_differs
             stood_for.update(admitted)
         fitting = {number for number, which in enumerate(found.fits) if any(which)}
         assert stood_for == fitting

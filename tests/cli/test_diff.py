@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import lookup
 from mtcalc.analysis.diff import Diff, Row
 from mtcalc.analysis.diff import diff as compare
 from mtcalc.output.diff import diff_document, diff_lines, diff_record, diff_rows, expanded_document
@@ -28,6 +27,7 @@ from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, Value, domain, with_va
 from mtcalc.rules.kernel import kernel_at
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
+from support.answers import lookup
 from support.patches import c_file, kernel
 from support.program import DATA, quick
 from support.random_rules import PLAIN, TYPED, rule_sets

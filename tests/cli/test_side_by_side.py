@@ -202,9 +202,9 @@ def test_marks_stand_on_exactly_the_cells_that_differ(
     (shown,) = (block for block in document.blocks if isinstance(block, Table))
     for at, (row, mine) in enumerate(zip(shown.rows, sides, strict=True)):
         _, mask, *cells, _, words = map(text_of, row)
-        byte_differs = mine[0].byte != sides[0][0].byte
+        byte_differs = mine.byte != sides[0].byte
         assert mask.endswith("!") is byte_differs
-        differing = [a.pat for a, b in zip(mine, sides[0], strict=True) if a.effective != b.effective]
+        differing = [a[0] for a, b in zip(mine.effective, sides[0].effective, strict=True) if a != b]
         assert [cell.endswith("!") for cell in cells] == [pat in differing for pat in pats]
         types = "effective" if len(pats) == 1 else "every PAT"
         if len(differing) < len(pats):

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.answer import lookup as look_up
-from mtcalc.analysis.table import matrix
+from mtcalc.analysis.table import matrix as rows_of
 from mtcalc.cli.lookup import lookup
 from mtcalc.cli.table import table
 from mtcalc.output.document import Table, text_of
@@ -219,7 +219,7 @@ def test_a_bad_condition_is_one_message_and_status_2(condition: str, message: st
 )
 def test_marks_stand_on_exactly_the_cells_that_differ(names: list[str], facts: Facts) -> None:
     """Cells that differ from the first rule set are marked, and no others; plain has at most 80 columns."""
-    sides = [matrix(kernel, facts, MTRR_TYPES, PAT_TYPES) for name in names if (kernel := built_in(name))]
+    sides = [rows_of(kernel, facts, MTRR_TYPES, PAT_TYPES) for name in names if (kernel := built_in(name))]
     document = matrix_document(sides, PAT_TYPES)
     tables = [block for block in document.blocks if isinstance(block, Table)]
     assert len(tables) == len(names)
@@ -247,4 +247,4 @@ def test_marks_stand_on_exactly_the_cells_that_differ(names: list[str], facts: F
 def answer_of(name: str, facts: Facts, kind: MemType) -> tuple[Answer, ...]:
     kernel = built_in(name)
     assert kernel is not None
-    return look_up(kernel, facts._replace(guest_mtrr=kind))
+    return each_pat(look_up(kernel, facts._replace(guest_mtrr=kind)))

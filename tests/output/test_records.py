@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import Answer, effective_types, lookup
+from mtcalc.analysis.answer import Answer, effective_types
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.output.document import Document
@@ -22,6 +22,7 @@ from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel, kernel_for_rules
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import PAT_TYPES, MemType
+from support.answers import lookup
 from support.notes import noted
 
 

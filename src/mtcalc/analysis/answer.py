@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """An answer, and the one to a what-if that names no address. What a quick lookup loads, and no more."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
@@ -29,11 +29,29 @@ UNKNOWN = "unknown"
 """The name of a guest MTRR type that 4.2 and 4.3 take from bytes of their own."""
 
 
-class Answer(NamedTuple):
-    """One answer. Addresses in bytes; what does not apply is None.
+class EptEntry(NamedTuple):
+    """What KVM puts into an EPT entry: the byte of vmx_get_mt_mask(), 0 to 0xff."""
 
-    `effective` pairs each PAT type asked for with the effective type, None where the EPT byte holds a reserved
-    memory type or is not to be known. `pat` None: asked for all six.
+    byte: int
+
+    @property
+    def memtype(self) -> int:
+        """The memory type's encoding, 0 to 7."""
+        return split_mask(self.byte)[0]
+
+    @property
+    def ipat(self) -> bool:
+        """The ignore-PAT bit."""
+        return split_mask(self.byte)[1]
+
+
+class Answer(NamedTuple):
+    """One answer, of a what-if, a page or a range. Addresses in bytes; what does not apply is None.
+
+    Its layers, each made from the one before: where it is, what the rules know of it (`facts`), the rule that
+    decides, the entry, and with the page's PAT type the effective type. `effective` pairs each PAT type asked for
+    with the effective type, None where the entry holds a reserved memory type or is not to be known. `pat` is the
+    PAT type where one was asked for.
     """
 
     kernel: Kernel
@@ -41,23 +59,28 @@ class Answer(NamedTuple):
     end: int | None  # the last byte of a range
     slot: "Slot | None"
     level: int | None  # 1 to 3: the highest level at which it can be mapped
-    facts: Facts | None  # None: no slot, so no EPT entry
+    facts: Facts | None  # None: no slot, so no entry
     rule: Rule | None
-    byte: int | None  # None with a slot: it hangs on a guest MTRR type that is unknown
+    entry: EptEntry | None  # None with a slot: it hangs on a guest MTRR type that is unknown
     pat: MemType | None
     effective: tuple[tuple[MemType, MemType | None], ...]
     notes: tuple[Note, ...]
     paging: bool = True  # guest CR0.PG; without it the PAT memory type is WB, whatever `pat` says
 
     @property
+    def byte(self) -> int | None:
+        """The EPT byte."""
+        return None if self.entry is None else self.entry.byte
+
+    @property
     def memtype(self) -> int | None:
         """The EPT memory type's encoding, 0 to 7."""
-        return None if self.byte is None else split_mask(self.byte)[0]
+        return None if self.entry is None else self.entry.memtype
 
     @property
     def ipat(self) -> bool | None:
         """The EPT ignore-PAT bit."""
-        return None if self.byte is None else split_mask(self.byte)[1]
+        return None if self.entry is None else self.entry.ipat
 
     @property
     def guest_mtrr(self) -> str | None:
@@ -92,6 +115,12 @@ def effective_types(
     return tuple((pat, effective_type(ept, ipat, pat if paging else MemType.WB)) for pat in pats)
 
 
+def starred_note(encoding: int, pats: Iterable[MemType]) -> Note:
+    """That earlier editions of the manual left the cells of an EPT memory type and some PAT types undefined."""
+    cell = f"EPT {MemType(encoding)} with PAT {', '.join(map(str, pats))}"
+    return Note("starred", f"{cell}: undefined in previous editions of the manual (*)")
+
+
 def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) -> list[Note]:
     """What the byte and the PAT types asked for give cause to say; `alone`: one PAT type was asked for."""
     notes = []
@@ -103,10 +132,9 @@ def byte_notes(byte: int, pats: Sequence[MemType], paging: bool, alone: bool) ->
         reserved = f"memory type {encoding} is reserved: the entry is an EPT misconfiguration"
         return [*notes, Note("misconfiguration", reserved)]
     if paging:
-        marked = [str(pat) for pat in pats if starred(byte, pat)]
+        marked = [pat for pat in pats if starred(byte, pat)]
         if marked:
-            cell = f"EPT {MemType(encoding)} with PAT {', '.join(marked)}"
-            notes.append(Note("starred", f"{cell}: undefined in previous editions of the manual (*)"))
+            notes.append(starred_note(encoding, marked))
         if ipat and alone and pats[0] != encoding:
             notes.append(Note("ignore-pat", f"ignore PAT is set: the guest's PAT type {pats[0]} has no say"))
     elif not ipat:
@@ -152,21 +180,42 @@ def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[Note, ...
 
 def lookup(
     kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, paging: bool = True, beside_latest: bool = True
-) -> tuple[Answer, ...]:
-    """One answer a PAT type for a what-if without addresses.
+) -> Answer:
+    """The answer to a what-if without addresses, for the PAT types asked for.
 
     `beside_latest`: under the default rule set, a note says what the latest release answers.
     Raises UnknownInput for an assumption that the rules need and `facts` lack.
     """
     facts = from_the_start(kernel, facts)
     rule, byte = decide(kernel.rules, facts)
+    pat = pats[0] if len(pats) == 1 else None
     latest = []
     if kernel.default and beside_latest:
-        latest.append(latest_note(byte, facts, pats[0] if len(pats) == 1 else None, paging))
-    common = (*kernel_notes(kernel), *latest, *unknown_inputs(kernel, facts))
-    answers = []
-    for pat in pats:
-        notes = (*common, *byte_notes(byte, (pat,), paging, alone=len(pats) == 1))
-        effective = effective_types(byte, (pat,), paging)
-        answers.append(Answer(kernel, None, None, None, None, facts, rule, byte, pat, effective, notes, paging))
-    return tuple(answers)
+        latest.append(latest_note(byte, facts, pat, paging))
+    of_entry = byte_notes(byte, pats, paging, alone=pat is not None)
+    notes = (*kernel_notes(kernel), *latest, *unknown_inputs(kernel, facts), *of_entry)
+    effective = effective_types(byte, pats, paging)
+    return Answer(kernel, None, None, None, None, facts, rule, EptEntry(byte), pat, effective, notes, paging)
+
+
+def each_pat(answer: Answer) -> tuple[Answer, ...]:
+    """An answer a PAT type, each with the notes that are its own."""
+    return tuple(
+        answer._replace(pat=pat, effective=((pat, kind),), notes=tuple(_notes_of(answer, pat)))
+        for pat, kind in answer.effective
+    )
+
+
+def _notes_of(answer: Answer, pat: MemType) -> Iterator[Note]:
+    for note in answer.notes:
+        if note.code != "starred":
+            yield note
+        elif answer.entry is not None and answer.starred(pat):
+            yield starred_note(answer.entry.memtype, (pat,))
+
+
+def notes_of_each(answer: Answer) -> tuple[Note, ...]:
+    """The notes of an answer, those on starred cells a PAT type each."""
+    if answer.pat is not None:
+        return answer.notes
+    return tuple(dict.fromkeys(note for one in each_pat(answer) for note in one.notes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.analysis.answer import Answer, byte_notes, effective_types, latest_note
+from mtcalc.analysis.answer import Answer, EptEntry, byte_notes, effective_types, latest_note
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.mapping_level import (
@@ -256,6 +256,7 @@ class Evaluator:
         notes += self._level_notes(slot, gpa, last, level)
         notes += self._misread_notes(gpa, last)
         effective: tuple[tuple[MemType, MemType | None], ...] = tuple((kind, None) for kind in pats)
+        entry = None if byte is None else EptEntry(byte)
         if byte is not None:
             if self._latest_test is not None:
                 mmio = is_host_mmio(self._latest_test, slot.backing, self.vm.host_pat)
@@ -267,7 +268,7 @@ class Evaluator:
             notes += byte_notes(byte, pats, self.vm.paging, alone=pat is not None)
             effective = effective_types(byte, pats, self.vm.paging)
         return Answer(
-            self.kernel, gpa, end, slot, level, facts, rule, byte, pat, effective, tuple(notes), self.vm.paging
+            self.kernel, gpa, end, slot, level, facts, rule, entry, pat, effective, tuple(notes), self.vm.paging
         )
 
     def _level_notes(self, slot: Slot, gpa: int, last: int, level: int) -> list[Note]:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from mtcalc.analysis.answer import UNKNOWN, Answer, lookup
+from mtcalc.analysis.answer import UNKNOWN, Answer, lookup, notes_of_each
 from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, Evaluator
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup
@@ -49,10 +48,8 @@ class Explanation(NamedTuple):
 def explain_lookup(kernel: Kernel, facts: Facts, pat: MemType | None = None, paging: bool = True) -> Explanation:
     """The derivation of a what-if. `pat` None: for all six types. Raises ValueError as lookup() does."""
     pats = PAT_TYPES if pat is None else (pat,)
-    answers = lookup(kernel, facts, pats, paging)
-    notes = tuple(dict.fromkeys(note for answer in answers for note in answer.notes))
-    effective = tuple(pair for answer in answers for pair in answer.effective)
-    answer = answers[0]._replace(pat=pat, effective=effective, notes=notes)
+    answer = lookup(kernel, facts, pats, paging)
+    answer = answer._replace(notes=notes_of_each(answer))
     given = answer.facts or facts  # with the quirks as the kernel starts a VM
     return Explanation((_inputs_step(kernel, given), *_decision_steps(kernel, given, answer, paging)), answer)
 
@@ -246,10 +243,3 @@ def _level_step(evaluator: Evaluator, slot: Slot, level: int, gpa: int) -> Step:
     release = evaluator.kernel.release
     sources = f"{row_at(MTRR_LIMITS, release).source}; {row_at(LEVEL_LIMITS, release).source}"
     return Step("mapping level", result, tuple(lines), f"kvm_mmu_max_mapping_level(); {sources}")
-
-
-def step_records(steps: Sequence[Step]) -> list[dict[str, object]]:
-    """The steps as plain data."""
-    return [
-        {"step": step.about, "result": step.result, "text": list(step.lines), "source": step.source} for step in steps
-    ]

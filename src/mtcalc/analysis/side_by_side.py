@@ -49,13 +49,6 @@ def difference(first: Answer, other: Answer) -> Difference:
     return Difference(first.byte != other.byte, first.level != other.level, pats)
 
 
-def whole(answers: Sequence[Answer]) -> Answer:
-    """A what-if's answers, one a PAT type, as one answer with them all."""
-    effective = tuple(pair for answer in answers for pair in answer.effective)
-    notes = tuple(dict.fromkeys(note for answer in answers for note in answer.notes))
-    return answers[0]._replace(pat=answers[0].pat if len(answers) == 1 else None, effective=effective, notes=notes)
-
-
 def page_pieces(sides: Sequence[Sequence[Answer]]) -> Iterator[Piece]:
     """Answers to the same addresses, asked in the same order."""
     for answers in zip(*sides, strict=True):

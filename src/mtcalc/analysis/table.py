@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mtcalc.analysis.answer import Answer, latest_summary, lookup
+from mtcalc.analysis.answer import Answer, each_pat, latest_summary, lookup
 from mtcalc.kvm.flags import SLOT_FLAGS, parse_slot_flag
 from mtcalc.rules.condition import holds as condition_holds
 from mtcalc.rules.cubes import Budget, cover
@@ -29,10 +29,10 @@ MOST_STATES = 1 << 16
 def matrix(
     kernel: Kernel, facts: Facts, mtrrs: Sequence[MemType], pats: Sequence[MemType], paging: bool = True
 ) -> tuple[Answer, ...]:
-    """Guest MTRR type by guest MTRR type, an answer a PAT type. Raises UnknownInput as lookup() does."""
+    """An answer a guest MTRR type. Raises UnknownInput as lookup() does."""
     rows = [lookup(kernel, facts._replace(guest_mtrr=kind), pats, paging, beside_latest=False) for kind in mtrrs]
-    notes = latest_summary(kernel, [row[0] for row in rows])
-    return tuple(answer._replace(notes=(*answer.notes, *notes)) for row in rows for answer in row)
+    notes = latest_summary(kernel, rows)
+    return tuple(answer._replace(notes=(*answer.notes, *notes)) for answer in rows)
 
 
 class Where(NamedTuple):
@@ -47,15 +47,15 @@ class Found(NamedTuple):
     """What fits under one kernel. Sets of states are sets of their numbers in the search's space."""
 
     kernel: Kernel
-    answers: tuple[Answer, ...]  # those that fit, in order
-    states: tuple[tuple[Answer, ...], ...]  # every state's answers, one a PAT type
-    fits: tuple[tuple[bool, ...], ...]  # which of these fit, and can be reached
+    answers: tuple[Answer, ...]  # those that fit, in order, one a PAT type
+    states: tuple[Answer, ...]  # every state's, for all PAT types
+    fits: tuple[tuple[bool, ...], ...]  # with which PAT types each fits, and can be reached
     left_out: int  # the states that the kernel cannot reach
 
     @property
     def total(self) -> int:
         """How many combinations of state and PAT type the kernel can reach."""
-        return sum(map(len, self.states)) - sum(len(self.states[at]) for at in members(self.left_out))
+        return sum(len(fits) for at, fits in enumerate(self.fits) if not self.left_out >> at & 1)
 
 
 class Search(NamedTuple):
@@ -72,7 +72,7 @@ class Row(NamedTuple):
     `when` says which values the inputs take; those not in it do not matter.
     """
 
-    answers: tuple[Answer, ...]  # those of one of the states
+    answer: Answer  # that of one of the states
     fits: tuple[bool, ...]
     when: dict[Input, tuple[Value, ...]]
     states: int  # how many there are
@@ -122,18 +122,19 @@ def _search(
     if all(never):
         never = [False] * len(states)
     found = tuple(lookup(kernel, facts, pats, paging, beside_latest=False) for facts in states)
+    singles = tuple(map(each_pat, found))
     fits = tuple(
         tuple(not unreachable and all(where.holds(answer) for where in wheres) for answer in answers)
-        for answers, unreachable in zip(found, never, strict=True)
+        for answers, unreachable in zip(singles, never, strict=True)
     )
     chosen = tuple(
         answer
-        for answers, which in zip(found, fits, strict=True)
+        for answers, which in zip(singles, fits, strict=True)
         for answer, fit in zip(answers, which, strict=True)
         if fit
     )
     left_out = sum(1 << number for number, unreachable in enumerate(never) if unreachable)
-    fitting = [answers[0] for answers, which in zip(found, fits, strict=True) if any(which)]
+    fitting = [answer for answer, which in zip(found, fits, strict=True) if any(which)]
     notes = latest_summary(kernel, fitting) if fitting else ()
     chosen = tuple(answer._replace(notes=(*answer.notes, *notes)) for answer in chosen)
     return Found(kernel, chosen, found, fits, left_out)
@@ -143,10 +144,10 @@ def rows(result: Search, found: Found) -> tuple[Row, ...]:
     """What fits under one of the search's kernels, in as few rows as say it, rule by rule; rows may overlap."""
     order = {rule.id: at for at, rule in enumerate(found.kernel.rules.rules)}
     groups: dict[tuple[int, int, tuple[bool, ...], bool], int] = {}
-    for number, (answers, which) in enumerate(zip(found.states, found.fits, strict=True)):
-        rule, byte = answers[0].rule, answers[0].byte
+    for number, (answer, which) in enumerate(zip(found.states, found.fits, strict=True)):
+        rule, byte = answer.rule, answer.byte
         if any(which) and rule is not None and byte is not None:
-            differs = byte != result.found[0].states[number][0].byte
+            differs = byte != result.found[0].states[number].byte
             key = order[rule.id], byte, which, differs
             groups[key] = groups.get(key, 0) | 1 << number
     chosen = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import click
 
-from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page, step_records
+from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page
 from mtcalc.cli.options import Output, Question, input_options, one_kernel, output_options, rules_option, unread_note
 from mtcalc.cli.params import ADDRESS, SCENARIO_FILE
 from mtcalc.cli.read import check_pats, evaluator_for, read_scenario
 from mtcalc.output.emit import Result, formats
+from mtcalc.output.explain import step_records
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 

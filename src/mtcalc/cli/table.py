@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.table import Search, Where, matrix, parse_where, search, where_keys
 from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
 from mtcalc.cli.params import Word
@@ -68,7 +68,7 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
             _noted(matrix(kernel, question.facts, mtrrs, question.pats, question.paging), kernel, question)
             for kernel in chosen
         ]
-    answers = [answer for side in sides for answer in side]
+    answers = [answer for side in sides for each in side for answer in each_pat(each)]
 
     def document() -> Document:
         from mtcalc.output.table import matrix_document, search_document

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mtcalc.analysis.answer import UNKNOWN, Answer
+from mtcalc.analysis.answer import UNKNOWN, Answer, notes_of_each
 from mtcalc.output.document import (
     STRONG,
     Block,
@@ -19,6 +19,7 @@ from mtcalc.output.document import (
     memtype_cell,
     memtype_tone,
     rules_title,
+    texts,
 )
 from mtcalc.output.emit import Result
 from mtcalc.rules.kernel import kernel_label
@@ -53,9 +54,8 @@ def answers_result(
     return Result(document, lambda: {"results": records()} if wrapped else records(), records, rows)
 
 
-def lookup_document(answers: Sequence[Answer]) -> Document:
-    """The answers of one what-if, all by the same kernel: the byte, what the guest gets, the rule."""
-    first = answers[0]
+def lookup_document(first: Answer) -> Document:
+    """The answer to a what-if: the byte, what the guest gets, the rule."""
     assert first.rule is not None
     assert first.byte is not None
     words = mask_text(first.byte) + ("" if first.ipat else ", guest PAT honoured")
@@ -64,7 +64,7 @@ def lookup_document(answers: Sequence[Answer]) -> Document:
         ("rule", f"{first.rule.id}: {first.rule.text}"),
         ("", first.rule.why),
     ]
-    pairs = [(pat, kind, answer.starred(pat)) for answer in answers for pat, kind in answer.effective]
+    pairs = [(pat, kind, first.starred(pat)) for pat, kind in first.effective]
     blocks: list[Block]
     if len(pairs) == 1:
         (pat, kind, starred) = pairs[0]
@@ -77,7 +77,7 @@ def lookup_document(answers: Sequence[Answer]) -> Document:
         blocks = [Fields(fields), Table(header, [row])]
     return Document(
         [rules_title(kernel_label(first.kernel)), *blocks],
-        grouped_notes(("", note) for answer in answers for note in answer.notes),
+        texts(notes_of_each(first)),
     )
 
 

@@ -8,19 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtcalc.analysis.answer import starred
-from mtcalc.analysis.diff import (
-    Change,
-    Diff,
-    Row,
-    by_pat,
-    change_record,
-    mmio_record,
-    outcome_bytes,
-    outcome_record,
-    row_record,
-)
+from mtcalc.analysis.diff import Change, Diff, Row, by_pat, outcome_bytes
 from mtcalc.analysis.diff_words import notes, sentence, when_text
 from mtcalc.kvm.notes import Note
+from mtcalc.output.diff_records import change_record, mmio_record, outcome_record, row_record
 from mtcalc.output.document import (
     FAINT,
     STRONG,

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from mtcalc.analysis.explain import Explanation
+from collections.abc import Sequence
+
+from mtcalc.analysis.explain import Explanation, Step
 from mtcalc.output.document import FAINT, Block, Cell, Content, Document, Fields, rules_title, texts
 from mtcalc.rules.kernel import kernel_label
 
@@ -19,3 +21,10 @@ def explain_document(found: Explanation) -> Document:
             rows.append(("", Cell(f"source: {step.source}", FAINT)))
         blocks.append(Fields(rows, title=f"{number}. {step.about}: {step.result}"))
     return Document(blocks, texts(answer.notes))
+
+
+def step_records(steps: Sequence[Step]) -> list[dict[str, object]]:
+    """The steps as plain data."""
+    return [
+        {"step": step.about, "result": step.result, "text": list(step.lines), "source": step.source} for step in steps
+    ]

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mtcalc.analysis.diff import Change, Diff, by_pat, change_record
+from mtcalc.analysis.diff import Change, Diff, by_pat
 from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.review import Remark, state_of
 from mtcalc.output.diff import byte_words, diff_blocks, diff_notes, diff_record
+from mtcalc.output.diff_records import change_record
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields
 from mtcalc.patches.apply import PatchedRules
 from mtcalc.patches.read import Mail

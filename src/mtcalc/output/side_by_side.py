@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mtcalc.analysis.answer import UNKNOWN, Answer
-from mtcalc.analysis.side_by_side import Difference, Piece, difference, whole
+from mtcalc.analysis.answer import UNKNOWN, Answer, notes_of_each
+from mtcalc.analysis.side_by_side import Difference, Piece, difference
 from mtcalc.kvm.notes import About, Note
 from mtcalc.output.document import (
     Block,
@@ -123,9 +123,8 @@ def _mtrr(answer: Answer) -> Cell:
     return Cell(str(kind), memtype_tone(kind))
 
 
-def lookup_sides(sides: Sequence[Sequence[Answer]]) -> Document:
+def lookup_sides(answers: Sequence[Answer]) -> Document:
     """One what-if under several rule sets, a row each; the PAT types in columns."""
-    answers = [whole(side) for side in sides]
     names = Sides([answer.kernel for answer in answers])
     differing = sum(difference(answers[0], answer).found for answer in answers[1:])
     if not differing:
@@ -141,7 +140,10 @@ def lookup_sides(sides: Sequence[Sequence[Answer]]) -> Document:
         if answer.rule
     ]
     table = Table(_columns(answers[0], False), _rows(answers, names.labels, False))
-    notes = (*names.mark_note(bool(differing)), *side_notes([answers], names))
+    notes = (
+        *names.mark_note(bool(differing)),
+        *side_notes([[answer._replace(notes=notes_of_each(answer)) for answer in answers]], names),
+    )
     return Document([*names.head(sentence), table, Fields(rules)], notes)
 
 

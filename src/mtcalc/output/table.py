@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import Answer, notes_of_each
 from mtcalc.analysis.diff_words import when_text
-from mtcalc.analysis.side_by_side import difference, whole
+from mtcalc.analysis.side_by_side import difference
 from mtcalc.analysis.table import Row, Search, Where, rows
 from mtcalc.output.document import Block, Content, Document, Table, rules_title
 from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
@@ -20,16 +20,15 @@ from mtcalc.x86.memtype import MemType
 def matrix_document(sides: Sequence[Sequence[Answer]], pats: Sequence[MemType]) -> Document:
     """A row a guest MTRR type, a column a PAT type; rows that come out equal are one. A side is matrix()'s answers."""
     names = Sides([side[0].kernel for side in sides])
-    lines = [[whole(side[at : at + len(pats)]) for at in range(0, len(side), len(pats))] for side in sides]
     several = len(sides) > 1
     blocks: list[Block] = [rules_title(names.first)]
     if several:
-        blocks = names.head(_matrix_words(lines, names))
+        blocks = names.head(_matrix_words(sides, names))
     blocks.append(_inputs_words(sides))
     columns = ("MTRR", "EPT", *map(str, pats), "RULE")
-    for label, mine in zip(names.labels, lines, strict=True):
-        blocks.append(Table(columns, _matrix_rows(mine, lines[0]), label if several else ""))
-    differs = any(difference(a, b).found for mine in lines[1:] for a, b in zip(lines[0], mine, strict=True))
+    for label, mine in zip(names.labels, sides, strict=True):
+        blocks.append(Table(columns, _matrix_rows(mine, sides[0]), label if several else ""))
+    differs = any(difference(a, b).found for mine in sides[1:] for a, b in zip(sides[0], mine, strict=True))
     return Document(blocks, (*names.mark_note(differs), *_notes(sides, names)))
 
 
@@ -100,13 +99,17 @@ def search_document(result: Search, wheres: Sequence[Where]) -> Document:
         differs = differs or any(row.byte_differs for row in table)
     legend = (f"! another EPT byte under {names.first}",) if differs else ()
     # A side without an answer still has the notes that its every answer would have.
-    sides = [found.answers or [found.states[0][0]._replace(notes=kernel_notes(found.kernel))] for found in result.found]
+    sides = [found.answers or [found.states[0]._replace(notes=kernel_notes(found.kernel))] for found in result.found]
     return Document(blocks, (*legend, *_notes(sides, names), *_left_out(result, names)))
 
 
 def _notes(sides: Sequence[Sequence[Answer]], names: Sides) -> list[str]:
     """The notes of each side's answers, whichever of them has it."""
-    return side_notes([[whole(side) for side in sides]], names)
+    everyones = [
+        side[0]._replace(notes=tuple(dict.fromkeys(note for answer in side for note in notes_of_each(answer))))
+        for side in sides
+    ]
+    return side_notes([everyones], names)
 
 
 def _apart(result: Search) -> str:
@@ -118,14 +121,14 @@ def _apart(result: Search) -> str:
 
 
 def _search_row(row: Row, fixed: bool) -> list[Content]:
-    answer = row.answers[0]
+    answer = row.answer
     if fixed and answer.facts is not None:
         mtrr = str(answer.facts.guest_mtrr)
     else:
         mtrr = " ".join(map(str, row.when.get(GUEST_MTRR, ()))) or "any"
     cells: list[Content] = []
-    for one, fit in zip(row.answers, row.fits, strict=True):
-        cells += type_cells(one) if fit else ["."]
+    for cell, fit in zip(type_cells(answer), row.fits, strict=True):
+        cells.append(cell if fit else ".")
     rule = answer.rule.id if answer.rule else "-"
     when = when_text({item: values for item, values in row.when.items() if item != GUEST_MTRR})
     return [mtrr, ept_cell(answer, row.byte_differs), *cells, rule, when]

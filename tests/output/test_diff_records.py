@@ -7,13 +7,9 @@ from functools import cache
 
 import pytest
 
-from mtcalc.analysis.diff import (
-    by_pat,
-    change_record,
-    diff,
-    row_record,
-)
+from mtcalc.analysis.diff import by_pat, diff
 from mtcalc.analysis.diff_words import sentence
+from mtcalc.output.diff_records import change_record, row_record
 from mtcalc.rules.builtin import built_in
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition
 from mtcalc.rules.inputs import Input
