@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Hypothesis without deadlines (machines differ), and with the same examples on every run in CI; the smoke part."""
+"""Hypothesis without deadlines (machines differ), and with the same examples on every run in CI; the markers.
+
+A plain run, `pytest`, leaves out what takes long: `-m ""` runs everything, and so does naming files.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -29,9 +32,45 @@ SMOKE = frozenset(
 )
 """Modules that touch every library we stand on: YAML, pydantic, tree-sitter, rich, click, and those of the tests."""
 
+PROGRAM = frozenset(
+    f"{name}.py"
+    for name in (
+        "cli/test_completion",
+        "cli/test_diff_size",
+        "cli/test_escapes",
+        "cli/test_hostile",
+        "cli/test_manners",
+        "cli/test_size",
+        "cli/test_startup",
+        "cli/test_stream",
+        "cli/test_terminal",
+        "csource/test_gcc",
+        "csource/test_hostile",
+        "patches/test_mutated",
+        "refs/test_imaginary_release",
+        "test_fuzz",
+        "test_readme",
+        "test_versions",
+    )
+)
+"""Modules that start the program, shells, terminals or compilers as processes of their own, or wait for large inputs."""
+
+QUICK = "not program and not property"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    chosen = any(arg == "-m" or arg.startswith("-m") for arg in config.invocation_params.args)
+    if not chosen and config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.option.markexpr = QUICK
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(root).as_posix() in SMOKE:
+        name = item.path.relative_to(root).as_posix()
+        if name in SMOKE:
             item.add_marker(pytest.mark.smoke)
+        if name in PROGRAM:
+            item.add_marker(pytest.mark.program)
+        if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+            item.add_marker(pytest.mark.property)
