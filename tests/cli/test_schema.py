@@ -89,7 +89,7 @@ def test_what_an_editor_underlines(text: str, where: str) -> None:
 def test_every_key_is_in_the_table_once() -> None:
     paths = [row.path for row in key_rows()]
     assert len(paths) == len(set(paths))
-    keys = [(*section, key) for section, model in SECTIONS.items() for key in model.model_fields]
+    keys = [(*section, key) for section, keys in SECTIONS.items() for key in keys.fields]
     assert sorted(tuple(path.replace("[]", "").split(".")) for path in paths) == sorted(keys)
 
 

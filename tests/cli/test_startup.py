@@ -128,20 +128,13 @@ def test_explain_and_table_from_flags_load_no_reader() -> None:
         assert not {"mtcalc.csource.source", "mtcalc.patches.read", "mtcalc.rulefile.load"} & modules
 
 
-def test_a_scenario_loads_pydantic_and_yaml_and_no_c_parser() -> None:
-    """rich only when a table is drawn, tree-sitter only for C."""
-    readers = {
-        "click",
-        "yaml",
-        "pydantic",
-        "pydantic_core",
-        "annotated_types",
-        "typing_extensions",
-        "typing_inspection",
-    }
+def test_a_scenario_loads_yaml_and_no_c_parser() -> None:
+    """pydantic only to describe scenarios, rich only when a table is drawn, tree-sitter only for C."""
+    readers = {"click", "yaml"}
     modules = loaded("eval", "golden/vfio.yaml")
     assert foreign(modules) <= readers
-    assert {"pydantic", "yaml"} <= modules
+    assert "yaml" in modules
+    assert not SLOW & modules
     drawn = loaded("eval", "golden/vfio.yaml", "-o", "table")
     assert foreign(drawn) <= {*readers, "rich"}
     assert "rich.console" in drawn

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from mtcalc.cli.lookup import lookup
@@ -31,22 +29,12 @@ from mtcalc.rules.inputs import (
     with_value,
 )
 from mtcalc.rules.rule import Rule, RuleSet, ept
-from mtcalc.scenario.schema import ScenarioKeys
+from mtcalc.scenario.schema import SECTIONS
 from mtcalc.x86.memtype import MemType
 
 ALL = (*named_inputs(), Input("assume", "foo(vcpu) > 1"), Input("assume_type", "bar(gfn)"))
 ALL_VALUES = [(item, value) for item in ALL for value in domain(item)]
 ROWS = list(KINDS.values())
-
-
-def keys_of(model: Any) -> set[str]:
-    """Every key of a scenario's models, whatever section it is in."""
-    found = set()
-    for name, field in model.model_fields.items():
-        found.add(name)
-        if hasattr(field.annotation, "model_fields"):
-            found |= keys_of(field.annotation)
-    return found
 
 
 @pytest.mark.parametrize("kind", ROWS, ids=lambda kind: kind.name)
@@ -56,7 +44,7 @@ def test_a_row_has_a_fact_a_flag_and_a_scenario_key(kind: Kind) -> None:
     assert f"--{kind.option}" in flags
     if kind.scope in (Scope.VM, Scope.HOST, Scope.UNKNOWN) or kind.name == "cr0_cd":
         assert kind.field in Vm._fields
-        assert {kind.field, kind.option} & keys_of(ScenarioKeys)
+        assert {kind.field, kind.option} & {name for keys in SECTIONS.values() for name in keys.fields}
 
 
 @pytest.mark.parametrize(("item", "value"), ALL_VALUES)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
-from mtcalc.scenario.json_schema import json_schema
+from mtcalc.scenario.json_schema import json_schema, model
+from mtcalc.scenario.keys import Keys
 from mtcalc.scenario.load import load_scenario
 from mtcalc.scenario.schema import NUMBER_SCHEMA, READABLE_KEYS, SECTIONS, ScenarioKeys
 from mtcalc.text.numbers import parse_number
@@ -47,12 +47,12 @@ def test_no_mapping_takes_other_keys() -> None:
 
 
 def test_every_section_is_listed() -> None:
-    """SECTIONS, by which messages name the known keys, holds every model the schema does."""
-    assert {model.__name__ for model in SECTIONS.values()} == {"ScenarioKeys", *SCHEMA["$defs"]}
-    for path, model in SECTIONS.items():
+    """SECTIONS, by which messages name the known keys, holds every mapping the schema does."""
+    assert {keys.__name__ for keys in SECTIONS.values()} == {"ScenarioKeys", *SCHEMA["$defs"]}
+    for path, keys in SECTIONS.items():
         if path:
-            assert path[-1] in SECTIONS[path[:-1]].model_fields
-            assert issubclass(model, BaseModel)
+            assert path[-1] in SECTIONS[path[:-1]].fields
+            assert issubclass(keys, Keys)
 
 
 def test_defaults_are_as_a_file_writes_them() -> None:
@@ -117,4 +117,4 @@ def test_the_readable_keys_are_the_others_of_mtrr() -> None:
 
 
 def test_the_models_own_schema_works_too() -> None:
-    assert ScenarioKeys.model_json_schema()["additionalProperties"] is False
+    assert model(ScenarioKeys).model_json_schema()["additionalProperties"] is False

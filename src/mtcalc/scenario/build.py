@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mtcalc.kvm.host_mmio import RAM, Backing
-from mtcalc.kvm.notes import Note
+from mtcalc.kvm.host_mmio import RAM
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.slots import check_slots
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
@@ -15,7 +14,7 @@ from mtcalc.rules.inputs import KINDS
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
 from mtcalc.scenario.record import Scenario
 from mtcalc.scenario.registers import GuestMtrrs, read_mtrrs
-from mtcalc.scenario.schema import BackingKeys, ExpectKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
+from mtcalc.scenario.schema import ExpectKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
 from mtcalc.text.errors import Place
 from mtcalc.text.yaml import Node
 from mtcalc.x86.memtype import MemType
@@ -32,7 +31,7 @@ def _plain_inputs(*sections: VmKeys | HostKeys) -> dict[str, Any]:
         kind.field: getattr(section, kind.field)
         for section in sections
         for kind in KINDS.values()
-        if not kind.bits and kind.field in type(section).model_fields
+        if not kind.bits and kind.field in section.fields
     }
 
 
@@ -41,7 +40,7 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
     problems = Problems()
     host, guest = keys.host, keys.guest
     found = GuestMtrrs(reset_free_mtrrs(guest.maxphyaddr))
-    if "mtrr" in guest.model_fields_set:
+    if "mtrr" in guest.given:
         found = read_mtrrs(guest.mtrr, root, guest.maxphyaddr, problems)
     mtrrs = found.mtrrs
     quirks = 0
@@ -76,13 +75,13 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         expects=tuple(expects),
         vcnt=len(mtrrs.variable),
         notes=_notes(keys, vm, mtrrs),
-        mtrr_place=value_place(root, ("guest", "mtrr")) if "mtrr" in guest.model_fields_set else None,
+        mtrr_place=value_place(root, ("guest", "mtrr")) if "mtrr" in guest.given else None,
         vcnt_said=found.said,
         vcnt_unsaid=found.unsaid,
     )
 
 
-def _slots(keys: list[SlotKeys], places: tuple[Place, ...], root: Node, problems: Problems) -> list[Slot]:
+def _slots(keys: Sequence[SlotKeys], places: tuple[Place, ...], root: Node, problems: Problems) -> list[Slot]:
     """The slots, ids and names filled in. A problem for what every KVM refuses and for names that are taken.
 
     Of two slots with one id the id is the mistake, whatever their names.
@@ -110,7 +109,7 @@ def _slots(keys: list[SlotKeys], places: tuple[Place, ...], root: Node, problems
         flags = 0
         for bits in slot.flags:
             flags |= bits
-        backing = RAM if slot.backing is None else _backing(slot.backing)
+        backing = slot.backing or RAM
         device = backing.is_device if slot.device is None else slot.device
         slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space, device))
     if len(problems.found) == before:
@@ -121,11 +120,6 @@ def _slots(keys: list[SlotKeys], places: tuple[Place, ...], root: Node, problems
                 field = "id"  # whose upper bits said it
             problems.add(f"{refusal.errno}: {refusal.reason}", value_place(root, ("memslots", refusal.at, field)))
     return slots
-
-
-def _backing(keys: BackingKeys) -> Backing:
-    given = dict(keys)
-    return Backing(page_level=given.pop("page_size"), **given)
 
 
 def _id_and_space(slot: SlotKeys, path: Path, root: Node, problems: Problems) -> tuple[int | None, int]:
@@ -152,7 +146,7 @@ def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) ->
 def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> MemType | None:
     """The PAT type a page selects; WB where paging is off; None where the file names none."""
     given = sorted(
-        (key for key in ("pat", "pat_index", "pte") if key in page.model_fields_set),
+        (key for key in ("pat", "pat_index", "pte") if key in page.given),
         key=lambda key: key_place(root, (*path, key)),
     )
     if len(given) > 1:
@@ -176,7 +170,7 @@ def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems
 
 def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> Expect:
     page = _page(entry, path, root, vm, problems)
-    if not entry.model_fields_set.intersection(ASKED):
+    if not entry.given & set(ASKED):
         problems.add(f"an entry that expects nothing (one of {', '.join(ASKED)})", page.place)
     if entry.effective is not None and page.pat is None:
         what = "effective without a PAT type, on which it depends (pat, pat_index or pte)"
@@ -187,8 +181,8 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
 def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
     """Assumptions that can change an answer."""
     notes = []
-    given = keys.guest.mtrr.model_fields_set
-    if "mtrr" not in keys.guest.model_fields_set:
+    given = keys.guest.mtrr.given
+    if "mtrr" not in keys.guest.given:
         if vm.noncoherent_dma:
             notes.append(Note("no-mtrr", "no mtrr block: MTRRs are taken as on, default WB, fixed ranges off"))
     elif "msrs" in given and MSR_DEF_TYPE not in map(parse_register, keys.guest.mtrr.msrs):
@@ -197,7 +191,7 @@ def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
         )
     elif "msrs" not in given and mtrrs.fixed_enabled and not keys.guest.mtrr.fixed:
         notes.append(Note("no-fixed", "fixed ranges are on and none is given: UC under 1M, as at reset"))
-    if "maxphyaddr" not in keys.guest.model_fields_set:
+    if "maxphyaddr" not in keys.guest.given:
         notes += _width_notes(mtrrs)
     return tuple(notes)
 

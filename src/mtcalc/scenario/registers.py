@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS
@@ -43,7 +44,7 @@ class GuestMtrrs(NamedTuple):
 
 def read_mtrrs(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) -> GuestMtrrs:
     """The MTRRs. What only some kernels refuse of a pair, and more pairs than most have, is taken."""
-    given = keys.model_fields_set
+    given = keys.given
     if "msrs" in given:
         readable = [key for key in READABLE_KEYS if key in given]
         if readable:
@@ -122,7 +123,7 @@ def _raw(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) -> Gue
 
 
 def _register_values(
-    written: dict[str, int], path: Path, known: tuple[int, ...], root: Node, maxphyaddr: int, problems: Problems
+    written: Mapping[str, int], path: Path, known: tuple[int, ...], root: Node, maxphyaddr: int, problems: Problems
 ) -> dict[int, int]:
     """Register number -> value, each checked as every KVM checks the write."""
     values: dict[int, int] = {}
@@ -145,7 +146,7 @@ def _register_values(
 def _pair(pair: VariableKeys, n: int, root: Node, maxphyaddr: int, problems: Problems) -> tuple[int, int]:
     """The two registers of one entry of `variable`, (0, 0) where problems are found."""
     path: Path = (*_AT, "variable", n)
-    given = pair.model_fields_set
+    given = pair.given
     raw = [key for key in ("physbase", "physmask") if key in given]
     plain = [key for key in ("base", "size", "type") if key in given]
     if raw and plain:

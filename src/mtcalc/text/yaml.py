@@ -8,11 +8,9 @@ is not 6.1; see scalar_value() and mtcalc.text.numbers.
 
 from __future__ import annotations
 
-import gc
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias, Union
 
 import yaml
@@ -104,8 +102,7 @@ def parse_yaml(text: str, file: str) -> Node:
         text = _PAIR.sub(_one_escape, text)
         shifts = _shifts(lines)
     try:
-        with gc_paused():
-            return _build(_events(text), file, lines, shifts)
+        return _build(_events(text), file, lines, shifts)
     except yaml.YAMLError as error:
         raise _reworded(error, text, file, lines, shifts) from None
 
@@ -133,18 +130,6 @@ def _column(mark: Any, shifts: _Shifts) -> int:
     """The column, from 0, at which the text as it was given has what `mark` points at."""
     column: int = mark.column
     return column + 2 * bisect_right(shifts[mark.line], column) if mark.line in shifts else column
-
-
-@contextmanager
-def gc_paused() -> Iterator[None]:
-    """No garbage collection inside: building many records that form no cycles takes half the time so."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _events(text: str) -> Iterator[Any]:
