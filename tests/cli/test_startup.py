@@ -36,7 +36,7 @@ OWN_OF_LOOKUP = """
 """
 LOOKUP = frozenset(OWN_OF_LOOKUP.split())
 
-SLOW = {"asyncio", "email", "http", "logging", "multiprocessing", "socket", "ssl", "unittest", "urllib", "xml"}
+SLOW = {"asyncio", "difflib", "email", "http", "logging", "multiprocessing", "socket", "ssl", "unittest", "urllib", "xml"}
 """Parts of the standard library that a quick answer has no use for."""
 
 

@@ -54,6 +54,25 @@ class Output(NamedTuple):
         emit(result, self.form, self.colour)
 
 
+class _OutputOption(click.Option):
+    """-o, which every command has; it spares the command's parser what click does in vain for a short option.
+
+    click looks for one among the long options first, and for want of it words an error, with suggestions from
+    difflib (5 ms), that nobody will see: without names to suggest it is made at once.
+    """
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        match = parser._match_long_opt
+
+        def match_long_opt(opt: str, explicit_value: str | None, state: Any) -> None:
+            if opt not in parser._long_opt and opt[:2] not in parser._opt_prefixes:
+                raise click.NoSuchOption(opt, ctx=ctx)
+            match(opt, explicit_value, state)
+
+        parser._match_long_opt = match_long_opt
+
+
 def output_options(*supported: str) -> Callable[[Command], Command]:
     """-o and --color, handed to the command as `output: Output`. `supported` are the formats it has."""
     allowed = supported or formats()
@@ -95,6 +114,7 @@ def output_options(*supported: str) -> Callable[[Command], Command]:
             "-o",
             "--output",
             "form",
+            cls=_OutputOption,
             type=words,
             callback=default,
             metavar="FORMAT",

@@ -29,7 +29,8 @@ _TOO_DEEP = f"nested too deeply (at most {MAX_DEPTH} levels)"
 
 # YAML's line breaks (libyaml counts lines by them), and what is not printable in YAML.
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# Named by what it is: a set of all but the printable ones takes 11 ms to compile, at every start.
+_FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _BRACKET = re.compile(r"[\[\]{}]")
 # JSON writes a character beyond 16 bits as two escapes, YAML as one.
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
