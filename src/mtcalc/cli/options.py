@@ -67,7 +67,7 @@ class _OutputOption(click.Option):
 
         def match_long_opt(opt: str, explicit_value: str | None, state: Any) -> None:
             if opt not in parser._long_opt and opt[:2] not in parser._opt_prefixes:
-                raise click.NoSuchOption(opt, ctx=ctx)
+                raise click.NoSuchOption(opt, "", ctx=ctx)
             match(opt, explicit_value, state)
 
         parser._match_long_opt = match_long_opt

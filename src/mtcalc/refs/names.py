@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import OLDEST, Version, never_was, newest, sort_key
-from mtcalc.refs.uname import CANDIDATE, build_note
 from mtcalc.rules.builtin import built_in, built_in_names, latest
 from mtcalc.rules.kernel import Kernel, kernel_at, version_text
 from mtcalc.rules.proposals import on_top, proposal_on_top
@@ -79,9 +78,12 @@ def parse_release(word: str) -> tuple[Version, str] | None:
         version, suffix = version[:3], f".{parts[3]}{suffix}"
     while len(version) > 2 and version[0] >= 3 and version[-1] == 0:
         version = version[:-1]
-    candidate = CANDIDATE.match(suffix)
-    if candidate:
-        return (*version, -1), suffix[candidate.end() :]
+    if suffix:
+        from mtcalc.refs.uname import CANDIDATE  # patterns that a plain name or release has no use for
+
+        candidate = CANDIDATE.match(suffix)
+        if candidate:
+            return (*version, -1), suffix[candidate.end() :]
     return version, suffix
 
 
@@ -135,6 +137,8 @@ def _release_notes(version: Version, row: Release, shown: str, suffix: str, cand
         text = f"{shown} is {shown}.0; from {version_text(later[0].since)} on, {later[0].rules.name}"
         notes.append(Note("stable", text))
     if suffix:
+        from mtcalc.refs.uname import build_note
+
         notes.append(Note("build", build_note((*version, -1) if candidate else version, shown, suffix)))
     if sort_key(version) < row.read:  # rests on memory alone
         notes.append(Note("unconfirmed", f"unconfirmed: that {shown} has {row.rules.name}"))
