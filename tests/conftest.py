@@ -53,7 +53,7 @@ PROGRAM = frozenset(
         "test_versions",
     )
 )
-"""Modules that start the program, shells, terminals or compilers as processes of their own, or wait for large inputs."""
+"""Modules that start programs, shells, terminals or compilers of their own, or wait for large inputs."""
 
 QUICK = "not program and not property"
 

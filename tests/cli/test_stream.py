@@ -433,6 +433,24 @@ def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
     assert done.err == "-:2:1: a line of more than 64 KiB (an address, then a PAT type if you like)\n"
 
 
+@pytest.mark.parametrize("line", ["9" * 65_537, "# " + "9" * 65_535, "9" * 150_000])
+@pytest.mark.parametrize("command", ["eval vfio --gpa -", "mtrr vfio --gpa - -o json", "decode epte -"])
+def test_a_long_line_is_refused_with_its_end_too(command: str, line: str) -> None:
+    """However the line falls into what is read at once."""
+    words = [SCENARIO if word == "vfio" else word for word in command.split()]
+    done = quick(*words, stdin=f"0x1000\n{line}\n0x2000\n")
+    assert done.status == 2
+    assert done.err.startswith("-:2:1: a line of more than 64 KiB (")
+    longest = quick(*words, stdin=f"0x1000\n{line[:65_536]}\n0x2000\n")
+    assert "64 KiB" not in longest.err
+
+
+@pytest.mark.parametrize("command", ["pat", "epte"])
+def test_blanks_that_only_unicode_knows_say_nothing(command: str) -> None:
+    done = quick("decode", command, "-", "-o", "jsonl", stdin="0x6\n\xa0\n \u2003 \n0x6\n")
+    assert (done.status, done.err, len(done.out.splitlines())) == (0, "", 2)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

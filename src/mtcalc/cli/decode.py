@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
-from mtcalc.cli.options import STREAMED, Output, named_kernel, output_options
+from mtcalc.cli.options import Output, named_kernel, output_options
 from mtcalc.cli.params import REF, Word, one_of
 from mtcalc.kvm.notes import Note
 from mtcalc.output.emit import Result
@@ -61,8 +60,9 @@ def pat(ctx: click.Context, words: tuple[str, ...], output: Output) -> None:
     """
     if words == ("-",):
         from mtcalc.cli.pat_stream import stream
+        from mtcalc.cli.stdout import streamed
 
-        ctx.exit(stream(_streamed(ctx, output)))
+        ctx.exit(stream(streamed(output, "-").form))
     from mtcalc.output.decode import pat_document, pat_record, pat_rows
 
     try:
@@ -174,8 +174,9 @@ def epte(
         if len(values) > 1:
             raise click.UsageError("- stands alone (write all values on standard input)")
         from mtcalc.cli.epte_stream import stream
+        from mtcalc.cli.stdout import streamed
 
-        ctx.exit(stream(_streamed(ctx, output), lambda value, at: read(value, level if at is None else at)))
+        ctx.exit(stream(streamed(output, "-").form, lambda value, at: read(value, level if at is None else at)))
     sptes = [read(value, level) for value in values if value is not None]
     output.write(
         Result(
@@ -210,12 +211,3 @@ def _release_of(ref: str | None) -> tuple[tuple[int, ...] | None, tuple[Note, ..
     if parsed is None or not parsed[1] or kernel.proposal:
         return release, ()
     return release, (Note("build", build_note(release, version_text(release), parsed[1], SPTE_WORDS)),)
-
-
-def _streamed(ctx: click.Context, output: Output) -> str:
-    """The format of an answer to a stream. Raises UsageError for one that needs all of it first."""
-    if output.form in STREAMED:
-        return output.form
-    if ctx.get_parameter_source("form") is ParameterSource.COMMANDLINE:
-        raise click.UsageError(f"- does not go with -o {output.form} (one of {', '.join(STREAMED)})")
-    return "plain"

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
-from mtcalc.cli.stream_lines import answer_lines
+from mtcalc.cli.stdin import answer_lines
+from mtcalc.cli.stdout import writer
 from mtcalc.kvm.spte import Spte
-from mtcalc.output.plain import render
 from mtcalc.output.spte import spte_document, spte_header, spte_record, spte_row
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.numbers import parse_entry
@@ -21,10 +20,13 @@ def stream(form: str, read: Read) -> int:
 
     `read` makes an SPTE of a value and a level, None where the line names none.
     """
-    write = _writer(form)
-    return answer_lines(
-        lambda line, number: write(read(*_parse(line, number))), "entries", "an entry, then a level if you like"
-    )
+    write = writer(form, lambda spte: spte_document([spte]), spte_record, spte_header(), lambda spte: [spte_row(spte)])
+
+    def answer(line: str, number: int) -> None:
+        if line.strip():  # blanks that only Unicode knows are passed over too
+            write(read(*_parse(line, number)))
+
+    return answer_lines(answer, "entries", "an entry, then a level if you like")
 
 
 def _parse(line: str, number: int) -> tuple[int, int | None]:
@@ -52,27 +54,3 @@ def _parse(line: str, number: int) -> tuple[int, int | None]:
         return value, int(words[k])
     except ValueError as error:
         raise InputError(str(error), Place("-", number, columns[k], line)) from None
-
-
-def _writer(form: str) -> Callable[[Spte], None]:
-    out = sys.stdout
-    if form == "jsonl":
-        import json
-
-        return lambda spte: print(json.dumps(spte_record(spte)))
-    if form in ("csv", "tsv"):
-        import csv
-
-        rows = csv.writer(out, "excel-tab" if form == "tsv" else "excel", lineterminator="\n")
-        rows.writerow(spte_header())
-        return lambda spte: rows.writerow(spte_row(spte))
-    first = True
-
-    def plain(spte: Spte) -> None:
-        nonlocal first
-        if not first:
-            out.write("\n")
-        first = False
-        out.writelines(f"{text}\n" for text in render(spte_document([spte])))
-
-    return plain

@@ -6,11 +6,9 @@ from __future__ import annotations
 import sys
 
 import click
-from click.core import ParameterSource
 
 from mtcalc.analysis.answer import Answer
 from mtcalc.cli.options import (
-    STREAMED,
     Assumptions,
     Output,
     assume_option,
@@ -35,23 +33,17 @@ def stream_eval(
     output: Output,
 ) -> int:
     """eval FILE --gpa -: answers line by line; the exit status, 2 if a line was bad."""
+    from mtcalc.cli.addresses import check_stream
+    from mtcalc.cli.stdout import streamed
     from mtcalc.cli.stream import Stream
     from mtcalc.output.lines import page_lines
 
     if len(refs) > 1:
         raise click.UsageError("--gpa - and -r twice (a stream is answered by one rule set)")
-    if len(gpas) > 1:
-        raise click.UsageError("--gpa - stands alone (a line holds an address, and a PAT type if you like)")
     if len(pats) > 1:
         raise click.UsageError("--gpa - and --pat twice (--pat is the type of lines that name none)")
-    if "-" in refs:
-        raise click.UsageError("-r and --gpa can't both be standard input (give the patch a file)")
-    if file == "-":
-        raise click.UsageError("FILE and --gpa can't both be standard input (give the scenario a file)")
-    if output.form not in STREAMED:
-        if click.get_current_context().get_parameter_source("form") is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--gpa - does not go with -o {output.form} (one of {', '.join(STREAMED)})")
-        output = output._replace(form="plain")
+    check_stream(file, gpas, refs, "a line holds an address, and a PAT type if you like")
+    output = streamed(output, "--gpa -")
     scenario = read_scenario(file, assume=assume)
     check_pats(pats, scenario)
     evaluator = evaluator_for(one_kernel(refs, scenario), scenario)

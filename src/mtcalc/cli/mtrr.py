@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from mtcalc.analysis.mtrr_map import MtrrView
 from mtcalc.cli.options import STREAMED, Output, one_kernel, output_options, rules_option
@@ -42,7 +41,11 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
     from mtcalc.output import mtrr as show
 
     if None in gpas:
-        output = _streamed(ctx, file, gpas, refs, output)
+        from mtcalc.cli.addresses import check_stream
+        from mtcalc.cli.stdout import streamed
+
+        check_stream(file, gpas, refs, "write all addresses on standard input")
+        output = streamed(output, "--gpa -", FROM_INPUT)
     scenario = read_scenario(file, need_slots=False)
     kernel = one_kernel(refs, scenario)
     view = MtrrView(kernel, scenario.vm, scenario.slots, scenario.notes)
@@ -74,23 +77,6 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
     )
 
 
-def _streamed(
-    ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tuple[str, ...], output: Output
-) -> Output:
-    """How to answer --gpa -. Raises UsageError where that can't be."""
-    if len(gpas) > 1:
-        raise click.UsageError("--gpa - stands alone (write all addresses on standard input)")
-    if "-" in refs:
-        raise click.UsageError("-r and --gpa can't both be standard input (give the patch a file)")
-    if file == "-":
-        raise click.UsageError("FILE and --gpa can't both be standard input (give the scenario a file)")
-    if output.form in FROM_INPUT:
-        return output
-    if ctx.get_parameter_source("form") is ParameterSource.COMMANDLINE:
-        raise click.UsageError(f"--gpa - does not go with -o {output.form} (one of {', '.join(FROM_INPUT)})")
-    return output._replace(form="plain")
-
-
 def _stream(view: MtrrView, form: str) -> int:
     """Answers standard input line by line; the exit status: 2 if a line was bad."""
     from mtcalc.cli.stream import Stream
@@ -104,13 +90,17 @@ def _stream(view: MtrrView, form: str) -> int:
 
 def _read_all(view: MtrrView) -> tuple[list[dict[str, Any]], int]:
     """The answers to all of standard input as JSON has them, and the exit status: 2 if a line was bad."""
-    import json
+    from mtcalc.analysis.mtrr_map import address_answers, address_segments
+    from mtcalc.cli.addresses import LINE_HOLDS, WHAT, no_word, read_line
+    from mtcalc.cli.stdin import answer_lines
+    from mtcalc.output.mtrr import seen_record
 
-    from mtcalc.cli.stream import Stream
-    from mtcalc.output.mtrr import seen_source
+    segments = address_segments(view)
+    at = segments.find if segments else address_answers(view)
+    records: list[dict[str, Any]] = []
 
-    lines: list[bytes] = []
-    stream = Stream(seen_source(view, "jsonl"), None, out=lines.append)
-    stream.run(lambda _: "")
-    records = [json.loads(line) for line in b"".join(lines).splitlines()]
-    return records, 2 if stream.bad else 0
+    def answer(line: str, number: int) -> None:
+        gpa, _ = read_line(line, number, view.end, no_word)
+        records.append(seen_record(view, gpa, at(gpa)))
+
+    return records, answer_lines(answer, WHAT, LINE_HOLDS)

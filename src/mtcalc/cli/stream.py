@@ -8,25 +8,20 @@ at once, however much or little it is.
 
 from __future__ import annotations
 
-import os
-import sys
 from bisect import bisect_right
-from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import repeat
 from operator import getitem
 
-from mtcalc.cli.stream_lines import complain
+from mtcalc.cli.addresses import LINE_HOLDS, WHAT, no_word, read_line
+from mtcalc.cli.stdin import blocks, complain, is_passed_over, text_of
+from mtcalc.cli.stdout import encode, write
 from mtcalc.output.lines import Source
-from mtcalc.text.errors import InputError, Place
+from mtcalc.text.errors import InputError
 from mtcalc.text.numbers import parse_address, parse_number
 from mtcalc.x86.memtype import MemType, parse_memtype
 from mtcalc.x86.pat import Pat, check_without_paging
-
-CHUNK = 1 << 16
-"""Bytes read at a time, at most: enough that the loop around them costs nothing, and what is made of them stays in
-the processor's cache."""
 
 _PLAIN_DIGITS = b"0123456789abcdefx\n"
 
@@ -56,19 +51,17 @@ class Stream:
         source: Source,
         pat: Pat | None,
         default: MemType | None = None,
-        out: Callable[[bytes], object] | None = None,
         paging: bool = True,
     ) -> None:
         """`pat`: the guest's PAT, for indices; None where a line holds an address alone.
 
-        `default`: the PAT type of lines that name none, None: all six. `out` takes the answers, standard output
-        by default. `paging`: the guest's CR0.PG, without which a line may name WB alone.
+        `default`: the PAT type of lines that name none, None: all six. `paging`: the guest's CR0.PG, without
+        which a line may name WB alone.
         """
         self.source = source
         self.pat = pat
         self.paging = paging
         self.bad = False
-        self._out = out or write
         self._default = default
         self._head = encode(source.head)
         self._line = 0
@@ -81,37 +74,22 @@ class Stream:
         What it makes is the shape of all lines, and nothing else in an answer hangs on another line. Blank lines and
         lines that begin with # are passed over; they and bad lines decide nothing.
         """
-        rest = b""
-        first = begun = True
-        while True:
-            data = read()
-            if not data:
-                break
-            rest += data
-            if begun and (len(rest) >= len(BOM_UTF8) or b"\n" in rest):
-                rest, begun = rest.removeprefix(BOM_UTF8), False
-            whole = rest.rfind(b"\n") + 1
-            if not whole:
-                if len(rest) > CHUNK:
-                    place = Place("-", self._line + 1, 1)
-                    raise InputError("a line of more than 64 KiB (an address, then a PAT type if you like)", place)
-                continue
-            lines, rest = rest[:whole], rest[whole:]
+        first = True
+        for number, lines in blocks(WHAT, LINE_HOLDS):
+            self._line = number - 1
             first = first and not self._begun(lines, header)
             self._answer(lines)
-        if first and not self._begun(rest, header):
-            self._out(encode(header(self._default is not None)))
-        if rest:
-            self._answer(rest + b"\n")
+        if first:
+            write(encode(header(self._default is not None)))
 
     def _begun(self, lines: bytes, header: Callable[[bool], str]) -> bool:
         """Writes the header if one of the lines has an answer."""
         for line in lines.split(b"\n"):
-            if _is_passed_over(line):
+            if is_passed_over(line):
                 continue
             with suppress(InputError):
                 self._with_care(line)
-                self._out(encode(header(self._default is not None or len(line.split()) > 1)))
+                write(encode(header(self._default is not None or len(line.split()) > 1)))
                 return True
         return False
 
@@ -119,14 +97,13 @@ class Stream:
         count = lines.count(b"\n")
         done = self._bulk(lines, count)
         if done is None:
-            kept = [line for line in lines.split(b"\n") if not _is_passed_over(line)]
+            kept = [line for line in lines.split(b"\n") if not is_passed_over(line)]
             if len(kept) < count:
                 done = self._bulk(b"\n".join((*kept, b"")), len(kept)) if kept else b""
         if done is None:
             self._one_by_one(lines)
         else:
-            self._out(done)
-            self._line += count
+            write(done)
 
     def _bulk(self, lines: bytes, count: int) -> bytes | None:
         """All lines at once where each is an address as hex() writes it, or each has a PAT word too; else None."""
@@ -186,7 +163,7 @@ class Stream:
 
     def _pat_type(self, word: str) -> MemType:
         if self.pat is None:
-            raise ValueError(f"'{word}' behind the address (one address a line)")
+            no_word(word)
         kind = self._named(self.pat, word)
         if not self.paging:
             check_without_paging(kind, f"'{word}'", "cr0.pg is false")
@@ -205,7 +182,7 @@ class Stream:
         out: list[bytes] = []
         for line in lines.split(b"\n")[:-1]:
             self._line += 1
-            if _is_passed_over(line):
+            if is_passed_over(line):
                 continue
             try:
                 out.append(self._one(line))
@@ -213,10 +190,10 @@ class Stream:
                 self.bad = True
                 # What was answered before stands before the message.
                 if out:
-                    self._out(b"".join(out))
+                    write(b"".join(out))
                     out.clear()
-                complain(str(error))
-        self._out(b"".join(out))
+                complain(error)
+        write(b"".join(out))
 
     def _one(self, line: bytes) -> bytes:
         words = line.split()
@@ -233,52 +210,5 @@ class Stream:
 
     def _with_care(self, raw: bytes) -> tuple[int, _Tails]:
         """The address and the tails of a line. Raises InputError at the word that is wrong."""
-        line = raw.decode("utf-8", "backslashreplace").rstrip("\r")
-        words = line.split()
-        column = len(line) - len(line.lstrip()) + 1
-        try:
-            if not words:  # blanks that only Unicode knows
-                raise ValueError("no address here (an address, then a PAT type if you like)")
-            gpa = parse_address(words[0])
-            if gpa >= self.source.limit:
-                bits = self.source.limit.bit_length() - 1
-                most = self.source.limit - 1
-                raise ValueError(f"{gpa:#x} is beyond the guest's maxphyaddr {bits} (at most {most:#x})")
-            tails = self._tails[b""]
-            if len(words) > 1:
-                column = line.index(words[1], column - 1 + len(words[0])) + 1
-                tails = self._tails_of(words[1].encode())
-            if len(words) > 2:
-                column = line.index(words[2], column - 1 + len(words[1])) + 1
-                raise ValueError(f"'{words[2]}' is one word too many (an address and a PAT type)")
-        except ValueError as error:
-            raise InputError(str(error), Place("-", self._line, column, line)) from None
-        return gpa, tails
-
-
-def _is_passed_over(line: bytes) -> bool:
-    """Whether a line is blank or a comment."""
-    begin = line.lstrip()
-    return not begin or begin.startswith(b"#")
-
-
-def read() -> bytes:
-    """What has arrived on standard input, b'' at its end. Raises InputError."""
-    if sys.stdin is None:  # closed by the caller, and its number may be another file's by now
-        raise InputError("-: standard input is closed (addresses, one a line)")
-    try:
-        return os.read(0, CHUNK)
-    except OSError as error:
-        raise InputError(f"-: {(error.strerror or str(error)).lower()} (addresses, one a line)") from None
-
-
-def encode(text: str) -> bytes:
-    """Text as standard output would write it."""
-    return text.encode(sys.stdout.encoding or "ascii", "backslashreplace")
-
-
-def write(data: bytes) -> None:
-    """Writes all of `data` on standard output, at once."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(1, view) :]
+        gpa, tails = read_line(text_of(raw), self._line, self.source.limit, lambda word: self._tails_of(word.encode()))
+        return gpa, self._tails[b""] if tails is None else tails
