@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-class Entry:
+class CommandRow:
     """A command by name: where it lives, and its line in the list of commands."""
 
     def __init__(self, where: str, summary: str) -> None:
@@ -27,18 +27,18 @@ class Entry:
 
 
 COMMANDS = {
-    "lookup": Entry("lookup:lookup", "One what-if from flags: EPT byte, effective type, the rule that decided."),
-    "eval": Entry("eval:eval_", "Every memory slot of a scenario, or single addresses of it."),
-    "explain": Entry("explain:explain", "The derivation of one answer, step by step, with sources."),
-    "table": Entry("table:table", "The whole matrix for fixed inputs, or who gets a certain answer."),
-    "diff": Entry("diff:diff", "Every input on which two rule sets differ."),
-    "review": Entry("review:review", "What a patch mail changes, and what to ask about it."),
-    "rules": Entry("rules:rules", "The rule sets: list them, show or check one."),
-    "mtrr": Entry("mtrr:mtrr", "The guest's MTRRs decoded; addresses as KVM and as the manual see them."),
-    "decode": Entry("decode:decode", "PAT, MTRR and EPT entry values in words."),
-    "check": Entry("check:check", "The expectations of a scenario."),
-    "schema": Entry("schema:schema", "The JSON Schema of scenarios, for editors; their keys in a table."),
-    "completion": Entry("completion:completion", "The completion script of bash, zsh or fish."),
+    "lookup": CommandRow("lookup:lookup", "One what-if from flags: EPT byte, effective type, the rule that decided."),
+    "eval": CommandRow("eval:eval_", "Every memory slot of a scenario, or single addresses of it."),
+    "explain": CommandRow("explain:explain", "The derivation of one answer, step by step, with sources."),
+    "table": CommandRow("table:table", "The whole matrix for fixed inputs, or who gets a certain answer."),
+    "diff": CommandRow("diff:diff", "Every input on which two rule sets differ."),
+    "review": CommandRow("review:review", "What a patch mail changes, and what to ask about it."),
+    "rules": CommandRow("rules:rules", "The rule sets: list them, show or check one."),
+    "mtrr": CommandRow("mtrr:mtrr", "The guest's MTRRs decoded; addresses as KVM and as the manual see them."),
+    "decode": CommandRow("decode:decode", "PAT, MTRR and EPT entry values in words."),
+    "check": CommandRow("check:check", "The expectations of a scenario."),
+    "schema": CommandRow("schema:schema", "The JSON Schema of scenarios, for editors; their keys in a table."),
+    "completion": CommandRow("completion:completion", "The completion script of bash, zsh or fish."),
 }
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from mtcalc.scenario.keys import REQUIRED, ByName, Items, Key, Keys, Leaf, Value, WordOr
+from mtcalc.scenario.keys import REQUIRED, ByName, Items, Key, Keys, Shape, Single, WordOr
 from mtcalc.scenario.schema import ScenarioKeys
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.pat import LINUX_PAT
@@ -58,8 +58,8 @@ def _field(key: Key) -> Any:
     return Field(key.default, description=key.description, examples=key.examples)
 
 
-def _type(value: Value) -> Any:
-    if isinstance(value, Leaf):
+def _type(value: Shape) -> Any:
+    if isinstance(value, Single):
         return Annotated[Any, WithJsonSchema(value.form)]
     if isinstance(value, Items):
         return list[_type(value.of)]  # type: ignore[misc]

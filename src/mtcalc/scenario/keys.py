@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Set
 from typing import Any, ClassVar, NamedTuple, TypeAlias, Union
 
 
-class Leaf(NamedTuple):
+class Single(NamedTuple):
     """A single value: its reader, from plain data to what it means, and its JSON Schema.
 
     The reader sees every value that a file holds, null too, and never a default: so a key that is None where it is
@@ -26,24 +26,24 @@ class Leaf(NamedTuple):
 class Items(NamedTuple):
     """A list."""
 
-    of: Leaf | type[Keys]
+    of: Single | type[Keys]
 
 
 class ByName(NamedTuple):
     """A mapping whose keys are free."""
 
-    of: Leaf
+    of: Single
 
 
 class WordOr(NamedTuple):
     """A word, or a mapping that `make` turns into what the word's reader gives."""
 
-    word: Leaf
+    word: Single
     section: type[Keys]
     make: Callable[[Any], Any]
 
 
-Value: TypeAlias = Union[Leaf, Items, ByName, WordOr, type["Keys"]]
+Shape: TypeAlias = Union[Single, Items, ByName, WordOr, type["Keys"]]
 
 REQUIRED: Any = object()
 """In place of the default of a key that a mapping must have."""
@@ -52,13 +52,13 @@ REQUIRED: Any = object()
 class Key(NamedTuple):
     """A key: what its value is, what it means where it is left out, and how the reference shows it."""
 
-    value: Value
+    value: Shape
     default: Any
     description: str
     examples: list[Any]
 
 
-def key(value: Value, default: Any = REQUIRED, *, description: str, examples: list[Any]) -> Any:
+def key(value: Shape, default: Any = REQUIRED, *, description: str, examples: list[Any]) -> Any:
     """Declares a key in the body of a Keys class, where it stands for its default."""
     return Key(value, default, description, examples)
 
@@ -87,7 +87,7 @@ class Keys:
         return vars(self).keys()
 
 
-def section_of(value: Value) -> type[Keys] | None:
+def section_of(value: Shape) -> type[Keys] | None:
     """The mapping with keys of its own that a value is, has as items, or may be."""
     inner = value.of if isinstance(value, Items) else value.section if isinstance(value, WordOr) else value
     return inner if isinstance(inner, type) else None

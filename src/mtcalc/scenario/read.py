@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mtcalc.scenario.keys import REQUIRED, ByName, Items, Keys, Leaf, Value, WordOr
+from mtcalc.scenario.keys import REQUIRED, ByName, Items, Keys, Shape, Single, WordOr
 from mtcalc.scenario.places import Problems
 from mtcalc.scenario.schema import SECTIONS, ScenarioKeys
 from mtcalc.scenario.values import Decimal, ItemError, shown
@@ -48,9 +48,9 @@ def _section(node: Node, keys: type[Keys], path: tuple[str, ...], how: _How) -> 
     return found
 
 
-def _value(node: Node, value: Value, path: tuple[str, ...], how: _How) -> Any:
-    if isinstance(value, Leaf):
-        return _leaf(node, value, how)
+def _value(node: Node, value: Shape, path: tuple[str, ...], how: _How) -> Any:
+    if isinstance(value, Single):
+        return _single(node, value, how)
     if isinstance(value, Items):
         if not isinstance(node, ListNode):
             return _wrong_kind(node, "a list", how)
@@ -58,17 +58,17 @@ def _value(node: Node, value: Value, path: tuple[str, ...], how: _How) -> Any:
     if isinstance(value, ByName):
         if not isinstance(node, MapNode):
             return _wrong_kind(node, "a mapping", how)
-        return {name: _leaf(entry.value, value.of, how) for name, entry in node.entries.items()}
+        return {name: _single(entry.value, value.of, how) for name, entry in node.entries.items()}
     if isinstance(value, WordOr):
         if not isinstance(node, MapNode):
-            return _leaf(node, value.word, how)
+            return _single(node, value.word, how)
         return value.make(_section(node, value.section, path, how))
     return _section(node, value, path, how)
 
 
-def _leaf(node: Node, leaf: Leaf, how: _How) -> Any:
+def _single(node: Node, single: Single, how: _How) -> Any:
     try:
-        return leaf.read(_plain(node, how.is_json))
+        return single.read(_plain(node, how.is_json))
     except ItemError as error:
         place = node.items[error.index].place if isinstance(node, ListNode) else node.place
         return how.problems.add(str(error), place)

@@ -13,7 +13,7 @@ from typing import Any
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.host_mmio import Backing
 from mtcalc.scenario import values
-from mtcalc.scenario.keys import ByName, Items, Keys, Leaf, WordOr, key, sections
+from mtcalc.scenario.keys import ByName, Items, Keys, Single, WordOr, key, sections
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.pat import LINUX_PAT, Pat
 
@@ -33,10 +33,10 @@ def _words(names: dict[str, int]) -> dict[str, Any]:
     return {"anyOf": [{"enum": list(names)}, {"type": "string"}, {"type": "integer", "minimum": 0}]}
 
 
-def _between(low: int, high: int, what: str, unit: str = "") -> Leaf:
+def _between(low: int, high: int, what: str, unit: str = "") -> Single:
     integer = {"type": "integer", "minimum": low, "maximum": high}
     schema = {"anyOf": [integer, NUMBER_SCHEMA["anyOf"][1]]}
-    return Leaf(values.number_between(low, high, what, unit), schema)
+    return Single(values.number_between(low, high, what, unit), schema)
 
 
 _PADDED_FORM = {"type": "string", "pattern": "^0[0-9A-Fa-f]{15}$"}  # as dumps print registers
@@ -50,25 +50,25 @@ _REGISTER_FORMS = {
 }
 _ANSWERS = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", *map(str, MTRR_TYPES)]}, {"type": "string"}]}
 
-BOOL = Leaf(values.boolean, {"type": "boolean"})
-VENDOR = Leaf(values.vendor, {"enum": ["intel"]})
-NUMBER = Leaf(values.number, NUMBER_SCHEMA)
-REGISTER = Leaf(values.register_value, {"anyOf": [*NUMBER_SCHEMA["anyOf"], _PADDED_FORM]})
+BOOL = Single(values.boolean, {"type": "boolean"})
+VENDOR = Single(values.vendor, {"enum": ["intel"]})
+NUMBER = Single(values.number, NUMBER_SCHEMA)
+REGISTER = Single(values.register_value, {"anyOf": [*NUMBER_SCHEMA["anyOf"], _PADDED_FORM]})
 MAXPHYADDR = _between(32, 52, "maxphyaddr", " bits")
-MTRR_TYPE = Leaf(values.mtrr_type, _types(MTRR_TYPES))
-PAT_TYPE = Leaf(values.pat_type, _types(PAT_TYPES))
-PAT_REGISTER = Leaf(values.pat_register, _REGISTER_FORMS)
-SLOT_FLAG = Leaf(values.slot_flag, _words(SLOT_FLAGS))
-QUIRK = Leaf(values.quirk, _words(QUIRKS))
-DMA_COUNT = Leaf(values.dma_count, {"anyOf": [{"type": "boolean"}, *NUMBER_SCHEMA["anyOf"]]})
-ANSWER = Leaf(values.assumption, _ANSWERS)
-NAME = Leaf(values.slot_name, {"type": "string", "minLength": 1})
-REF = Leaf(values.rules_ref, {"type": ["string", "number"]})
-RULE_ID = Leaf(values.rule_id, {"type": "string"})
-EPT_BYTE = Leaf(values.ept_byte, NUMBER_SCHEMA)
-IGNORE_PAT = Leaf(values.ignore_pat, {"enum": [0, 1, True, False]})
-LEVEL = Leaf(values.page_level, {"enum": ["4K", "2M", "1G"]})
-BACKING_WORD = Leaf(values.backing_word, {"enum": list(values.BACKING_WORDS)})
+MTRR_TYPE = Single(values.mtrr_type, _types(MTRR_TYPES))
+PAT_TYPE = Single(values.pat_type, _types(PAT_TYPES))
+PAT_REGISTER = Single(values.pat_register, _REGISTER_FORMS)
+SLOT_FLAG = Single(values.slot_flag, _words(SLOT_FLAGS))
+QUIRK = Single(values.quirk, _words(QUIRKS))
+DMA_COUNT = Single(values.dma_count, {"anyOf": [{"type": "boolean"}, *NUMBER_SCHEMA["anyOf"]]})
+ANSWER = Single(values.assumption, _ANSWERS)
+NAME = Single(values.slot_name, {"type": "string", "minLength": 1})
+REF = Single(values.rules_ref, {"type": ["string", "number"]})
+RULE_ID = Single(values.rule_id, {"type": "string"})
+EPT_BYTE = Single(values.ept_byte, NUMBER_SCHEMA)
+IGNORE_PAT = Single(values.ignore_pat, {"enum": [0, 1, True, False]})
+LEVEL = Single(values.page_level, {"enum": ["4K", "2M", "1G"]})
+BACKING_WORD = Single(values.backing_word, {"enum": list(values.BACKING_WORDS)})
 
 
 READABLE_KEYS = ("enabled", "fixed_enabled", "default", "fixed", "variable")

@@ -55,7 +55,7 @@ class ListNode(NamedTuple):
     place: Place
 
 
-class Entry(NamedTuple):
+class KeyValue(NamedTuple):
     """One key of a mapping and its value."""
 
     key: str
@@ -66,7 +66,7 @@ class Entry(NamedTuple):
 class MapNode(NamedTuple):
     """A mapping, in the order of the text."""
 
-    entries: dict[str, Entry]
+    entries: dict[str, KeyValue]
     place: Place
 
 
@@ -143,7 +143,7 @@ class _Open(NamedTuple):
     """A collection whose end is not yet read."""
 
     items: list[Node] | None  # None: a mapping
-    entries: dict[str, Entry]
+    entries: dict[str, KeyValue]
     place: Place
 
 
@@ -199,7 +199,7 @@ def _build(events: Iterator[Any], file: str, lines: list[str], shifts: _Shifts) 
             continue
         key = keys[-1]
         if key is not None:
-            top.entries[key.text] = Entry(key.text, key.place, node)
+            top.entries[key.text] = KeyValue(key.text, key.place, node)
             keys[-1] = None
         elif isinstance(node, ScalarNode):
             first = top.entries.get(node.text)
