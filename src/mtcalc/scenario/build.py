@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mtcalc.kvm.notes import Note
 from mtcalc.kvm.host_mmio import RAM
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.slots import check_slots
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
