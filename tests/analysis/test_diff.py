@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mtcalc.analysis.diff import (
     Change,
     Diff,
-    Row,
+    DiffRow,
     diff,
     outcome_bytes,
 )
@@ -65,7 +65,7 @@ def brute_force(before: Kernel, after: Kernel, items: tuple[Input, ...]) -> tupl
     return changes, reachable
 
 
-def admits(items: tuple[Input, ...], row: Row, values: tuple[Value, ...]) -> bool:
+def admits(items: tuple[Input, ...], row: DiffRow, values: tuple[Value, ...]) -> bool:
     return all(value in row.when.get(item, (value,)) for item, value in zip(items, values, strict=True))
 
 

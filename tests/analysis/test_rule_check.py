@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from mtcalc.analysis.rule_check import Finding, Kind, check_rules
+from mtcalc.analysis.rule_check import Finding, Oddity, check_rules
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, holds
 from mtcalc.rules.condition_parse import parse_condition
@@ -109,11 +109,11 @@ def test_built_in_sets_have_no_findings(name: str) -> None:
     (*_, last) = kernel.rules.rules
     if len(kernel.rules.rules) > 1:
         open_end = check_rules(kernel.rules._replace(rules=kernel.rules.rules[:-1]))
-        assert {finding.kind for finding in open_end} == {Kind.UNCAUGHT}
+        assert {finding.kind for finding in open_end} == {Oddity.UNCAUGHT}
     doubled = check_rules(kernel.rules._replace(rules=(*kernel.rules.rules, last._replace(id="again"))))
-    assert [(finding.kind, finding.rules[0]) for finding in doubled] == [(Kind.REDUNDANT, last.id)] * (
-        doubled[0].kind is Kind.REDUNDANT
-    ) + [(Kind.NEVER, "again")]
+    assert [(finding.kind, finding.rules[0]) for finding in doubled] == [(Oddity.REDUNDANT, last.id)] * (
+        doubled[0].kind is Oddity.REDUNDANT
+    ) + [(Oddity.NEVER, "again")]
 
 
 def byte(rule_set: RuleSet, facts: object) -> int | None:
@@ -129,18 +129,18 @@ def test_findings_against_brute_force(rule_set: RuleSet) -> None:
     """Rules that can never match, inputs that no rule catches, rules that say what a later one says anyway."""
     everything = [facts for _, facts in states(inputs_read(rule_set))]
     findings = check_rules(rule_set)
-    by_kind = {kind: [f for f in findings if f.kind is kind] for kind in Kind}
+    by_kind = {kind: [f for f in findings if f.kind is kind] for kind in Oddity}
     for at, rule in enumerate(rule_set.rules):
         earlier = rule_set.rules[:at]
         never = not any(
             holds(rule.when, facts) and not any(holds(r.when, facts) for r in earlier) for facts in everything
         )
-        assert never == any(f.rules[0] == rule.id for f in by_kind[Kind.NEVER])
+        assert never == any(f.rules[0] == rule.id for f in by_kind[Oddity.NEVER])
         without = rule_set._replace(rules=(*earlier, *rule_set.rules[at + 1 :]))
         same = all(byte(without, facts) == byte(rule_set, facts) for facts in everything)
-        assert (same and not never) == any(f.rules[0] == rule.id for f in by_kind[Kind.REDUNDANT])
+        assert (same and not never) == any(f.rules[0] == rule.id for f in by_kind[Oddity.REDUNDANT])
     gaps = any(byte(rule_set, facts) is None for facts in everything)
-    assert gaps == bool(by_kind[Kind.UNCAUGHT])
+    assert gaps == bool(by_kind[Oddity.UNCAUGHT])
     check_examples(rule_set, findings)
 
 
@@ -150,7 +150,7 @@ def check_examples(rule_set: RuleSet, findings: tuple[Finding, ...]) -> None:
         if not finding.example:
             continue
         facts = next(f for values, f in states(inputs_read(rule_set)) if values == tuple(v for _, v in finding.example))
-        if finding.kind is Kind.UNCAUGHT:
+        if finding.kind is Oddity.UNCAUGHT:
             assert not any(holds(rule.when, facts) for rule in rule_set.rules)
         else:
             assert holds(whens[finding.rules[0]], facts)
@@ -165,7 +165,7 @@ def test_too_many_inputs_are_an_error() -> None:
 def test_a_byte_that_is_no_memory_type_is_found() -> None:
     rules = RuleSet("x", "", (Rule("slip", Atom(MMIO), Outcome(0x06), ""), Rule("rest", And(()), Outcome(0x30), "")))
     (finding,) = check_rules(rules)
-    assert (finding.kind, finding.rules) == (Kind.BYTE, ("slip",))
+    assert (finding.kind, finding.rules) == (Oddity.BYTE, ("slip",))
     assert finding.message == "rule 'slip' returns 0x06: UC, stray bits 0x06"
 
 
@@ -175,6 +175,6 @@ def test_a_rule_that_matches_only_where_the_kernel_cannot_get() -> None:
     never = Rule("never", parse_condition("not self_snoop and not quirk IGNORE_GUEST_PAT"), ept(MemType.UC, 1), "")
     rules = latest.rules._replace(rules=insert_after(latest.rules.rules, "mmio", never))
     (finding,) = check_rules(rules, latest)
-    assert (finding.kind, finding.rules) == (Kind.NEVER, ("never",))
+    assert (finding.kind, finding.rules) == (Oddity.NEVER, ("never",))
     assert finding.message == "rule 'never' matches only where this kernel cannot get"
     assert check_rules(rules) == ()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.diff import Diff, Row
+from mtcalc.analysis.diff import Diff, DiffRow
 from mtcalc.analysis.diff import diff as compare
 from mtcalc.output.diff import diff_document, diff_lines, diff_record, diff_rows, expanded_document
 from mtcalc.output.document import Table, text_of
@@ -324,7 +324,7 @@ def type_words(found: Diff) -> dict[Input, str]:
     return {GUEST_MTRR: "MTRR", **dict.fromkeys(other, "TYPE")}
 
 
-def check_cells(found: Diff, row: Row, cells: dict[str, str], words: dict[Input, str]) -> None:
+def check_cells(found: Diff, row: DiffRow, cells: dict[str, str], words: dict[Input, str]) -> None:
     """Each cell says what the effective types are before and after, and is marked if any changes."""
     items = list(dict.fromkeys(o.memtype_of for o in (row.before, row.after) if o.memtype_of is not None))
     admitted = [row.when.get(item, domain(item)) for item in items]

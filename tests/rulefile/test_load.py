@@ -98,7 +98,7 @@ def test_the_example_of_the_module_is_one() -> None:
 
 
 def test_the_proposal_as_a_variation_of_v6_7() -> None:
-    """The mission's own rule set is v6.7's list with one rule inserted after the first."""
+    """The default rule set is v6.7's list with one rule inserted after the first."""
     rule = SLOT_FLAG.rules.rules[1]
     text = f"""\
 base: v6.7

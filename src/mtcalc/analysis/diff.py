@@ -45,7 +45,7 @@ MOST_EXPANDED = 1 << 14
 """More single changes than this are not listed one by one: nobody reads them, and it takes seconds."""
 
 
-class Row(NamedTuple):
+class DiffRow(NamedTuple):
     """The states whose inputs take their values from `when`; inputs not in it do not matter."""
 
     when: dict[Input, tuple[Value, ...]]
@@ -64,7 +64,7 @@ class Diff(NamedTuple):
     reachable: int
     bytes_before: dict[int, int]  # EPT byte to the states that get it
     bytes_after: dict[int, int]
-    rows: tuple[Row, ...]
+    rows: tuple[DiffRow, ...]
     around: tuple[Around, ...]
     fewest: bool = True  # no fewer rows would do; else the search was cut short
     mmio: Diff | None = None  # the same of the host-MMIO tests, where both kernels are known to have one
@@ -205,7 +205,7 @@ def _rows(
     changed: int,
     left_out: int,
     budget: Budget,
-) -> tuple[Row, ...]:
+) -> tuple[DiffRow, ...]:
     fits_before = {outcome: _fits(space, outcome, old.by_byte) for outcome in _outcomes(before, old, changed)}
     fits_after = {outcome: _fits(space, outcome, new.by_byte) for outcome in _outcomes(after, new, changed)}
     pairs = list(itertools.product(fits_before, fits_after))
@@ -215,12 +215,12 @@ def _rows(
     return tuple(_row(space, cube, *pairs[cube.tag]) for cube in order)
 
 
-def _row(space: Space, chosen: Candidate, before: Outcome, after: Outcome) -> Row:
+def _row(space: Space, chosen: Candidate, before: Outcome, after: Outcome) -> DiffRow:
     when = {}
     for item, values, subset in zip(space.inputs, space.domains, chosen.cube, strict=True):
         if subset != (1 << len(values)) - 1:
             when[item] = tuple(value for at, value in enumerate(values) if subset >> at & 1)
-    return Row(when, _concrete(before, when), _concrete(after, when), chosen.covers.bit_count())
+    return DiffRow(when, _concrete(before, when), _concrete(after, when), chosen.covers.bit_count())
 
 
 def _concrete(outcome: Outcome, when: dict[Input, tuple[Value, ...]]) -> Outcome:

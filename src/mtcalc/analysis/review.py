@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from mtcalc.analysis.diff import Change, Diff, by_pat
 from mtcalc.analysis.diff_words import mattering, sensitive
-from mtcalc.analysis.rule_check import Kind, check_rules
+from mtcalc.analysis.rule_check import Oddity, check_rules
 from mtcalc.rules.condition import condition_text, holds, inputs
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, Facts, Input, Value, input_words, value_of, with_value
 from mtcalc.rules.rule import Rule, RuleSet, inputs_read
@@ -248,5 +248,5 @@ def _dead_rules(found: Diff) -> Iterator[Remark]:
 def _never(rule_set: RuleSet) -> Iterator[tuple[Rule, str]]:
     by_id = {rule.id: rule for rule in rule_set.rules}
     for finding in check_rules(rule_set):
-        if finding.kind is Kind.NEVER and finding.rules:
+        if finding.kind is Oddity.NEVER and finding.rules:
             yield by_id[finding.rules[0]], finding.message

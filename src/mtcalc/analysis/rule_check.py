@@ -16,7 +16,7 @@ from mtcalc.rules.truth import Space, condition_set, rule_space, values_at, verd
 from mtcalc.x86.ept import odd_byte
 
 
-class Kind(Enum):
+class Oddity(Enum):
     """The kinds of finding."""
 
     NEVER = "never matches"
@@ -28,7 +28,7 @@ class Kind(Enum):
 class Finding(NamedTuple):
     """One finding: the rule it is about first in `rules`, then others that take part; inputs that show it."""
 
-    kind: Kind
+    kind: Oddity
     rules: tuple[str, ...]
     message: str
     example: tuple[tuple[Input, Value], ...] = ()
@@ -47,15 +47,15 @@ def check_rules(rule_set: RuleSet, kernel: Kernel | None = None) -> tuple[Findin
         own = condition_set(space, rule.when)
         if not own:
             what = f"rule '{rule.id}' never matches: its condition contradicts itself"
-            findings.append(Finding(Kind.NEVER, (rule.id,), what))
+            findings.append(Finding(Oddity.NEVER, (rule.id,), what))
         elif not found.by_rule[at]:
             before = [r.id for r, here in zip(rule_set.rules, found.by_rule[:at], strict=False) if here & own]
             what = f"rule '{rule.id}' never matches: {_names(before)} {_verb(before, 'catch')} all of it before"
             example = _example(space, own)
-            findings.append(Finding(Kind.NEVER, (rule.id, *before), what, example))
+            findings.append(Finding(Oddity.NEVER, (rule.id, *before), what, example))
         elif not found.by_rule[at] & ~beyond:
             what = f"rule '{rule.id}' matches only where this kernel cannot get"
-            findings.append(Finding(Kind.NEVER, (rule.id,), what, _example(space, found.by_rule[at])))
+            findings.append(Finding(Oddity.NEVER, (rule.id,), what, _example(space, found.by_rule[at])))
         else:
             without = rule_set._replace(rules=(*rule_set.rules[:at], *rule_set.rules[at + 1 :]))
             rest = verdicts(without, space)
@@ -63,18 +63,18 @@ def check_rules(rule_set: RuleSet, kernel: Kernel | None = None) -> tuple[Findin
                 here = found.by_rule[at]
                 later = [r.id for r, where in zip(without.rules[at:], rest.by_rule[at:], strict=True) if where & here]
                 what = f"rule '{rule.id}' changes nothing: without it {_names(later)} {_verb(later, 'say')} the same"
-                findings.append(Finding(Kind.REDUNDANT, (rule.id, *later), what, _example(space, here)))
+                findings.append(Finding(Oddity.REDUNDANT, (rule.id, *later), what, _example(space, here)))
     for rule, here in zip(rule_set.rules, found.by_rule, strict=True):
         for byte, where in sorted(found.by_byte.items()):
             words = odd_byte(byte)
             if here & where and words is not None:
                 what = f"rule '{rule.id}' returns {byte:#04x}: {words}"
-                findings.append(Finding(Kind.BYTE, (rule.id,), what, _example(space, here & where)))
-    findings += [Finding(Kind.NEVER, (), f"never reached: `{text}`") for text in rule_set.unreached]
+                findings.append(Finding(Oddity.BYTE, (rule.id,), what, _example(space, here & where)))
+    findings += [Finding(Oddity.NEVER, (), f"never reached: `{text}`") for text in rule_set.unreached]
     if found.uncaught:
         for gap in cover(found.uncaught, [(found.uncaught, found.uncaught)], space.sizes, Budget()):
             what = f"no rule catches: {when_text(_when(space, gap.cube))} (end the list with a rule without `when`)"
-            findings.append(Finding(Kind.UNCAUGHT, (), what, _example(space, gap.covers)))
+            findings.append(Finding(Oddity.UNCAUGHT, (), what, _example(space, gap.covers)))
     return tuple(findings)
 
 

@@ -43,7 +43,7 @@ class Where(NamedTuple):
     inputs: tuple[Input, ...] = ()
 
 
-class Found(NamedTuple):
+class Searched(NamedTuple):
     """What fits under one kernel. Sets of states are sets of their numbers in the search's space."""
 
     kernel: Kernel
@@ -63,10 +63,10 @@ class Search(NamedTuple):
 
     space: Space
     pats: tuple[MemType, ...]
-    found: tuple[Found, ...]
+    found: tuple[Searched, ...]
 
 
-class Row(NamedTuple):
+class SearchRow(NamedTuple):
     """States with the same rule and byte, in which the same PAT types fit.
 
     `when` says which values the inputs take; those not in it do not matter.
@@ -117,7 +117,7 @@ def _free(kernels: Sequence[Kernel], facts: Facts, named: Sequence[Input], where
 
 def _search(
     kernel: Kernel, states: Sequence[Facts], pats: Sequence[MemType], wheres: Sequence[Where], paging: bool
-) -> Found:
+) -> Searched:
     never = [any(condition_holds(state.when, facts) for state in kernel.unreachable) for facts in states]
     if all(never):
         never = [False] * len(states)
@@ -137,10 +137,10 @@ def _search(
     fitting = [answer for answer, which in zip(found, fits, strict=True) if any(which)]
     notes = latest_summary(kernel, fitting) if fitting else ()
     chosen = tuple(answer._replace(notes=(*answer.notes, *notes)) for answer in chosen)
-    return Found(kernel, chosen, found, fits, left_out)
+    return Searched(kernel, chosen, found, fits, left_out)
 
 
-def rows(result: Search, found: Found) -> tuple[Row, ...]:
+def rows(result: Search, found: Searched) -> tuple[SearchRow, ...]:
     """What fits under one of the search's kernels, in as few rows as say it, rule by rule; rows may overlap."""
     order = {rule.id: at for at, rule in enumerate(found.kernel.rules.rules)}
     groups: dict[tuple[int, int, tuple[bool, ...], bool], int] = {}
@@ -160,7 +160,7 @@ def rows(result: Search, found: Found) -> tuple[Row, ...]:
                 if subset != (1 << len(values)) - 1
             }
             low = next(members(covers))
-            chosen.append((rank, low, Row(found.states[low], which, when, covers.bit_count(), differs)))
+            chosen.append((rank, low, SearchRow(found.states[low], which, when, covers.bit_count(), differs)))
     return tuple(row for *_, row in sorted(chosen, key=lambda one: one[:2]))
 
 

@@ -17,7 +17,7 @@ from operator import getitem
 from mtcalc.cli.addresses import LINE_HOLDS, WHAT, no_word, read_line
 from mtcalc.cli.stdin import blocks, complain, is_passed_over, text_of
 from mtcalc.cli.stdout import encode, write
-from mtcalc.output.lines import Source
+from mtcalc.output.lines import LineSource
 from mtcalc.text.errors import InputError
 from mtcalc.text.numbers import parse_address, parse_number
 from mtcalc.x86.memtype import MemType, parse_memtype
@@ -29,7 +29,7 @@ _PLAIN_DIGITS = b"0123456789abcdefx\n"
 class _Tails(dict[int, bytes]):
     """Tails by segment, made when first asked for."""
 
-    def __init__(self, source: Source, pat: MemType | None) -> None:
+    def __init__(self, source: LineSource, pat: MemType | None) -> None:
         super().__init__()
         self._source = source
         self._pat = pat
@@ -48,7 +48,7 @@ class Stream:
 
     def __init__(
         self,
-        source: Source,
+        source: LineSource,
         pat: Pat | None,
         default: MemType | None = None,
         paging: bool = True,

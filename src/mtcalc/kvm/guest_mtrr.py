@@ -33,7 +33,7 @@ MAX_PIECES = 1 << 16
 """More pieces than this in one slot (masks full of holes, kernels up to 4.1) are refused."""
 
 
-class Span(NamedTuple):
+class TypeSpan(NamedTuple):
     """What one valid variable pair covers by KVM's reading, [start, end) in bytes."""
 
     pair: int
@@ -51,14 +51,14 @@ def as_read(mtrrs: Mtrrs, walk: MtrrWalk, host_maxphyaddr: int) -> Mtrrs:
     return mtrrs._replace(maxphyaddr=host_maxphyaddr) if walk is MtrrWalk.V4_2 else mtrrs
 
 
-def kvm_spans(mtrrs: Mtrrs) -> tuple[Span, ...]:
+def kvm_spans(mtrrs: Mtrrs) -> tuple[TypeSpan, ...]:
     """The variable ranges in the order in which KVM visits them: raw base descending.
 
     A pair covers [base, base | ~mask], whatever holes the mask has.
     """
     full = (1 << mtrrs.maxphyaddr) - 1
     spans = [
-        Span(n, pair.address, (pair.address | full & ~pair.address_mask(mtrrs.maxphyaddr)) + 1, pair.memtype)
+        TypeSpan(n, pair.address, (pair.address | full & ~pair.address_mask(mtrrs.maxphyaddr)) + 1, pair.memtype)
         for n, pair in enumerate(mtrrs.variable)
         if pair.valid
     ]

@@ -12,7 +12,7 @@ from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS
 from mtcalc.kvm.release import Version, in_force, sort_key
 
 
-class Span(NamedTuple):
+class QuirkSpan(NamedTuple):
     """The releases that have a quirk: from one on, in one stable series alone where `series` is given."""
 
     since: Version
@@ -20,28 +20,28 @@ class Span(NamedTuple):
     series: Version = ()
 
 
-QUIRK_SPANS: dict[str, tuple[Span, ...]] = {
-    "LINT0_REENABLED": (Span((4, 2), "read: 4.1.3 -> 4.2.8"),),
-    "CD_NW_CLEARED": (Span((4, 2), "read: 4.1.3 -> 4.2.8"),),
-    "LAPIC_MMIO_HOLE": (Span((4, 19), "read: 4.17.0 -> 4.19"),),
-    "OUT_7E_INC_RIP": (Span((5, 2), "read: 5.0.1 -> 5.2.1"),),
-    "MISC_ENABLE_NO_MWAIT": (Span((5, 3), "read: 5.2.1 -> 5.3.1"),),
-    "FIX_HYPERCALL_INSN": (Span((5, 19), "read: 5.18.8 -> 5.19.0"),),
-    "MWAIT_NEVER_UD_FAULTS": (Span((6, 0), "read: 5.19.0 -> 6.0.1"),),
-    "SLOT_ZAP_ALL": (Span((6, 12), "read: 6.11.11 -> 6.12.0"),),
+QUIRK_SPANS: dict[str, tuple[QuirkSpan, ...]] = {
+    "LINT0_REENABLED": (QuirkSpan((4, 2), "read: 4.1.3 -> 4.2.8"),),
+    "CD_NW_CLEARED": (QuirkSpan((4, 2), "read: 4.1.3 -> 4.2.8"),),
+    "LAPIC_MMIO_HOLE": (QuirkSpan((4, 19), "read: 4.17.0 -> 4.19"),),
+    "OUT_7E_INC_RIP": (QuirkSpan((5, 2), "read: 5.0.1 -> 5.2.1"),),
+    "MISC_ENABLE_NO_MWAIT": (QuirkSpan((5, 3), "read: 5.2.1 -> 5.3.1"),),
+    "FIX_HYPERCALL_INSN": (QuirkSpan((5, 19), "read: 5.18.8 -> 5.19.0"),),
+    "MWAIT_NEVER_UD_FAULTS": (QuirkSpan((6, 0), "read: 5.19.0 -> 6.0.1"),),
+    "SLOT_ZAP_ALL": (QuirkSpan((6, 12), "read: 6.11.11 -> 6.12.0"),),
     "STUFF_FEATURE_MSRS": (
-        Span((6, 12, 117), "read: 6.12.0 -> 6.12.117", (6, 12)),
-        Span((6, 13), "read: 6.12.0 -> 6.13.2"),
+        QuirkSpan((6, 12, 117), "read: 6.12.0 -> 6.12.117", (6, 12)),
+        QuirkSpan((6, 13), "read: 6.12.0 -> 6.13.2"),
     ),
     "IGNORE_GUEST_PAT": (
-        Span((6, 12, 78), "Debian's changelog of 6.12.78", (6, 12)),
-        Span((6, 16), "commit c9c1e20b4c7d; read: 6.14.0 -> 6.16.1"),
+        QuirkSpan((6, 12, 78), "Debian's changelog of 6.12.78", (6, 12)),
+        QuirkSpan((6, 16), "commit c9c1e20b4c7d; read: 6.14.0 -> 6.16.1"),
     ),
     "VMCS12_ALLOW_FREEZE_IN_SMM": (
-        Span((6, 12, 117), "read: 6.12.0 -> 6.12.117", (6, 12)),
-        Span((7, 1), "read: 6.19 -> 7.1.2"),
+        QuirkSpan((6, 12, 117), "read: 6.12.0 -> 6.12.117", (6, 12)),
+        QuirkSpan((7, 1), "read: 6.19 -> 7.1.2"),
     ),
-    "NESTED_SVM_SHARED_PAT": (Span((7, 2), "read: 7.1.5 -> 7.2.13"),),
+    "NESTED_SVM_SHARED_PAT": (QuirkSpan((7, 2), "read: 7.1.5 -> 7.2.13"),),
 }
 """Every quirk by name. Where trees in between were not read, the first release is the first tree's."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtcalc.analysis.answer import starred
-from mtcalc.analysis.diff import Change, Diff, Row, by_pat, outcome_bytes
+from mtcalc.analysis.diff import Change, Diff, DiffRow, by_pat, outcome_bytes
 from mtcalc.analysis.diff_words import notes, sentence, when_text
 from mtcalc.kvm.notes import Note
 from mtcalc.output.diff_records import change_record, mmio_record, outcome_record, row_record
@@ -126,7 +126,7 @@ def outcome_cell(outcome: Outcome, words: Mapping[Input, str]) -> Cell:
     return Cell(f"{outcome.const:#04x} {memtype_name(encoding)},{int(ipat)}", memtype_tone(encoding))
 
 
-def _pat_cell(row: Row, pat: MemType, words: Mapping[Input, str]) -> Cell:
+def _pat_cell(row: DiffRow, pat: MemType, words: Mapping[Input, str]) -> Cell:
     """A row's effective type with a PAT type; changed if it is with any of the memory types that the row admits."""
     items = {outcome.memtype_of for outcome in (row.before, row.after)} - {None}
     same = True
@@ -143,7 +143,7 @@ def _pat_cell(row: Row, pat: MemType, words: Mapping[Input, str]) -> Cell:
     return Cell(before, FAINT) if same else Cell(f"{before}>{after}", STRONG)
 
 
-def _side(outcome: Outcome, row: Row, pat: MemType, words: Mapping[Input, str], star: str) -> str:
+def _side(outcome: Outcome, row: DiffRow, pat: MemType, words: Mapping[Input, str], star: str) -> str:
     value = outcome_record(outcome, row.when)["effective"][str(pat)]
     item = outcome.memtype_of
     if item is not None and value == [str(kind) for kind in row.when.get(item, domain(item))]:
@@ -156,7 +156,7 @@ def _types(value: Any) -> str:
     return "/".join("-" if kind is None else str(kind) for kind in (value if isinstance(value, list) else [value]))
 
 
-def _starred(outcome: Outcome, row: Row, pat: MemType) -> bool:
+def _starred(outcome: Outcome, row: DiffRow, pat: MemType) -> bool:
     """Whether some byte that the outcome can be in the row leads to a starred cell of the manual's table."""
     return any(starred(byte, pat) for byte in outcome_bytes(outcome, row.when))
 
@@ -223,12 +223,12 @@ def diff_rows(found: Diff, expand: bool) -> Iterator[Sequence[str]]:
         yield [when_text(row.when), str(row.states), _mask(row.before), _mask(row.after), *sides]
 
 
-def _single_rows(found: Diff) -> Iterator[Row]:
+def _single_rows(found: Diff) -> Iterator[DiffRow]:
     for change in found.changes:
         when: dict[Input, tuple[Value, ...]] = {
             item: (value,) for item, value in zip(found.inputs, change.values, strict=True)
         }
-        yield Row(when, Outcome(change.before), Outcome(change.after), 1)
+        yield DiffRow(when, Outcome(change.before), Outcome(change.after), 1)
 
 
 def _mask(outcome: Outcome) -> str:

@@ -6,14 +6,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from mtcalc.analysis.diff import Change, Diff, Row, by_pat, outcome_bytes
+from mtcalc.analysis.diff import Change, Diff, DiffRow, by_pat, outcome_bytes
 from mtcalc.rules.inputs import Input, Value
 from mtcalc.rules.rule import Outcome
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import PAT_TYPES, MemType, memtype_name
 
 
-def mmio_record(row: Row) -> dict[str, Any]:
+def mmio_record(row: DiffRow) -> dict[str, Any]:
     """One row of the host-MMIO test as JSON has it; a host type is a list."""
     return {
         "inputs": {
@@ -52,7 +52,7 @@ def change_record(found: Diff, change: Change) -> dict[str, Any]:
     return {"inputs": record, "before": byte_record(change.before), "after": byte_record(change.after)}
 
 
-def row_record(found: Diff, row: Row) -> dict[str, Any]:
+def row_record(found: Diff, row: DiffRow) -> dict[str, Any]:
     """One row as JSON has it.
 
     In "when", memory types are lists; "slot_flags" are the flags that must be set, "slot_flags_clear" those

@@ -22,7 +22,7 @@ from mtcalc.x86.memtype import PAT_TYPES, MemType
 ADDRESS_WIDTH = 16  # 0x and 52 bits, and a blank
 
 
-class Source(NamedTuple):
+class LineSource(NamedTuple):
     """How a line is answered: head, address padded to `width`, then the tail of the address's segment."""
 
     head: str
@@ -41,7 +41,7 @@ class PageLines(NamedTuple):
     it takes a line a type.
     """
 
-    source: Source
+    source: LineSource
     header: Callable[[bool], str]  # told whether the first line names a PAT type
     notes: Callable[[], Sequence[str]]
 
@@ -81,7 +81,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
         head = json.dumps({"rules": name, "ref": evaluator.kernel.ref, "gpa": ""})[:-2]
     elif form != "plain":
         head = _row([name, ""], form)[:-1]
-    source = Source(head, ADDRESS_WIDTH if form == "plain" else 0, starts, tail, limit)
+    source = LineSource(head, ADDRESS_WIDTH if form == "plain" else 0, starts, tail, limit)
     return PageLines(source, header, lambda: _notes(seen) if form == "plain" else [])
 
 

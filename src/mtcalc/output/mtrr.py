@@ -22,7 +22,7 @@ from mtcalc.analysis.mtrr_map import (
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.output.document import STRONG, WARN, Block, Cell, Content, Document, Fields, Table, memtype_cell, texts
-from mtcalc.output.lines import ADDRESS_WIDTH, Source
+from mtcalc.output.lines import ADDRESS_WIDTH, LineSource
 from mtcalc.output.plain import render as plain
 from mtcalc.rules.kernel import kernel_label
 from mtcalc.text.numbers import format_size
@@ -282,11 +282,11 @@ def seen_rows(view: MtrrView, answers: Sequence[tuple[int, Seen]]) -> Iterator[l
         yield [value or "" for value in seen_record(view, gpa, seen).values()]
 
 
-def seen_source(view: MtrrView, form: str) -> Source:
+def seen_source(view: MtrrView, form: str) -> LineSource:
     """The answers of a stream in one format: jsonl, csv, tsv or plain."""
     segments = address_segments(view)
     answer = segments.find if segments else address_answers(view)
-    return Source(
+    return LineSource(
         head='{"gpa": "' if form == "jsonl" else "",
         width=ADDRESS_WIDTH if form == "plain" else 0,
         starts=segments.starts if segments else None,

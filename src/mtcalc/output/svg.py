@@ -22,7 +22,7 @@ _MARGIN = 16
 _GAP = 2  # columns between a table's columns
 
 
-class Piece(NamedTuple):
+class SvgPiece(NamedTuple):
     """Printable text at a column of a line."""
 
     column: int
@@ -35,61 +35,61 @@ class Piece(NamedTuple):
         return self.column + columns_of(self.text)
 
 
-class Line(NamedTuple):
+class SvgLine(NamedTuple):
     """Pieces side by side; `ruled` columns have a stroke drawn below."""
 
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[SvgPiece, ...] = ()
     ruled: int = 0
 
 
-def layout(document: Document) -> list[Line]:
+def layout(document: Document) -> list[SvgLine]:
     """The lines of the picture, top down."""
     tables = {number: _table(block) for number, block in enumerate(document.blocks) if isinstance(block, Table)}
     room = max([PROSE, *(width_of(lines) for lines in tables.values())])
-    lines: list[Line] = []
+    lines: list[SvgLine] = []
     for number, block in enumerate(document.blocks):
         if isinstance(block, Table | Fields):
             if number:
-                lines.append(Line())
+                lines.append(SvgLine())
             if block.title:
                 lines += _prose(Cell(block.title, STRONG), room)
             lines += tables[number] if isinstance(block, Table) else _fields(block, room)
         else:
             lines += _prose(block, room)
     if document.notes:
-        lines += [Line(), *_fields(Fields([("note:", Cell(note, FAINT)) for note in document.notes]), room)]
+        lines += [SvgLine(), *_fields(Fields([("note:", Cell(note, FAINT)) for note in document.notes]), room)]
     return lines
 
 
-def width_of(lines: Iterable[Line]) -> int:
+def width_of(lines: Iterable[SvgLine]) -> int:
     """Columns that the lines take."""
     return max((piece.end for line in lines for piece in line.pieces), default=0)
 
 
-def _table(table: Table) -> list[Line]:
+def _table(table: Table) -> list[SvgLine]:
     """Header and rows, no cell folded: a picture has no edge."""
     rows = [[_shown(cell) for cell in row] for row in (table.columns, *table.rows)]
     widths = [max(columns_of(cell.text) for cell in column) for column in zip(*rows, strict=True)]
     starts = [sum(widths[:at]) + _GAP * at for at in range(len(widths))]
-    lines = [Line(tuple(Piece(start, *cell) for start, cell in zip(starts, row, strict=True))) for row in rows]
+    lines = [SvgLine(tuple(SvgPiece(start, *cell) for start, cell in zip(starts, row, strict=True))) for row in rows]
     head = tuple(piece._replace(tone=STRONG) for piece in lines[0].pieces)
-    lines[0] = Line(head, ruled=starts[-1] + widths[-1] if starts else 0)
+    lines[0] = SvgLine(head, ruled=starts[-1] + widths[-1] if starts else 0)
     return lines
 
 
-def _fields(fields: Fields, room: int) -> Iterator[Line]:
+def _fields(fields: Fields, room: int) -> Iterator[SvgLine]:
     names = [printable(name) for name, _ in fields.rows]
     indent = max((columns_of(name) for name in names), default=0) + _GAP
     for name, (_, value) in zip(names, fields.rows, strict=True):
         cell = _shown(value)
         for number, text in enumerate(fill(cell.text, max(room - indent, 20))):
-            lead = (Piece(0, name, FAINT),) if name and not number else ()
-            yield Line((*lead, Piece(indent, text, cell.tone)))
+            lead = (SvgPiece(0, name, FAINT),) if name and not number else ()
+            yield SvgLine((*lead, SvgPiece(indent, text, cell.tone)))
 
 
-def _prose(content: Content, room: int) -> Iterator[Line]:
+def _prose(content: Content, room: int) -> Iterator[SvgLine]:
     cell = _shown(content)
-    return (Line((Piece(0, text, cell.tone),)) for text in fill(cell.text, room))
+    return (SvgLine((SvgPiece(0, text, cell.tone),)) for text in fill(cell.text, room))
 
 
 def _shown(content: Content) -> Cell:
@@ -143,7 +143,7 @@ def _palette(colours: dict[str, str]) -> Iterator[str]:
     yield from (f".{tone} {{ fill: {colours[tone]}; }}" for tone in (*TYPE_TONES, WARN, FAINT))
 
 
-def _text(piece: Piece, base: int) -> str:
+def _text(piece: SvgPiece, base: int) -> str:
     left = _MARGIN + piece.column * _CHAR
     length = columns_of(piece.text) * _CHAR
     tone = f' class="{piece.tone}"' if piece.tone else ""

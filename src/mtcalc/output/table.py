@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mtcalc.analysis.answer import Answer, notes_of_each
 from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.side_by_side import difference
-from mtcalc.analysis.table import Row, Search, Where, rows
+from mtcalc.analysis.table import Search, SearchRow, Where, rows
 from mtcalc.output.document import Block, Content, Document, Table, rules_title
 from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
 from mtcalc.rules.inputs import GUEST_MTRR, input_words, value_of
@@ -120,7 +120,7 @@ def _apart(result: Search) -> str:
     return f"; {apart} not under {'both' if len(result.found) == 2 else 'all'}" if apart else "; the same ones"
 
 
-def _search_row(row: Row, fixed: bool) -> list[Content]:
+def _search_row(row: SearchRow, fixed: bool) -> list[Content]:
     answer = row.answer
     if fixed and answer.facts is not None:
         mtrr = str(answer.facts.guest_mtrr)

@@ -10,7 +10,7 @@ from mtcalc.rules.kernel import Kernel
 from mtcalc.text.filenames import is_file_ref
 
 DEFAULT_REF = "slot-flag"
-"""The mission's own rule set."""
+"""The rule set of the patch that mtcalc was founded on."""
 
 
 def resolve(ref: str, base: str | None = None, directory: str = "", release: str | None = None) -> Kernel:

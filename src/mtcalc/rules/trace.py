@@ -10,7 +10,7 @@ from mtcalc.rules.inputs import Facts
 from mtcalc.rules.rule import Rule, RuleSet, decide
 
 
-class Step(NamedTuple):
+class RuleStep(NamedTuple):
     """One rule looked at: whether it matched, and the inputs that decided that."""
 
     rule: Rule
@@ -23,7 +23,7 @@ class Decision(NamedTuple):
 
     byte: int
     rule: Rule
-    trace: tuple[Step, ...]
+    trace: tuple[RuleStep, ...]
 
 
 def trace(rule_set: RuleSet, facts: Facts) -> Decision:
@@ -33,7 +33,7 @@ def trace(rule_set: RuleSet, facts: Facts) -> Decision:
     for seen in rule_set.rules:
         matched = holds(seen.when, facts)
         because = tuple(reason_text(item, value) for item, value in reasons(seen.when, facts))
-        steps.append(Step(seen, matched, because))
+        steps.append(RuleStep(seen, matched, because))
         if matched:
             break
     return Decision(byte, rule, tuple(steps))
