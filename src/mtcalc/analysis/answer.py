@@ -29,7 +29,7 @@ UNKNOWN = "unknown"
 """The name of a guest MTRR type that 4.2 and 4.3 take from bytes of their own."""
 
 
-class EptEntry(NamedTuple):
+class EptByte(NamedTuple):
     """What KVM puts into an EPT entry: the byte of vmx_get_mt_mask(), 0 to 0xff."""
 
     byte: int
@@ -61,7 +61,7 @@ class Answer(NamedTuple):
     level: int | None  # 1 to 3: the highest level at which it can be mapped
     facts: Facts | None  # None: no slot, so no entry
     rule: Rule | None
-    entry: EptEntry | None  # None with a slot: it hangs on a guest MTRR type that is unknown
+    entry: EptByte | None  # None with a slot: it hangs on a guest MTRR type that is unknown
     pat: MemType | None
     effective: tuple[tuple[MemType, MemType | None], ...]
     notes: tuple[Note, ...]
@@ -195,7 +195,7 @@ def lookup(
     of_entry = byte_notes(byte, pats, paging, alone=pat is not None)
     notes = (*kernel_notes(kernel), *latest, *unknown_inputs(kernel, facts), *of_entry)
     effective = effective_types(byte, pats, paging)
-    return Answer(kernel, None, None, None, None, facts, rule, EptEntry(byte), pat, effective, notes, paging)
+    return Answer(kernel, None, None, None, None, facts, rule, EptByte(byte), pat, effective, notes, paging)
 
 
 def each_pat(answer: Answer) -> tuple[Answer, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.analysis.answer import Answer, EptEntry, byte_notes, effective_types, latest_note
+from mtcalc.analysis.answer import Answer, EptByte, byte_notes, effective_types, latest_note
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.mapping_level import (
@@ -256,7 +256,7 @@ class Evaluator:
         notes += self._level_notes(slot, gpa, last, level)
         notes += self._misread_notes(gpa, last)
         effective: tuple[tuple[MemType, MemType | None], ...] = tuple((kind, None) for kind in pats)
-        entry = None if byte is None else EptEntry(byte)
+        entry = None if byte is None else EptByte(byte)
         if byte is not None:
             if self._latest_test is not None:
                 mmio = is_host_mmio(self._latest_test, slot.backing, self.vm.host_pat)
