@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The contract of all formats: lines in, a Dump out, or a located error.
+
+A reader is fed the lines of one file, prefixes taken off, says of each whether it was of its format, and at the end
+what it has read. Nothing is guessed here: what a dump does not tell is not in its Dump.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol, TypeAlias
+
+from mtcalc.text.errors import InputError, Place
+from mtcalc.x86.memtype import MemType
+from mtcalc.x86.pat import Pat
+
+
+class Line(NamedTuple):
+    """A line of a dump: `text` is what the tool printed, `source` the line as it stands in the file."""
+
+    text: str
+    file: str
+    number: int
+    source: str
+
+    def place(self, part: str = "") -> Place:
+        """Where the line stands: at `part` of it, else where the tool's own text begins."""
+        column = self.source.find(part or self.text[:20]) + 1
+        return Place(self.file, self.number, max(column, 1), self.source)
+
+    def error(self, message: str, part: str = "") -> InputError:
+        """The error for this line."""
+        return InputError(message, self.place(part))
+
+
+Content: TypeAlias = bool | int | str | MemType | Pat
+
+
+class Setting(NamedTuple):
+    """One thing of which a machine has one: `key` is a row of mtcalc.importers.merge.SETTINGS."""
+
+    key: str
+    value: Content
+    place: Place
+
+
+class Register(NamedTuple):
+    """A fixed-range register of the MTRRs and its value."""
+
+    msr: int
+    value: int
+    place: Place
+
+
+class Pair(NamedTuple):
+    """A variable pair: the two registers, or (`physmask` None) base and type with a size in bytes."""
+
+    number: int
+    physbase: int
+    physmask: int | None
+    size: int
+    place: Place
+
+    @property
+    def valid(self) -> bool:
+        """Whether the pair is on."""
+        return self.physmask is None or bool(self.physmask & 1 << 11)
+
+
+class Pairs(NamedTuple):
+    """Variable pairs as one dump lists them, ascending.
+
+    `total` is how many the CPU has, None where the dump does not tell; `missing` the numbers of those that the dump
+    should have and has not; `cut` says that more may have followed.
+    """
+
+    pairs: tuple[Pair, ...]
+    place: Place
+    total: int | None = None
+    missing: tuple[int, ...] = ()
+    cut: bool = False
+
+
+class SlotFact(NamedTuple):
+    """A memory slot. Addresses and size in bytes; None: the dump does not tell."""
+
+    address_space: int
+    gpa: int
+    size: int
+    place: Place
+    id: int | None = None
+    flags: int | None = None
+    hva: int | None = None
+    name: str | None = None
+    mmio: bool | None = None
+
+
+class PageFact(NamedTuple):
+    """Pages of the guest from `gpa` on (bytes), of one PAT type or one index into the PAT."""
+
+    gpa: int
+    size: int
+    pat: MemType | None
+    pat_index: int | None
+    place: Place
+
+
+class Remark(NamedTuple):
+    """Something worth saying: of a line of a dump, or (no place) of what no dump tells.
+
+    `about` is what it concerns: the dump itself, mtrr, width, pat, dma or kernel.
+    """
+
+    text: str
+    place: Place | None
+    about: str = "dump"
+
+
+class Dump(NamedTuple):
+    """What one dump tells of one machine; `place` is its first line."""
+
+    format: str
+    place: Place
+    settings: tuple[Setting, ...] = ()
+    registers: tuple[Register, ...] = ()
+    pairs: Pairs | None = None
+    slots: tuple[SlotFact, ...] | None = None
+    pages: tuple[PageFact, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything in it for a scenario."""
+        return bool(self.settings or self.registers or self.pairs or self.slots or self.pages)
+
+
+class Reader(Protocol):
+    """Reads one format."""
+
+    def feed(self, line: Line) -> bool:
+        """Takes a line; whether it was of this format. Raises InputError for one that is broken."""
+
+    def finish(self) -> Iterable[Dump]:
+        """What was read, one Dump a machine, none where no line was of this format. Raises InputError."""

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A firmware's log of the MTRRs: edk2 and patina, coreboot, U-Boot's `mtrr list`, Slim Bootloader.
+
+Source: edk2's UefiCpuPkg MtrrLib, MtrrDebugPrintAllMtrrs(), which leaves out pairs that are off and leading zeros;
+coreboot's src/cpu/x86/mtrr, which prints the type as a number and no V bit; U-Boot's cmd/x86/mtrr.c; Slim
+Bootloader's MtrrLib, PrintMtrr().
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Register, Remark, Setting
+from mtcalc.importers.msrs import def_type_settings
+from mtcalc.text.errors import InputError, Place
+from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
+from mtcalc.x86.mtrr import FIXED_REGISTERS
+
+NAME = "firmware"
+FORM = "Variable MTRR[00]: Base=0x000000c0000000 Mask=0x00003fc0000800"
+
+_DEFAULT = re.compile(r"MTRR Default Type: 0x([0-9a-fA-F]{1,16})")
+_FIXED = re.compile(r"Fixed MTRR\[(\d\d)\] *: 0x([0-9a-fA-F]{1,16})")
+_VARIABLE = re.compile(r"Variable MTRR\[(\d\d)\] *: Base=0x([0-9a-fA-F]{1,16}) Mask=0x([0-9a-fA-F]{1,16})")
+_BEGINS = re.compile(r"(?:Fixed|Variable) MTRR\[|MTRR Default Type: 0x|MTRR: \d+ base |MTRR: Fixed MSR ")
+
+_COREBOOT_PAIR = re.compile(r"MTRR: (\d{1,2}) base 0x([0-9a-f]{8,16}) mask 0x([0-9a-f]{8,16}) type ([0-9])")
+_COREBOOT_FIXED = re.compile(r"MTRR: Fixed MSR 0x([0-9a-f]{3}) 0x([0-9a-f]{16})")
+_COREBOOT_DEFAULT = re.compile(r"MTRR: (WB|UC|WT|WP|WC) selected as default type\.")
+_COREBOOT_WIDTH = re.compile(r"(?:MTRR|CPU) physical address size: (\d\d) bits")
+
+_UBOOT_HEADER = re.compile(r"Reg Valid Write-type +Base +\|\| +Mask +\|\| +Size +\|\|")
+_UBOOT = re.compile(r"(\d{1,2}) +([YN]) +([\w-]+) +([0-9a-f]{16}) ([0-9a-f]{16}) ([0-9a-f]{16})")
+_UBOOT_TYPES = {
+    "uncacheable": MemType.UC,
+    "combine": MemType.WC,
+    "through": MemType.WT,
+    "protect": MemType.WP,
+    "back": MemType.WB,
+}
+
+_SLIM_PAIR = re.compile(
+    r"(?:MTRR)?(\d{1,2})?[: ]*Base[:=] ?0x([0-9a-fA-F]{1,16}),? +Mask[:=] ?0x([0-9a-fA-F]{1,16}),? +"
+    r"(?:Mem)?Type[:=] ?([\w -]+)",
+    re.IGNORECASE,
+)
+
+
+class _Log:
+    """One list of a firmware's."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.settings: dict[str, Setting] = {}
+        self.fixed: dict[int, Register] = {}
+        self.pairs: dict[int, Pair] = {}
+        self.valid_only = False  # pairs that are off are left out
+
+
+class Firmware:
+    """The reader."""
+
+    def __init__(self) -> None:
+        self._logs: list[_Log] = []
+        self._table = False
+        self._held: Line | None = None
+
+    def feed(self, line: Line) -> bool:
+        if self._held is not None:
+            held, self._held = self._held, None
+            if not self._take(held._replace(text=f"{held.text} {line.text}")):
+                raise self._broken(held)
+            return True
+        if self._take(line):
+            return True
+        self._table = self._table and bool(_UBOOT.fullmatch(line.text))
+        if _BEGINS.match(line.text):
+            self._held = line  # a mail may have wrapped it
+            return True
+        return False
+
+    def _broken(self, line: Line) -> Exception:
+        return line.error(f"a line of a firmware's log that is not whole (as in `{FORM}`)")
+
+    def _take(self, line: Line) -> bool:
+        text = line.text
+        if found := _DEFAULT.fullmatch(text):
+            log = self._log(line, lambda log: "default" in log.settings or bool(log.pairs or log.fixed))
+            for setting in def_type_settings(int(found[1], 16), line.place(found[1])):
+                log.settings[setting.key] = setting
+        elif found := _FIXED.fullmatch(text):
+            if int(found[1]) >= len(FIXED_REGISTERS):
+                raise line.error(f"Fixed MTRR[{found[1]}]: there are {len(FIXED_REGISTERS)} (00 to 10)", found[1])
+            self._fixed(line, FIXED_REGISTERS[int(found[1])][0], int(found[2], 16))
+        elif found := _VARIABLE.fullmatch(text):
+            self._pair(line, int(found[1]), int(found[2], 16), int(found[3], 16))
+            self._logs[-1].valid_only = True
+        elif found := _COREBOOT_PAIR.fullmatch(text):
+            kind = int(found[4])
+            if kind not in MTRR_TYPES:
+                raise line.error(f"type {kind} is no memory type (0 UC, 1 WC, 4 WT, 5 WP or 6 WB)", f"type {kind}")
+            self._pair(line, int(found[1]), int(found[2], 16) | kind, int(found[3], 16) | 1 << 11)
+            self._logs[-1].valid_only = True
+        elif found := _COREBOOT_FIXED.fullmatch(text):
+            msr = int(found[1], 16)
+            if msr not in {register for register, _, _ in FIXED_REGISTERS}:
+                raise line.error(
+                    f"0x{found[1]} is no fixed-range register (0x250, 0x258, 0x259, 0x268-0x26f)", found[1]
+                )
+            self._fixed(line, msr, int(found[2], 16))
+        elif found := _COREBOOT_DEFAULT.fullmatch(text):
+            log = self._log(line, lambda log: "default" in log.settings or bool(log.pairs))
+            place = line.place(found[1])
+            log.settings["default"] = Setting("default", parse_memtype(found[1]), place)
+            log.settings["enabled"] = Setting("enabled", True, place)
+        elif found := _COREBOOT_WIDTH.fullmatch(text):
+            log = self._log(line, lambda _: False)
+            log.settings["maxphyaddr"] = Setting("maxphyaddr", int(found[1]), line.place(found[1]))
+        elif _UBOOT_HEADER.fullmatch(text):
+            self._table = True
+            self._logs.append(_Log(line.place()))
+        elif self._table and (found := _UBOOT.fullmatch(text)):
+            self._of_table(line, found)
+        elif found := _SLIM_PAIR.fullmatch(text):
+            self._slim(line, found)
+        else:
+            return False
+        return True
+
+    def _log(self, line: Line, again: object) -> _Log:
+        assert callable(again)
+        if not self._logs or again(self._logs[-1]):
+            self._logs.append(_Log(line.place()))
+        return self._logs[-1]
+
+    def _fixed(self, line: Line, msr: int, value: int) -> None:
+        log = self._log(line, lambda log: msr in log.fixed)
+        log.fixed[msr] = Register(msr, value, line.place())
+
+    def _pair(self, line: Line, number: int, base: int, mask: int) -> None:
+        log = self._log(line, lambda log: number in log.pairs)
+        log.pairs[number] = Pair(number, base, mask, 0, line.place())
+
+    def _of_table(self, line: Line, found: re.Match[str]) -> None:
+        base, mask, size = (int(found[n], 16) for n in (4, 5, 6))
+        if found[2] == "N":
+            self._pair(line, int(found[1]), base & ~0xFFF, mask & ~0xFFF)
+            return
+        kind = _UBOOT_TYPES.get(found[3].lower())
+        if kind is None:
+            raise line.error(f"'{found[3]}' is no write-type ({', '.join(_UBOOT_TYPES)})", found[3])
+        address_mask = mask & ~0xFFF
+        if size != (1 << address_mask.bit_length()) - address_mask:
+            raise line.error(
+                f"size {size:#x} does not fit mask {address_mask:#x} (one of the two is mistyped)", found[6]
+            )
+        self._pair(line, int(found[1]), base & ~0xFFF | kind, address_mask | 1 << 11)
+
+    def _slim(self, line: Line, found: re.Match[str]) -> None:
+        try:
+            kind = parse_memtype(found[4], MTRR_TYPES)
+        except ValueError as error:
+            raise line.error(str(error), found[4]) from None
+        log = self._log(line, lambda log: found[1] is not None and int(found[1]) in log.pairs)
+        number = len(log.pairs) if found[1] is None else int(found[1])
+        log.valid_only = True
+        self._pair(line, number, int(found[2], 16) & ~0xFFF | kind, int(found[3], 16) & ~0xFFF | 1 << 11)
+
+    def finish(self) -> Iterator[Dump]:
+        if self._held is not None:
+            raise self._broken(self._held)
+        kept: list[Dump] = [_dump(log) for log in self._logs]
+        yield from kept
+
+
+def _dump(log: _Log) -> Dump:
+    settings = dict(log.settings)
+    remarks: list[Remark] = []
+    if log.fixed and "fixed_enabled" not in settings:
+        place = next(iter(log.fixed.values())).place
+        settings["fixed_enabled"] = Setting("fixed_enabled", True, place)
+        remarks.append(Remark("the log sets fixed ranges and does not say FE: taken as on", place))
+    pairs = None
+    if log.pairs:
+        numbers = sorted(log.pairs)
+        missing = tuple(n for n in range(numbers[-1]) if n not in log.pairs)
+        if missing and not log.valid_only:
+            raise InputError(f"pair {missing[0]} is not in the list (the whole list)", log.pairs[numbers[0]].place)
+        pairs = Pairs(
+            tuple(log.pairs[n] for n in numbers),
+            log.pairs[numbers[0]].place,
+            total=None if log.valid_only else len(numbers),
+        )
+    return Dump(NAME, log.place, tuple(settings.values()), tuple(log.fixed.values()), pairs, remarks=tuple(remarks))

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU's command line, from ps, libvirt's log or a script: the quirk, the CPU, and what to ask about.
+
+Source: QEMU's qemu-options.hx and target/i386/cpu.c. honor-guest-pat since QEMU 11.0. The memory's layout is not in
+it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mtcalc.importers.dump import Dump, Line, Remark, Setting
+from mtcalc.text.errors import Place
+
+NAME = "qemu-command"
+FORM = "qemu-system-x86_64 -accel kvm,honor-guest-pat=on -m 4G"
+
+_BEGINS = re.compile(r"(?:.*[\s/'\"])?(?:qemu-system-(?:x86_64|i386)|qemu-kvm|kvm)['\"]? +(?=-|\\$|\S+=)(.*)")
+_YES, _NO = frozenset(("on", "yes", "true")), frozenset(("off", "no", "false"))
+MOST_LINES = 2000
+
+
+class QemuCommand:
+    """The reader."""
+
+    def __init__(self) -> None:
+        self._commands: list[tuple[Line, list[str]]] = []
+        self._open = False
+
+    def feed(self, line: Line) -> bool:
+        if self._open:
+            self._add(line.text)
+            return True
+        found = _BEGINS.fullmatch(line.text)
+        if not found or not (" -" in f" {found[1]}" or found[1].strip() == "\\"):
+            return False
+        self._commands.append((line, []))
+        self._add(found[1])
+        return True
+
+    def _add(self, text: str) -> None:
+        line, parts = self._commands[-1]
+        self._open = text.endswith("\\")
+        parts.append(text.removesuffix("\\").strip())
+        if len(parts) > MOST_LINES:
+            raise line.error(f"a command of more than {MOST_LINES} lines (cut it out)")
+
+    def finish(self) -> Iterator[Dump]:
+        for line, parts in self._commands:
+            yield _dump(line, _words(" ".join(parts)))
+
+
+def _words(text: str) -> list[str]:
+    import shlex
+
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote of ps that has no end
+        return text.split()
+
+
+def _dump(line: Line, words: list[str]) -> Dump:
+    place = line.place()
+    settings: list[Setting] = [Setting("whose_vm", "guest", place)]
+    remarks: list[Remark] = []
+    options = list(zip(words, [*words[1:], ""], strict=True))
+    kvm = any(word == "-enable-kvm" for word in words)
+    for option, value in options:
+        name = option.replace("--", "-", 1) if option.startswith("--") else option
+        if name in ("-accel", "-machine", "-M"):
+            kvm = _accel(name, value, kvm, settings, remarks, place)
+        elif name == "-cpu":
+            _cpu(value, settings, remarks, place)
+        elif name == "-device":
+            _device(value, remarks, place)
+    if not kvm:
+        remarks.append(Remark("no -accel kvm in it: under TCG KVM decides nothing", place))
+    return Dump(NAME, place, tuple(settings), remarks=tuple(remarks))
+
+
+def _keys(value: str) -> dict[str, str]:
+    found = {}
+    for part in value.split(","):
+        key, equals, rest = part.partition("=")
+        found[key] = rest if equals else "on"
+    return found
+
+
+def _switch(text: str) -> bool | None:
+    return True if text in _YES else False if text in _NO else None
+
+
+def _accel(name: str, value: str, kvm: bool, settings: list[Setting], remarks: list[Remark], place: Place) -> bool:
+    keys = _keys(value)
+    kvm = kvm or (name == "-accel" and "kvm" in keys) or "kvm" in keys.get("accel", "").split(":")
+    if "honor-guest-pat" in keys:
+        word = keys["honor-guest-pat"]
+        on = _switch(word)
+        if on is None:
+            remarks.append(Remark(f"honor-guest-pat={word}: QEMU decides, and no dump tells how", place))
+        else:
+            settings.append(Setting("honor_guest_pat", on, place))
+    return kvm
+
+
+def _cpu(value: str, settings: list[Setting], remarks: list[Remark], place: Place) -> None:
+    keys = _keys(value)
+    mtrr = _switch(keys["mtrr"]) if "mtrr" in keys else True if "+mtrr" in keys else False if "-mtrr" in keys else None
+    if mtrr is not None:
+        settings.append(Setting("cpuid_mtrr", mtrr, place))
+    width = keys.get("phys-bits", "")
+    if width.isascii() and width.isdigit() and width != "0":
+        settings.append(Setting("maxphyaddr", int(width), place))
+    elif _switch(keys.get("host-phys-bits", "")):
+        remarks.append(Remark("host-phys-bits=on: the guest's maxphyaddr is the host's, which is not told", place))
+
+
+def _device(value: str, remarks: list[Remark], place: Place) -> None:
+    keys = _keys(value)
+    driver = keys.get("driver") or value.partition(",")[0]
+    if driver.startswith("vfio-pci"):
+        host = keys.get("host", keys.get("sysfsdev", "a device"))
+        remarks.append(
+            Remark(f"{driver} {host}: DMA is non-coherent where the IOMMU can't snoop (--noncoherent-dma)", place)
+        )
+    elif driver.startswith("virtio-") and ("hostmem" in keys or _switch(keys.get("blob", ""))):
+        what = f"hostmem={keys['hostmem']}" if "hostmem" in keys else "blob=on"
+        remarks.append(
+            Remark(f"{driver} {what}: its blobs are slots that come and go (info mtree -f while they are there)", place)
+        )
+    elif driver.startswith("ivshmem"):
+        remarks.append(Remark(f"{driver}: its BAR 2 is RAM of the host, a slot of its own", place))

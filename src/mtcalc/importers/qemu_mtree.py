@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU's `info mtree -f`: what it gives KVM as memory slots.
+
+Source: QEMU's system/memory.c, mtree_info_flatview(); accel/kvm/kvm-all.c, kvm_align_section() and kvm_mem_flags().
+Both ends of a row are in it. A row of kind ram, rom, romd or ramd (device memory of the host) is a slot, cut to whole
+pages; i/o is none. KVM marks the rows that have a slot of exactly their size, so one that was cut has no mark. The
+ids and the host addresses of the slots are not in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mtcalc.importers.dump import Dump, Line, Remark, SlotFact
+from mtcalc.kvm.flags import SLOT_FLAGS
+from mtcalc.text.errors import InputError, Place
+from mtcalc.x86.mtrr import ONE_MEGABYTE, PAGE
+
+NAME = "mtree"
+FORM = "0000000000100000-00000000bfffffff (prio 0, ram): pc.ram @0000000000100000 KVM"
+
+_VIEW = re.compile(r"FlatView #\d+")
+_SPACE = re.compile(r'AS "([^"]*)", root: .*')
+_ROOT = re.compile(r"Root memory region: .*")
+_NESTED = re.compile(r"(?:address-space|memory-region): .*")
+_BEGINS = re.compile(r"[0-9a-f]{8,16}-[0-9a-f]{8,16} \(prio ")
+_ROW = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{8,16}) \(prio (-?\d+), (nv-)?(ram|rom|romd|ramd|i/o|RW|R-|-W)\): (.*)")
+_TAIL = re.compile(
+    r"(?P<name>.*?)(?: @(?P<offset>[0-9a-f]{16}))?(?: owner:\{[^}]*\})?(?: parent:\{[^}]*\})?(?P<mark> KVM| kvm)?"
+)
+_ALIAS = re.compile(r"alias .* [0-9a-f]{8,16}-[0-9a-f]{8,16}.*")
+_GOES_ON = re.compile(r"(?:@[0-9a-f]{16}|owner:\{|parent:\{|mmaps\[|KVM$|kvm$|BAR \d).*")
+
+MEMORY, SMRAM = "memory", "KVM-SMRAM"
+SPACES = {MEMORY: 0, SMRAM: 1}
+"""The address spaces of QEMU that KVM has slots of."""
+
+
+class Row(NamedTuple):
+    """A row of a flat view; `end` in bytes, behind the last one."""
+
+    start: int
+    end: int
+    kind: str
+    name: str
+    marked: bool
+    line: Line
+
+
+class _View:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.rows: list[Row] = []
+
+
+class QemuMtree:
+    """The reader."""
+
+    def __init__(self) -> None:
+        self._views: list[_View] = []
+        self._fresh = True  # the next row or name begins a view
+        self._held: Line | None = None
+        self._not_flat: Line | None = None
+        self._first: Place | None = None
+
+    def feed(self, line: Line) -> bool:
+        text = line.text
+        if self._held is not None:
+            if _GOES_ON.fullmatch(text):
+                self._held = self._held._replace(text=f"{self._held.text} {text}")
+                return True
+            self._take()
+        if _BEGINS.match(text):
+            self._held = line
+        elif _VIEW.fullmatch(text):
+            self._fresh = True
+        elif found := _SPACE.fullmatch(text):
+            view = self._view()
+            if view.rows:
+                self._fresh = True
+                view = self._view()
+            view.names.append(found[1])
+        elif _NESTED.fullmatch(text):
+            self._not_flat = self._not_flat or line
+        elif not _ROOT.fullmatch(text):
+            return False
+        self._first = self._first or line.place()
+        return True
+
+    def _view(self) -> _View:
+        if self._fresh or not self._views:
+            self._views.append(_View())
+            self._fresh = False
+        return self._views[-1]
+
+    def _take(self) -> None:
+        line, self._held = self._held, None
+        assert line is not None
+        found = _ROW.fullmatch(line.text)
+        tail = _TAIL.fullmatch(found[6]) if found else None
+        if not found or not tail:
+            raise line.error(f"a row of info mtree that is not whole (as in `{FORM}`)")
+        if _ALIAS.fullmatch(found[6]):
+            self._not_flat = self._not_flat or line
+        start, last = int(found[1], 16), int(found[2], 16)
+        if last < start:
+            raise line.error(f"{start:#x}-{last:#x} ends before it begins (both ends are in a row)", found[2])
+        rows = self._view().rows
+        if rows and start < rows[-1].end:
+            self._not_flat = self._not_flat or line
+        rows.append(Row(start, last + 1, found[5], tail["name"].strip(), bool(tail["mark"]), line))
+
+    def finish(self) -> Iterator[Dump]:
+        if self._held is not None:
+            self._take()
+        if self._first is None:
+            return
+        if self._not_flat is not None:
+            what = "rows that nest or overlap: this is info mtree without -f, or the rows of two views"
+            raise self._not_flat.error(f"{what} (info mtree -f has what KVM gets)")
+        remarks: list[Remark] = []
+        slots: list[SlotFact] = []
+        seen: dict[int, _View] = {}
+        named = any(name in SPACES for view in self._views for name in view.names)
+        for view in self._views:
+            spaces = {SPACES[name] for name in view.names if name in SPACES}
+            if not view.names and not named and view.rows:
+                spaces = {0}
+                remarks.append(
+                    Remark("rows without their view's name: taken as the guest's memory", view.rows[0].line.place())
+                )
+            for space in sorted(spaces):
+                if not view.rows:
+                    continue
+                other = seen.setdefault(space, view)
+                if other is not view:
+                    if [row[:5] for row in other.rows] == [row[:5] for row in view.rows]:
+                        continue
+                    what = f"another view of address space {space} than that at {other.rows[0].line.place()}"
+                    raise view.rows[0].line.error(f"{what} (one machine, once)")
+                slots += _slots(view, space, remarks)
+        if not seen:
+            raise InputError(f'no view of the guest\'s memory in it (AS "{MEMORY}" of info mtree -f)', self._first)
+        yield Dump(NAME, self._first, slots=tuple(slots), remarks=tuple(remarks))
+
+
+def _slots(view: _View, space: int, remarks: list[Remark]) -> Iterator[SlotFact]:
+    marks = any(row.marked for row in view.rows)
+    told = {"old": False, "unmarked": False, "shadow": False}
+    for row in view.rows:
+        kind = row.kind
+        if kind == "i/o":
+            continue
+        if kind in ("RW", "R-", "-W"):
+            if not marks:
+                what = f"kind {kind} does not tell RAM from devices, and no row has the mark of KVM"
+                raise row.line.error(f"{what} (info mtree -f of a QEMU under KVM)", kind)
+            if not row.marked:
+                continue
+        start, end = -(-row.start // PAGE) * PAGE, row.end // PAGE * PAGE
+        whole = (start, end) == (row.start, row.end)
+        place = row.line.place()
+        if start >= end:
+            remarks.append(Remark(f"{row.name}: less than a page, no slot", place))
+            continue
+        if not row.marked and marks and whole:
+            remarks.append(Remark(f"{row.name}: no mark of KVM though it is whole pages, so no slot", place))
+            continue
+        if not row.marked and not marks and not told["unmarked"]:
+            told["unmarked"] = True
+            remarks.append(Remark("no row is marked KVM (TCG, or an older QEMU): RAM and ROM taken as slots", place))
+        if not whole:
+            remarks.append(
+                Remark(f"{row.name}: cut to whole pages, {start:#x}-{end - 1:#x}, as QEMU does for KVM", place)
+            )
+        read_only = kind in ("rom", "romd", "R-")
+        if read_only and row.start < ONE_MEGABYTE and row.name == "pc.ram":
+            # The flag comes from the region behind the alias, and that is RAM.
+            read_only = False
+            if not told["shadow"]:
+                told["shadow"] = True
+                remarks.append(
+                    Remark("pc.ram below 1M printed as rom: its slots have flags 0 in KVM, so no READONLY", place)
+                )
+        yield SlotFact(
+            space,
+            start,
+            end - start,
+            place,
+            flags=SLOT_FLAGS["READONLY"] if read_only else 0,
+            name=row.name or None,
+            mmio=True if kind == "ramd" else None,
+        )

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Calls that set memory slots, replayed: what is there when the log ends.
+
+Source: virt/kvm/kvm_main.c, KVM_SET_USER_MEMORY_REGION; QEMU's kvm_set_user_memory_region(), which changes READONLY
+by a delete of which its trace says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mtcalc.importers.dump import Remark, SlotFact
+from mtcalc.text.errors import InputError, Place
+
+
+class Call(NamedTuple):
+    """One call that went well; `vm` is what tells the VMs of a log apart. Bytes."""
+
+    vm: str
+    address_space: int
+    id: int
+    flags: int
+    gpa: int
+    size: int
+    hva: int
+    place: Place
+
+
+class Replay:
+    """The slots of one log."""
+
+    def __init__(self) -> None:
+        self._live: dict[tuple[str, int, int], Call] = {}
+        self._cut: Place | None = None
+        self.first: Place | None = None
+
+    def call(self, call: Call) -> None:
+        """One more call. Raises InputError where it can't follow what was there."""
+        self.first = self.first or call.place
+        key = (call.vm, call.address_space, call.id)
+        before = self._live.pop(key, None)
+        if not call.size:
+            if before is None:
+                self._cut = self._cut or call.place
+            return
+        if before is not None and before.hva != call.hva and before.gpa != call.gpa:
+            what = f"slot {call.id} is made here while the one made at {before.place} is still there"
+            raise InputError(f"{what} (another VM? one VM a log)", call.place)
+        for other in self._live.values():
+            if (
+                (other.vm, other.address_space) == key[:2]
+                and other.gpa < call.gpa + call.size
+                and call.gpa < other.gpa + other.size
+            ):
+                what = f"slot {call.id} overlaps slot {other.id}, made at {other.place} and still there"
+                raise InputError(f"{what} (another VM, or lines are missing)", call.place)
+        self._live[key] = call
+
+    def slots(self) -> tuple[tuple[SlotFact, ...], Place | None]:
+        """The slots, and where the log shows that it lacks its beginning. Raises InputError for two VMs."""
+        calls = sorted(self._live.values(), key=lambda call: (call.address_space, call.gpa))
+        for call in calls:
+            if call.vm != calls[0].vm:
+                raise InputError(f"slots of another VM than at {calls[0].place} (one VM a log)", call.place)
+        facts = tuple(
+            SlotFact(call.address_space, call.gpa, call.size, call.place, call.id, call.flags, call.hva)
+            for call in calls
+        )
+        return facts, self._cut
+
+
+CUT = "this deletes a slot that no line made: the log begins too late, so slots may be missing"
+
+
+def cut_remark(place: Place) -> Remark:
+    """The remark on a log that lacks its beginning."""
+    return Remark(CUT, place)
