@@ -126,11 +126,21 @@ def test_other_texts_are_named_with_what_to_do(text: str, line: int, name: str, 
         assert 1 <= error.place.column <= len(error.place.source)
 
 
-@pytest.mark.parametrize("command", ["eval", "mtrr", "check", "explain --gpa 0"])
-def test_every_command_that_takes_a_scenario_says_so(command: str) -> None:
+@pytest.mark.parametrize("command", ["eval", "check", "explain --gpa 0"])
+def test_every_command_that_needs_slots_says_what_is_missing(command: str) -> None:
     done = quick(*command.split(), "foreign/proc-mtrr.txt")
     assert (done.status, done.out) == (2, "")
-    assert done.err.startswith("foreign/proc-mtrr.txt:1:1: this is /proc/mtrr, no scenario (write each line into ")
+    assert done.err.startswith(
+        "foreign/proc-mtrr.txt:1:1: this is proc-mtrr, in which no memory slots are (mtcalc import "
+    )
+
+
+@pytest.mark.parametrize("command", ["eval", "mtrr", "check", "explain --gpa 0"])
+def test_every_command_names_what_it_can_not_take(command: str) -> None:
+    """A text that is neither a scenario nor a dump which import reads."""
+    done = quick(*command.split(), "-", stdin="------ spte 0x1344a0827 level 1.\n")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("-:1:1: this is a log of SPTEs, no scenario (mtcalc decode epte ")
 
 
 def test_a_message_about_proc_mtrr_leads_to_the_right_scenario() -> None:

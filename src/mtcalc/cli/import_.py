@@ -58,6 +58,7 @@ def _register(text: str) -> tuple[int, int]:
 FORMAT: Word[str] = Word("format", _format, _names)
 WIDTH: Word[int] = Word("bits", _width, lambda: ("36", "39", "40", "46", "48", "52"))
 REGISTER: Word[tuple[int, int]] = Word("reg=value", _register, list)
+OUTPUT: Word[str] = Word("format", one_of(("yaml", "json")), lambda: ("yaml", "json"))
 WHOSE_WORD: Word[str] = Word("whose", one_of(WHOSE), lambda: WHOSE)
 VENDOR: Word[str] = Word("vendor", one_of(VENDORS), lambda: VENDORS)
 
@@ -68,9 +69,10 @@ VENDOR: Word[str] = Word("vendor", one_of(VENDORS), lambda: VENDORS)
 @click.option("--list", "listing", is_flag=True, help="The formats, and the commands that make them.")
 @click.option("--host", "this_host", is_flag=True, help="This machine, as the host.")
 @click.option("--qmp", "socket", metavar="SOCKET", help="A running QEMU, through its monitor (mtcalc[qmp]).")
+@click.option("-o", "--output", "form", type=OUTPUT, default="yaml", metavar="FORMAT", help="yaml or json.  [yaml]")
 @click.option("-r", "--rules", type=REF, metavar="REF", help="Rule set or kernel release of the host.")
 @click.option("--default-type", "default", type=MTRR_TYPE, help="The default type of the guest's MTRRs.")
-@click.option("--msr", "registers", type=REGISTER, multiple=True, help="A register of the guest: 0x250, 0x277, ...")
+@click.option("--msr", "registers", type=REGISTER, multiple=True, help="A register of the guest, such as 0x277.")
 @click.option("--maxphyaddr", type=WIDTH, help="The guest's, in bits.")
 @click.option("--host-maxphyaddr", type=WIDTH, help="The host's, in bits.")
 @click.option("--noncoherent-dma/--no-noncoherent-dma", default=None, help="The VM has non-coherent DMA.")
@@ -85,6 +87,7 @@ def import_(
     listing: bool,
     this_host: bool,
     socket: str | None,
+    form: str,
     rules: str | None,
     default: MemType | None,
     registers: tuple[tuple[int, int], ...],
@@ -121,7 +124,7 @@ def import_(
     if default is not None and 0x2FF in given_twice:
         raise click.UsageError("--default-type and --msr 0x2ff (which holds the default type)")
 
-    from mtcalc.importers.convert import convert
+    from mtcalc.importers.convert import convert, scenario_json
     from mtcalc.importers.told import Given
 
     if rules is not None:
@@ -143,7 +146,7 @@ def import_(
     )
     imported = convert(_dumps(files, name, this_host, socket), given)
     sys.stderr.write("".join(f"{line}\n" for remark in imported.remarks for line in _wrapped(remark)))
-    click.echo(imported.text, nl=False)
+    click.echo(imported.text if form == "yaml" else scenario_json(imported.text), nl=False)
 
 
 def _dumps(files: tuple[str, ...], name: str | None, this_host: bool, socket: str | None) -> list[Dump]:
@@ -210,5 +213,5 @@ def _list() -> list[str]:
 
     lines = []
     for form in FORMATS:
-        lines += [f"{form.name:<15} {form.what}", f"{'':15} $ {form.command}"]
+        lines += [f"{form.name:<15} {form.what}", f"{'':15} from: {form.command}"]
     return lines

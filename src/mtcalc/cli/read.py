@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 
 
 def read_scenario(path: str, need_slots: bool = True, assume: Sequence[tuple[str, Value]] = ()) -> Scenario:
-    """The scenario in a file, '-' for standard input; `assume` goes over its own. Raises InputError."""
-    from mtcalc.scenario.load import load_scenario
-    from mtcalc.text.source import read_source
+    """The scenario in a file, '-' for standard input, or what another tool's dump in it tells.
 
-    scenario = load_scenario(read_source(path), path)
+    `assume` goes over its own. Raises InputError.
+    """
+    from mtcalc.scenario.load import load_scenario
+    from mtcalc.text.source import decode_source, read_bytes
+
+    data = read_bytes(path)
+    try:
+        scenario = load_scenario(decode_source(data, path), path)
+    except InputError as error:
+        from mtcalc.importers.direct import dump_scenario
+
+        scenario = dump_scenario(data, path, error, need_slots)
     if need_slots and not scenario.slots:
         raise InputError("no memslots (memslots: a list with one slot at least)", Place(path, 1, 1))
     return scenario._replace(vm=scenario.vm._replace(assume={**scenario.vm.assume, **dict(assume)}))

@@ -47,3 +47,19 @@ def remark_text(remark: Remark) -> str:
     if remark.place is None:
         return remark.text
     return f"{printable(remark.place.file)}:{remark.place.line}: {printable(remark.text)}"
+
+
+def scenario_json(text: str) -> str:
+    """A scenario's text as JSON, without its comments; numbers are strings, as hex stays hex so."""
+    import json
+
+    from mtcalc.text.yaml import MapNode, Node, ScalarNode, parse_yaml, scalar_value
+
+    def plain(node: Node) -> object:
+        if isinstance(node, ScalarNode):
+            return scalar_value(node)
+        if isinstance(node, MapNode):
+            return {key: plain(entry.value) for key, entry in node.entries.items()}
+        return [plain(item) for item in node.items]
+
+    return json.dumps(plain(parse_yaml(text, "the result")), indent=2) + "\n"

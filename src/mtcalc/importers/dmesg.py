@@ -35,7 +35,7 @@ _OLD_PAT = re.compile(r"x86 PAT enabled: cpu \d+, old 0x[0-9a-f]+, new (0x[0-9a-
 _DISABLED = re.compile(
     r"(?:(?:x86/)?mtrr: )?Disabled|.*\bMTRRs disabled, skipping PAT\b.*|.*\bMTRRs? disabled by .*", re.IGNORECASE
 )
-_GUEST = re.compile(r"Hypervisor detected: |Booting paravirtualized kernel on (?!bare)|kvm-clock: |DMI: QEMU\b|Xen: ")
+_GUEST = re.compile(r"Hypervisor detected: |Booting paravirtualized kernel on (?!bare)|kvm-clock: |DMI: QEMU\b")
 _KERNEL = re.compile(r"Linux version (\S+)")
 _CONFLICT = re.compile(r"(?:x86/PAT: )?(\S.*):(\d+) conflicting memory types ([0-9a-f]+)-([0-9a-f]+) +(\S+?)<->(\S+)")
 _NEW, _ORIGINAL = "New variable MTRRs", "original variable MTRRs"
@@ -221,7 +221,7 @@ class Dmesg:
                 )
             self._remarks.append(
                 Remark(
-                    f"TOM2: an AMD CPU that takes RAM from 4G up to {top:#x} as WB without an MTRR, which no scenario says",
+                    f"TOM2: an AMD CPU takes RAM from 4G up to {top:#x} as WB without an MTRR; no scenario says so",
                     line.place(),
                 )
             )

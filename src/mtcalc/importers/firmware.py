@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A firmware's log of the MTRRs: edk2 and patina, coreboot, U-Boot's `mtrr list`, Slim Bootloader.
 
-Source: edk2's UefiCpuPkg MtrrLib, MtrrDebugPrintAllMtrrs(), which leaves out pairs that are off and leading zeros;
+Source: edk2's UefiCpuPkg MtrrLib, MtrrDebugPrintAllMtrrs(), which leaves out pairs that are off;
 coreboot's src/cpu/x86/mtrr, which prints the type as a number and no V bit; U-Boot's cmd/x86/mtrr.c; Slim
 Bootloader's MtrrLib, PrintMtrr().
 """
@@ -15,15 +15,16 @@ from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Register, Remark, Set
 from mtcalc.importers.msrs import def_type_settings
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
-from mtcalc.x86.mtrr import FIXED_REGISTERS
+from mtcalc.x86.mtrr import FIXED_REGISTERS, MSR_VARIABLE
 
 NAME = "firmware"
 FORM = "Variable MTRR[00]: Base=0x000000c0000000 Mask=0x00003fc0000800"
 
-_DEFAULT = re.compile(r"MTRR Default Type: 0x([0-9a-fA-F]{1,16})")
-_FIXED = re.compile(r"Fixed MTRR\[(\d\d)\] *: 0x([0-9a-fA-F]{1,16})")
-_VARIABLE = re.compile(r"Variable MTRR\[(\d\d)\] *: Base=0x([0-9a-fA-F]{1,16}) Mask=0x([0-9a-fA-F]{1,16})")
-_BEGINS = re.compile(r"(?:Fixed|Variable) MTRR\[|MTRR Default Type: 0x|MTRR: \d+ base |MTRR: Fixed MSR ")
+_VALUE = "(?:0x([0-9a-fA-F]{1,16})|([0-9a-fA-F]{16}))"
+_DEFAULT = re.compile(rf"MTRR Default Type: {_VALUE}")
+_FIXED = re.compile(rf"Fixed MTRR\[(\d\d)\] *: {_VALUE}")
+_VARIABLE = re.compile(rf"Variable MTRR\[(\d\d)\] *: Base={_VALUE} Mask={_VALUE}")
+_BEGINS = re.compile(r"(?:Fixed|Variable) MTRR\[|MTRR Default Type: |MTRR: \d+ base |MTRR: Fixed MSR ")
 
 _COREBOOT_PAIR = re.compile(r"MTRR: (\d{1,2}) base 0x([0-9a-f]{8,16}) mask 0x([0-9a-f]{8,16}) type ([0-9])")
 _COREBOOT_FIXED = re.compile(r"MTRR: Fixed MSR 0x([0-9a-f]{3}) 0x([0-9a-f]{16})")
@@ -40,11 +41,10 @@ _UBOOT_TYPES = {
     "back": MemType.WB,
 }
 
-_SLIM_PAIR = re.compile(
-    r"(?:MTRR)?(\d{1,2})?[: ]*Base[:=] ?0x([0-9a-fA-F]{1,16}),? +Mask[:=] ?0x([0-9a-fA-F]{1,16}),? +"
-    r"(?:Mem)?Type[:=] ?([\w -]+)",
-    re.IGNORECASE,
-)
+_SLIM_SWITCH = re.compile(r"(Fixed )?MTRRs\.{4,}: (Enabled|Disabled)")
+_SLIM_DEFAULT = re.compile(r"Default\.{4,}: ([\w -]+)")
+_SLIM_RANGE = re.compile(r"\[0x([0-9a-f]{9,16})-0x([0-9a-f]{9,16})\] ([A-Z][a-z]+(?:[ -][A-Z][a-z]+)?)")
+_SLIM_REGISTER = re.compile(r"IA32_MTRR_PHYS(BASE|MASK)_(\d{1,2}) \(0x([0-9a-f]{3})\): 0x([0-9a-f]{16})")
 
 
 class _Log:
@@ -55,6 +55,7 @@ class _Log:
         self.settings: dict[str, Setting] = {}
         self.fixed: dict[int, Register] = {}
         self.pairs: dict[int, Pair] = {}
+        self.ranges: list[Pair] = []  # Slim Bootloader's, without the registers' numbers
         self.valid_only = False  # pairs that are off are left out
 
 
@@ -87,14 +88,14 @@ class Firmware:
         text = line.text
         if found := _DEFAULT.fullmatch(text):
             log = self._log(line, lambda log: "default" in log.settings or bool(log.pairs or log.fixed))
-            for setting in def_type_settings(int(found[1], 16), line.place(found[1])):
+            for setting in def_type_settings(_hex(found, 1), line.place(found[1] or found[2])):
                 log.settings[setting.key] = setting
         elif found := _FIXED.fullmatch(text):
             if int(found[1]) >= len(FIXED_REGISTERS):
                 raise line.error(f"Fixed MTRR[{found[1]}]: there are {len(FIXED_REGISTERS)} (00 to 10)", found[1])
-            self._fixed(line, FIXED_REGISTERS[int(found[1])][0], int(found[2], 16))
+            self._fixed(line, FIXED_REGISTERS[int(found[1])][0], _hex(found, 2))
         elif found := _VARIABLE.fullmatch(text):
-            self._pair(line, int(found[1]), int(found[2], 16), int(found[3], 16))
+            self._pair(line, int(found[1]), _hex(found, 2), _hex(found, 4))
             self._logs[-1].valid_only = True
         elif found := _COREBOOT_PAIR.fullmatch(text):
             kind = int(found[4])
@@ -122,10 +123,8 @@ class Firmware:
             self._logs.append(_Log(line.place()))
         elif self._table and (found := _UBOOT.fullmatch(text)):
             self._of_table(line, found)
-        elif found := _SLIM_PAIR.fullmatch(text):
-            self._slim(line, found)
         else:
-            return False
+            return self._slim(line)
         return True
 
     def _log(self, line: Line, again: object) -> _Log:
@@ -151,27 +150,61 @@ class Firmware:
         if kind is None:
             raise line.error(f"'{found[3]}' is no write-type ({', '.join(_UBOOT_TYPES)})", found[3])
         address_mask = mask & ~0xFFF
-        if size != (1 << address_mask.bit_length()) - address_mask:
+        # What lies above the mask counts too, where U-Boot takes the CPU for a wider one.
+        width = address_mask.bit_length()
+        if not width or size % (1 << width) != (1 << width) - address_mask:
             raise line.error(
                 f"size {size:#x} does not fit mask {address_mask:#x} (one of the two is mistyped)", found[6]
             )
         self._pair(line, int(found[1]), base & ~0xFFF | kind, address_mask | 1 << 11)
 
-    def _slim(self, line: Line, found: re.Match[str]) -> None:
+    def _slim(self, line: Line) -> bool:
+        """Slim Bootloader's lines."""
+        text = line.text
+        if found := _SLIM_SWITCH.fullmatch(text):
+            key = "fixed_enabled" if found[1] else "enabled"
+            log = self._log(line, lambda log: key in log.settings or bool(log.pairs))
+            log.settings[key] = Setting(key, found[2] == "Enabled", line.place(found[2]))
+        elif found := _SLIM_DEFAULT.fullmatch(text):
+            log = self._log(line, lambda log: "default" in log.settings)
+            log.settings["default"] = Setting("default", self._type(line, found[1]), line.place(found[1]))
+        elif found := _SLIM_RANGE.fullmatch(text):
+            start, size = int(found[1], 16), int(found[2], 16) + 1 - int(found[1], 16)
+            log = self._log(line, lambda _: False)
+            log.ranges.append(Pair(len(log.ranges), start | self._type(line, found[3]), None, size, line.place()))
+        elif found := _SLIM_REGISTER.fullmatch(text):
+            number, mask = int(found[2]), found[1] == "MASK"
+            if int(found[3], 16) != MSR_VARIABLE + 2 * number + mask:
+                raise line.error(
+                    f"register 0x{found[3]} is not that of pair {number} (one of the two is mistyped)", found[3]
+                )
+            log = self._log(line, lambda log: number in log.pairs and not mask)
+            before = log.pairs.get(number)
+            if mask and before is None:
+                raise line.error(f"the mask of pair {number} without its base (the line above it)")
+            base = before.physbase if before else int(found[4], 16)
+            log.pairs[number] = Pair(number, base, int(found[4], 16) if mask else None, 0, line.place())
+            log.valid_only = True
+        else:
+            return False
+        return True
+
+    def _type(self, line: Line, word: str) -> MemType:
         try:
-            kind = parse_memtype(found[4], MTRR_TYPES)
+            return parse_memtype(word, MTRR_TYPES)
         except ValueError as error:
-            raise line.error(str(error), found[4]) from None
-        log = self._log(line, lambda log: found[1] is not None and int(found[1]) in log.pairs)
-        number = len(log.pairs) if found[1] is None else int(found[1])
-        log.valid_only = True
-        self._pair(line, number, int(found[2], 16) & ~0xFFF | kind, int(found[3], 16) & ~0xFFF | 1 << 11)
+            raise line.error(str(error), word) from None
 
     def finish(self) -> Iterator[Dump]:
         if self._held is not None:
             raise self._broken(self._held)
         kept: list[Dump] = [_dump(log) for log in self._logs]
         yield from kept
+
+
+def _hex(found: re.Match[str], group: int) -> int:
+    """One of two groups, with 0x or without."""
+    return int(found[group] or found[group + 1], 16)
 
 
 def _dump(log: _Log) -> Dump:
@@ -182,7 +215,22 @@ def _dump(log: _Log) -> Dump:
         settings["fixed_enabled"] = Setting("fixed_enabled", True, place)
         remarks.append(Remark("the log sets fixed ranges and does not say FE: taken as on", place))
     pairs = None
+    if log.ranges and not log.pairs:
+        remarks.append(
+            Remark("which pairs these ranges are in is not told: numbered as they stand", log.ranges[0].place)
+        )
+        return Dump(
+            NAME,
+            log.place,
+            tuple(settings.values()),
+            (),
+            Pairs(tuple(log.ranges), log.ranges[0].place),
+            remarks=tuple(remarks),
+        )
     if log.pairs:
+        half = next((pair for pair in log.pairs.values() if pair.physmask is None), None)
+        if half is not None:
+            raise InputError(f"the base of pair {half.number} without its mask (the line below it)", half.place)
         numbers = sorted(log.pairs)
         missing = tuple(n for n in range(numbers[-1]) if n not in log.pairs)
         if missing and not log.valid_only:

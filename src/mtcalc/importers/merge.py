@@ -48,7 +48,7 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
     host = bool(given.host)
     if host and whose is not None:
         raise InputError("--whose host, and this says that it is a guest's (leave --whose out)", whose.place)
-    pat = _pat(settings, given, host, whose, remarks)
+    pat = _pat(settings, given, host, remarks)
     mtrrs = None
     if not host:
         mtrrs, width, width_place = merge_mtrrs(dumps, settings, given, remarks)
@@ -56,6 +56,10 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
         width, width_place = 0, None
         if any(dump.pairs or dump.registers for dump in dumps):
             remarks.append(unsaid("the host's MTRRs are left out: they have no effect on a guest under EPT", "mtrr"))
+    seen = [told for told in (pat and pat.place, mtrrs and mtrrs.place) if told is not None]
+    if seen and whose is None and given.host is None and "guest_pat" not in settings:
+        what = "registers are taken as the guest's (--whose host where they are a host's)"
+        remarks.append(Remark(what, min(seen, key=lambda place: place.line), "mtrr"))
     slots = merge_slots(dumps, settings, given, remarks)
     pages = tuple(page for dump in dumps for page in dump.pages) if not host else ()
     if host and any(dump.pages for dump in dumps):
@@ -107,9 +111,7 @@ def _settings(dumps: Sequence[Dump]) -> dict[str, Setting]:
     return found
 
 
-def _pat(
-    settings: Mapping[str, Setting], given: Given, host: bool, whose: Setting | None, remarks: list[Remark]
-) -> Told | None:
+def _pat(settings: Mapping[str, Setting], given: Given, host: bool, remarks: list[Remark]) -> Told | None:
 
     if 0x277 in given.registers:
         return Told(decode_pat(given.registers[0x277]), None)
@@ -126,10 +128,6 @@ def _pat(
     if found is None or host:
         remarks.append(unsaid("the guest's PAT: no dump tells; taken as Linux's (--msr 0x277=VALUE)", "pat"))
         return None
-    if whose is None and given.host is None:
-        remarks.append(
-            Remark("this PAT is taken as the guest's (--whose host where it is a host's)", found.place, "pat")
-        )
     return Told(found.value, found.place)
 
 

@@ -37,10 +37,10 @@ def merge_mtrrs(
     if fixed_enabled is None:
         fixed_enabled = Told(bool(fixed), None, True)
         if fixed:
-            remarks.append(
-                unsaid("fixed ranges: no dump tells whether they are on; taken as on, as some are given", "mtrr")
-            )
-        else:
+            what = "fixed ranges: no dump tells whether they are on; taken as on, as some are given"
+            remarks.append(unsaid(what, "mtrr"))
+            _all_fixed(fixed, fixed_enabled, remarks)
+        elif enabled.value:
             what = "fixed ranges: no dump tells; taken as off, so the rest decides below 1M"
             remarks.append(unsaid(f"{what} (--msr 0x250=VALUE, ...)", "mtrr"))
     elif fixed_enabled.value and enabled.value:

@@ -41,6 +41,7 @@ _CHIPSEC = re.compile(r".*\bRDMSR\( *(0x[0-9a-fA-F]+) *\) *[:=] *(?:0x)?([0-9a-f
 _TRACE = re.compile(r"(.*?)\bkvm_msr: msr_(read|write) ([0-9a-f]+) = 0x([0-9a-f]{1,16})( \(#GP\))?")
 _TASK = re.compile(r"-(\d+) +\[")
 _RDMSR = re.compile(r"(?:.*[$#>] *)?(?:sudo )?rdmsr\b.*")
+_SLIM = re.compile(r"IA32_MTRR_PHYS(?:BASE|MASK)_\d+ \(0x")  # a firmware's, which leaves out pairs that are off
 _SMRR = re.compile(r".*\bSMRR_?PHYS(?:BASE|MASK)\b.*")
 
 
@@ -75,7 +76,7 @@ class Msrs:
         if "RDMSR" in text and (found := _CHIPSEC.fullmatch(text)):
             self._put(line, int(found[1], 16), found[2], "")
             return True
-        if found := _LINE.fullmatch(text):
+        if (found := _LINE.fullmatch(text)) and not _SLIM.match(text):
             return self._line(line, found)
         if _RDMSR.fullmatch(text):
             self._bare = self._bare or line

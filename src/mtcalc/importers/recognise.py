@@ -25,6 +25,10 @@ from mtcalc.importers.prefixes import tool_lines
 from mtcalc.text.errors import InputError, Place
 
 
+class NothingFound(InputError):
+    """Nothing of a known format is in the text, or nothing that a scenario holds."""
+
+
 class Format(NamedTuple):
     """A format: its name, what it is, the command that makes it, one of its lines, and its reader."""
 
@@ -45,7 +49,13 @@ FORMATS = (
         msrs.FORM,
         msrs.Msrs,
     ),
-    Format(vmcs.NAME, "KVM's dump of a VMCS: the guest's PAT", "dmesg, dump_invalid_vmcs=1", vmcs.FORM, vmcs.Vmcs),
+    Format(
+        vmcs.NAME,
+        "KVM's dump of a VMCS: the guest's PAT",
+        "dmesg, with kvm_intel.dump_invalid_vmcs=1",
+        vmcs.FORM,
+        vmcs.Vmcs,
+    ),
     Format(
         qemu_mtree.NAME,
         "QEMU's memory, as KVM gets it",
@@ -70,7 +80,7 @@ FORMATS = (
     Format(
         firmware.NAME,
         "MTRRs in a log of edk2, coreboot, U-Boot, Slim Bootloader",
-        "the serial console",
+        "its serial console",
         firmware.FORM,
         firmware.Firmware,
     ),
@@ -134,19 +144,19 @@ def read_lines(source: LineSource, name: str | None = None) -> tuple[Dump, ...]:
 
 def _nothing(
     file: str, kept: list[str], formats: list[Format], name: str | None, dumps: tuple[Dump, ...]
-) -> InputError:
+) -> NothingFound:
     """The error for a text that tells nothing."""
     for dump in dumps:
         for remark in dump.remarks:
-            return InputError(f"nothing for a scenario in it: {remark.text}", remark.place)
-        return InputError("nothing for a scenario in it (mtcalc import --list: what each format tells)", dump.place)
+            return NothingFound(f"nothing for a scenario in it ({remark.text})", remark.place)
+        return NothingFound("nothing for a scenario in it (mtcalc import --list: what each format tells)", dump.place)
     if name is not None:
-        return InputError(f"no line of {name} in it (expected: {formats[0].form})", Place(file, 1, 1))
+        return NothingFound(f"no line of {name} in it (expected: {formats[0].form})", Place(file, 1, 1))
     from mtcalc.scenario.foreign import recognised
 
     other = recognised("\n".join(kept), file)
     if other is not None:
         what = other.message.replace(", no scenario (", ", of which nothing is imported (")
-        return InputError(what, other.place)
+        return NothingFound(what, other.place)
     what = "no line of a dump that is known" if kept else "an empty file"
-    return InputError(f"{what} (mtcalc import --list has the formats)", Place(file, 1, 1))
+    return NothingFound(f"{what} (mtcalc import --list has the formats)", Place(file, 1, 1))

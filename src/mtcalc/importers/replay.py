@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mtcalc.importers.dump import Remark, SlotFact
+from mtcalc.importers.dump import SlotFact
 from mtcalc.text.errors import InputError, Place
 
 
@@ -43,9 +43,9 @@ class Replay:
             if before is None:
                 self._cut = self._cut or call.place
             return
-        if before is not None and before.hva != call.hva and before.gpa != call.gpa:
-            what = f"slot {call.id} is made here while the one made at {before.place} is still there"
-            raise InputError(f"{what} (another VM? one VM a log)", call.place)
+        if before is not None and before.hva != call.hva:
+            what = f"slot {call.id} gets another host address than at {before.place}, and was not deleted"
+            raise InputError(f"{what} (another VM, or lines are missing)", call.place)
         for other in self._live.values():
             if (
                 (other.vm, other.address_space) == key[:2]
@@ -67,11 +67,3 @@ class Replay:
             for call in calls
         )
         return facts, self._cut
-
-
-CUT = "this deletes a slot that no line made: the log begins too late, so slots may be missing"
-
-
-def cut_remark(place: Place) -> Remark:
-    """The remark on a log that lacks its beginning."""
-    return Remark(CUT, place)

@@ -62,6 +62,8 @@ class Strace:
             self._call, self._wrapped = line, 1
             self._end()
             return True
+        if _EVENT in text and "ioctl(" in text and "{" in text:
+            raise line.error(f"a call that can't be read (as in `{FORM}`)", _EVENT)
         if self._waiting and (found := _RESUMED.fullmatch(text)):
             waiting = self._waiting.pop(found[1] or found[2] or "", None)
             if waiting is None:

@@ -18,6 +18,10 @@ LINES = 5000
 LONGEST_LINE = 1000
 
 
+class Foreign(InputError):
+    """The error for a text that is no scenario but something else that is known."""
+
+
 class Form(NamedTuple):
     """A kind of text: how one of its lines looks, its name, and what to do with it.
 
@@ -190,4 +194,4 @@ def _first_dump(lines: list[str], file: str) -> InputError | None:
 
 def _error(form: Form, found: re.Match[str], place: Place) -> InputError:
     groups = ["", *((group or "...").strip() for group in found.groups())]
-    return InputError(f"this is {form.name}, no scenario ({form.right.format(*groups)})", place)
+    return Foreign(f"this is {form.name}, no scenario ({form.right.format(*groups)})", place)
