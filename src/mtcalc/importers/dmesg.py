@@ -20,6 +20,11 @@ from mtcalc.x86.pat import parse_pat
 
 NAME = "dmesg"
 FORM = "MTRR default type: uncachable"
+PAIR_FORM = "1 base 00C0000000 mask FFC0000000 uncachable"
+
+LEAST_PAIRS = 8
+MOST_BETWEEN = 16
+"""Lines of others inside a list: the kernel's CPUs log at the same time."""
 
 _DEFAULT = re.compile(r"MTRR default type: ?(.*)")
 _HEADER = re.compile(r"MTRR (fixed|variable) ranges (en|dis)abled:?")
@@ -28,7 +33,7 @@ _PAIR = re.compile(r"(\d{1,3}) base ([0-9A-Fa-f]{5,16}) mask ([0-9A-Fa-f]{5,16})
 _OFF = re.compile(r"(\d{1,3}) disabled")
 _TOM2 = re.compile(r"TOM2: ([0-9a-fA-F]{1,16}) aka (\d+)M")
 _CLEANED = re.compile(r"reg (\d{1,3}), base: (\d+)([KMGT]?)B, range: (\d+)([KMGT]?)B, type ([A-Z]{2})")
-_MAP = re.compile(r"MTRR map: \d+ entries \(.*built from (\d+) variable MTRRs")
+_MAP = re.compile(r"MTRR map: (\d+) entries \(.*built from (\d+) variable MTRRs")
 _MAPPED = re.compile(r"(\d{1,3}): ([0-9a-f]{16})-([0-9a-f]{16}) ([a-z-]+)")
 _PAT = re.compile(r"(?:x86/)?PAT:? configuration \[0-7\]: *(.*)", re.IGNORECASE)
 _OLD_PAT = re.compile(r"x86 PAT enabled: cpu \d+, old 0x[0-9a-f]+, new (0x[0-9a-f]+)")
@@ -55,6 +60,7 @@ class _Set:
         self.cleaned: dict[int, Pair] | None = None
         self.mapped: list[tuple[int, int, MemType, Place]] = []
         self.map_place: Place | None = None
+        self.map_rows = 0
         self.disabled: Place | None = None
 
     def put(self, key: str, value: bool | MemType, place: Place) -> None:
@@ -72,6 +78,7 @@ class Dmesg:
         self._held: Line | None = None
         self._first: Place | None = None
         self._bare_disabled: Line | None = None
+        self._between = 0
 
     # Lines
 
@@ -88,11 +95,23 @@ class Dmesg:
         taken = listed or self._other(line)
         if taken:
             self._first = self._first or line.place()
-        if not listed and self._state:
-            if self._state == "variable":
-                self._current(line).ended = True
-            self._state = ""
+        if listed:
+            self._between = 0
+        elif self._state:
+            self._not_listed(line)
         return taken
+
+    def _not_listed(self, line: Line) -> None:
+        """A line of something else inside a list, or behind it."""
+        self._between += 1
+        if self._state == "variable":
+            now = self._current(line)
+            following = re.match(r"(\d{1,3}) \S", line.text)
+            if following and int(following[1]) == max(now.pairs, default=-1) + 1:
+                raise line.error(f"a row of the variable ranges that can't be read (as in `{PAIR_FORM}`)")
+            now.ended = True
+        if self._between > MOST_BETWEEN:
+            self._state = ""
 
     def _current(self, line: Line) -> _Set:
         if not self._sets:
@@ -125,6 +144,8 @@ class Dmesg:
             if found:
                 now = self._current(line)
                 now.map_place = line.place()
+                now.map_rows = int(found[1])
+                now.mapped = []
                 self._state = "map"
                 return True
         if text in (_NEW, _ORIGINAL):
@@ -183,6 +204,10 @@ class Dmesg:
             return True
         if state == "map" and (found := _MAPPED.fullmatch(text)):
             start, last = int(found[2], 16), int(found[3], 16)
+            if int(found[1]) != len(self._current(line).mapped):
+                raise line.error(
+                    f"row {found[1]} of the map where {len(self._current(line).mapped)} is next (the whole map)"
+                )
             if start % PAGE or (last + 1) % PAGE or last < start:
                 raise line.error(f"{start:#x}-{last:#x} is no range of pages (both ends are in it)", found[2])
             self._current(line).mapped.append((start, last + 1, self._type(line, found[4]), line.place()))
@@ -198,6 +223,7 @@ class Dmesg:
         if odd:
             raise line.error("a base or a mask that is not page aligned (their last three digits are 0)", "base")
         pairs[number] = Pair(number, base, mask, 0, line.place())
+        self._current(line).ended = False
 
     def _other(self, line: Line) -> bool:
         text = line.text
@@ -283,6 +309,9 @@ class Dmesg:
         if found.pairs_place is not None:
             pairs = _pairs(found)
         elif found.mapped:
+            if len(found.mapped) != found.map_rows:
+                what = f"a map of {found.map_rows} entries, of which {len(found.mapped)} are there"
+                raise InputError(f"{what} (the whole map)", found.map_place)
             settings.setdefault("enabled", Setting("enabled", True, found.map_place or found.place))
             registers, pairs = _of_map(found)
             settings.setdefault("fixed_enabled", Setting("fixed_enabled", bool(registers), found.place))
@@ -359,7 +388,9 @@ def _pairs(found: _Set) -> Pairs:
         widths = tuple(pair for pair in listed.values() if pair.valid)
         return Pairs(_widened(pairs, widths), found.place, total=len(known) if found.ended else None)
     pairs = tuple(listed[number] for number in sorted(listed))
-    return Pairs(pairs, found.pairs_place, count if found.ended and not missing else None, missing, not found.ended)
+    # No CPU with MTRRs and a log like this has fewer: a line went missing.
+    ended = found.ended and count >= LEAST_PAIRS
+    return Pairs(pairs, found.pairs_place, count if ended and not missing else None, missing, not ended)
 
 
 def _widened(pairs: tuple[Pair, ...], listed: tuple[Pair, ...]) -> tuple[Pair, ...]:

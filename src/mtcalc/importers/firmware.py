@@ -15,7 +15,7 @@ from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Register, Remark, Set
 from mtcalc.importers.msrs import def_type_settings
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
-from mtcalc.x86.mtrr import FIXED_REGISTERS, MSR_VARIABLE
+from mtcalc.x86.mtrr import FIXED_REGISTERS, MSR_VARIABLE, PAGE
 
 NAME = "firmware"
 FORM = "Variable MTRR[00]: Base=0x000000c0000000 Mask=0x00003fc0000800"
@@ -143,6 +143,8 @@ class Firmware:
 
     def _of_table(self, line: Line, found: re.Match[str]) -> None:
         base, mask, size = (int(found[n], 16) for n in (4, 5, 6))
+        if (base | mask) % PAGE:
+            raise line.error("a base or a mask that is not page aligned (their last three digits are 0)", found[4])
         if found[2] == "N":
             self._pair(line, int(found[1]), base & ~0xFFF, mask & ~0xFFF)
             return
@@ -150,9 +152,10 @@ class Firmware:
         if kind is None:
             raise line.error(f"'{found[3]}' is no write-type ({', '.join(_UBOOT_TYPES)})", found[3])
         address_mask = mask & ~0xFFF
-        # What lies above the mask counts too, where U-Boot takes the CPU for a wider one.
+        # Where U-Boot takes the CPU for a wider one, what lies above the mask counts too.
         width = address_mask.bit_length()
-        if not width or size % (1 << width) != (1 << width) - address_mask:
+        above = size - ((1 << width) - address_mask) + (1 << width)
+        if not width or above not in [1 << wider for wider in range(width, 53)]:
             raise line.error(
                 f"size {size:#x} does not fit mask {address_mask:#x} (one of the two is mistyped)", found[6]
             )
@@ -170,6 +173,8 @@ class Firmware:
             log.settings["default"] = Setting("default", self._type(line, found[1]), line.place(found[1]))
         elif found := _SLIM_RANGE.fullmatch(text):
             start, size = int(found[1], 16), int(found[2], 16) + 1 - int(found[1], 16)
+            if start % PAGE:
+                raise line.error(f"{start:#x} is not page aligned (its last three digits are 0)", found[1])
             log = self._log(line, lambda _: False)
             log.ranges.append(Pair(len(log.ranges), start | self._type(line, found[3]), None, size, line.place()))
         elif found := _SLIM_REGISTER.fullmatch(text):

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Remark
 from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MTRR_TYPES, parse_memtype
+from mtcalc.x86.mtrr import PAGE
 
 NAME = "proc-mtrr"
 FORM = "reg00: base=0x0c0000000 ( 3072MB), size= 1024MB, count=1: uncachable"
 
 _BEGINS = re.compile(r"reg\d+: base=")
+_WORDS = ("base=0x", "size=", "count=")
 _LINE = re.compile(
     r"reg(\d{2,3}): base=0x([0-9a-f]{1,16}) \( *(\d{1,12})MB\), size= *(\d{1,12})(KB|kB|MB)"
     r"(?:, count=\d+: ([a-z-]+)|: ([a-z-]+), count=\d+)"
@@ -46,6 +48,8 @@ class ProcMtrr:
             else:
                 self._held = line  # a mail may have wrapped it
             return True
+        if sum(word in line.text for word in _WORDS) > 1:
+            raise self._broken(line)
         if line.text.startswith("mtrr: type mismatch for "):
             self._remarks.append(
                 Remark("a driver asked for another type than the MTRR has, and did not get it", line.place())
@@ -64,6 +68,8 @@ class ProcMtrr:
             raise line.error(
                 f"base=0x{found[2]} is {base >> 20} MB, not {found[3]} (one of the two is mistyped)", found[2]
             )
+        if base % PAGE:
+            raise line.error(f"base=0x{found[2]} is not page aligned (its last three digits are 0)", found[2])
         size = int(found[4]) << (20 if found[5] == "MB" else 10)
         word = found[6] or found[7]
         try:

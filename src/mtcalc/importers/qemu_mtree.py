@@ -26,6 +26,7 @@ _SPACE = re.compile(r'AS "([^"]*)", root: .*')
 _ROOT = re.compile(r"Root memory region: .*")
 _NESTED = re.compile(r"(?:address-space|memory-region): .*")
 _BEGINS = re.compile(r"[0-9a-f]{8,16}-[0-9a-f]{8,16} \(prio ")
+_NEAR = re.compile(r"[0-9a-zA-Z]{16}-[0-9a-zA-Z]{16}\b|[0-9a-f]{8,17}-[0-9a-f]{8,17} \(|.*\(prio -?\d+, [a-z/-]+\): ")
 _ROW = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{8,16}) \(prio (-?\d+), (nv-)?(ram|rom|romd|ramd|i/o|RW|R-|-W)\): (.*)")
 _TAIL = re.compile(
     r"(?P<name>.*?)(?: @(?P<offset>[0-9a-f]{16}))?(?: owner:\{[^}]*\})?(?: parent:\{[^}]*\})?(?P<mark> KVM| kvm)?"
@@ -84,6 +85,8 @@ class QemuMtree:
             view.names.append(found[1])
         elif _NESTED.fullmatch(text):
             self._not_flat = self._not_flat or line
+        elif _NEAR.match(text):
+            raise self._broken(line)
         elif not _ROOT.fullmatch(text):
             return False
         self._first = self._first or line.place()
@@ -95,13 +98,16 @@ class QemuMtree:
             self._fresh = False
         return self._views[-1]
 
+    def _broken(self, line: Line) -> InputError:
+        return line.error(f"a row of info mtree that can't be read (as in `{FORM}`)")
+
     def _take(self) -> None:
         line, self._held = self._held, None
         assert line is not None
         found = _ROW.fullmatch(line.text)
         tail = _TAIL.fullmatch(found[6]) if found else None
-        if not found or not tail:
-            raise line.error(f"a row of info mtree that is not whole (as in `{FORM}`)")
+        if not found or not tail or len(found[1]) != len(found[2]):
+            raise self._broken(line)
         if _ALIAS.fullmatch(found[6]):
             self._not_flat = self._not_flat or line
         start, last = int(found[1], 16), int(found[2], 16)

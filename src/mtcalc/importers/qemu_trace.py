@@ -17,6 +17,7 @@ NAME = "memslot-trace"
 FORM = "kvm_set_user_memory Slot#0 flags=0x0 gpa=0x0 size=0xc0000000 ua=0x7f3b17a00000 ret=0"
 
 _EVENT = "kvm_set_user_memory "
+_WORDS = ("Slot#", "flags=0x", "gpa=0x", "size=0x")
 _PROCESS = re.compile(r"\b(\d+)@\d+[.:]\d+:$")
 _LINE = re.compile(
     r"(?:AddrSpace#(\d+) )?Slot#(\d+) flags=0x([0-9a-f]{1,8})"
@@ -41,8 +42,10 @@ class QemuTrace:
                 raise self._broken(held)
             return True
         if _EVENT not in line.text:
+            if sum(word in line.text for word in _WORDS) > 1:
+                raise self._broken(line)
             return False
-        if "Slot#" not in line.text:
+        if not any(word in line.text for word in _WORDS):
             return False  # the event's name in a list of events, or in a person's text
         if not self._take(line):
             self._held = line  # a mail may have wrapped it

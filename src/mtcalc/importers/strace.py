@@ -64,6 +64,8 @@ class Strace:
             return True
         if _EVENT in text and "ioctl(" in text and "{" in text:
             raise line.error(f"a call that can't be read (as in `{FORM}`)", _EVENT)
+        if "guest_phys_addr=" in text and "memory_size=" in text:
+            raise line.error(f"a call that can't be read (as in `{FORM}`)", "guest_phys_addr=")
         if self._waiting and (found := _RESUMED.fullmatch(text)):
             waiting = self._waiting.pop(found[1] or found[2] or "", None)
             if waiting is None:

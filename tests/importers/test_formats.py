@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The formats one by one: what each tells, what it does not, and which of its lines are errors."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+
+from mtcalc.importers.convert import Imported, convert
+from mtcalc.importers.lines import LineSource
+from mtcalc.importers.recognise import FORMATS, read_lines
+from mtcalc.importers.told import Given
+from mtcalc.text.errors import InputError
+from mtcalc.x86.memtype import MemType
+
+WB = Given(default=MemType.WB)
+
+
+def imported(*texts: str, given: Given = WB, name: str | None = None) -> Imported:
+    """What import makes of these dumps, each a file."""
+    dumps = []
+    for number, text in enumerate(texts, start=1):
+        dumps += read_lines(LineSource(BytesIO(text.encode()), f"dump{number}"), name)
+    return convert(dumps, given)
+
+
+def error(*texts: str, given: Given = WB, name: str | None = None) -> InputError:
+    """Why it makes nothing of them."""
+    with pytest.raises(InputError) as caught:
+        imported(*texts, given=given, name=name)
+    return caught.value
+
+
+def test_each_format_names_a_line_of_its_own() -> None:
+    """What --as expects, as its error says, is a line that the format's reader takes, and it alone or nearly so."""
+    for form in FORMATS:
+        takers = []
+        for other in FORMATS:
+            reader = other.reader()
+            (line,) = read_one(form.form)
+            try:
+                if reader.feed(line):
+                    takers.append(other.name)
+            except InputError:
+                takers.append(f"{other.name} refuses")
+        assert takers == [form.name]
+
+
+def read_one(text: str) -> list[object]:
+    from mtcalc.importers.prefixes import tool_lines
+
+    return list(tool_lines([(1, text.encode())], "x"))
+
+
+# KVM's and QEMU's
+
+MTREE = """FlatView #1
+ AS "memory", root: system
+ AS "cpu-memory-0", root: system
+ Root memory region: system
+  0000000000000000-000000000002ffff (prio 0, ram): pc.ram KVM
+  0000000000030000-000000000004ffff (prio 1, i/o): smbase-blackhole
+  0000000000050000-00000000000bffff (prio 0, ram): pc.ram @0000000000050000 KVM
+  00000000000c0000-00000000000dffff (prio 1, rom): pc.rom KVM
+  00000000000e0000-00000000000fffff (prio 1, romd): system.flash0 @0000000000364000 KVM
+  0000000000100000-000000007effffff (prio 0, ram): pc.ram @0000000000100000 KVM
+  0000000080000000-0000000080087fff (prio 0, ramd): 0000:01:00.0 BAR 0 mmaps[0] KVM
+  0000000080088000-0000000080088fff (prio 1, i/o): vfio-nvidia-bar0-88000-mirror-quirk
+  0000000080089000-0000000080b8ffff (prio 0, ramd): 0000:01:00.0 BAR 0 mmaps[0] @0000000000089000 KVM
+  0000000080b90090-0000000083ffffff (prio 0, ramd): 0000:01:00.0 BAR 0 mmaps[0] @0000000000b90090
+  0000000084000000-0000000084003fff (prio 0, ramd): 0000:01:00.1 BAR 0 mmaps[0] KVM
+  00000000fed40080-00000000fed40fff (prio 0, ram): tpm-crb-cmd
+  00000000fed45000-00000000fed453ff (prio 0, ram): tpm-ppi
+  00000000ffc00000-00000000ffc83fff (prio 0, romd): system.flash1 KVM
+  00000000ffc84000-00000000ffffffff (prio 0, romd): system.flash0 KVM
+  0000000100000000-000000047fffffff (prio 0, ram): pc.ram @0000000080000000 KVM
+  0000007030000000-000000703fffffff (prio 0, ramd): 0000:01:00.0 BAR 1 mmaps[0] KVM
+  0000007040000000-0000007041ffffff (prio 0, ramd): 0000:01:00.0 BAR 3 mmaps[0] KVM
+  00000070f0000000-00000070f3ffffff (prio 1, ram): looking-glass KVM
+"""
+
+
+def test_a_guest_with_a_card_a_tpm_and_looking_glass() -> None:
+    """Fifteen subtractions by hand in the public report; what is less than a page is no slot."""
+    found = imported(MTREE)
+    slots = {slot.name: (slot.gpa, slot.size) for slot in found.scenario.slots}
+    bar = "0000:01:00.0 BAR 0 mmaps[0]"
+    assert len(slots) == 15
+    assert slots[f"{bar}-2"] == (0x80B91000, 0x346F000)
+    assert slots["looking-glass"] == (0x70F0000000, 0x4000000)
+    assert not any("tpm" in name for name in slots)
+    assert [slot.name for slot in found.scenario.slots if slot.backing.is_device] == [
+        bar,
+        f"{bar}-1",
+        f"{bar}-2",
+        "0000:01:00.1 BAR 0 mmaps[0]",
+        "0000:01:00.0 BAR 1 mmaps[0]",
+        "0000:01:00.0 BAR 3 mmaps[0]",
+    ]
+    assert [slot.name for slot in found.scenario.slots if slot.flags] == [
+        "pc.rom",
+        "system.flash0",
+        "system.flash1",
+        "system.flash0-1",
+    ]
+    assert sum("less than a page" in remark for remark in found.remarks) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("prio 0, ram): pc.ram KVM", "prio 0, ram): alias x @y 0000000000000000-0000000000000fff", "without -f"),
+        ("0000000000030000-", "0000000000020000-", "without -f"),
+        ("FlatView #1", "address-space: memory", "without -f"),
+        ("0000000000000000-000000000002ffff", "0000000000030000-000000000002ffff", "ends before it begins"),
+        ("(prio 1, rom): pc.rom", "(prio 1, rim): pc.rom", "can't be read"),
+        ("-000000000002ffff (", "-00000000002ffff (", "can't be read"),
+    ],
+)
+def test_what_info_mtree_can_not_be(old: str, new: str, message: str) -> None:
+    found = error(MTREE.replace(old, new))
+    assert message in found.message
+    assert found.place
+
+
+def test_rows_without_a_mark() -> None:
+    """Where KVM marks rows, one of whole pages without the mark has no slot; where it marks none, all have one."""
+    one = MTREE.replace("looking-glass KVM", "looking-glass")
+    found = imported(one)
+    assert len(found.scenario.slots) == 14
+    assert any("looking-glass: no mark of KVM" in remark for remark in found.remarks)
+    found = imported(MTREE.replace(" KVM", ""))
+    assert len(found.scenario.slots) == 15
+    assert any("no row is marked KVM" in remark for remark in found.remarks)
+
+
+def test_kinds_of_old_versions() -> None:
+    row = "0000000000000000-000000000009ffff (prio 0, RW): pc.ram kvm\n00000000000a0000-00000000000affff (prio 1, RW): vga\n"
+    found = imported(row + "00000000fffc0000-00000000ffffffff (prio 0, R-): pc.bios kvm\n")
+    assert [(s.name, s.gpa, s.size, s.flags) for s in found.scenario.slots] == [
+        ("pc.ram", 0, 0xA0000, 0),
+        ("pc.bios", 0xFFFC0000, 0x40000, 2),
+    ]
+    assert "does not tell RAM from devices" in error(row.replace(" kvm", "")).message
+
+
+def test_the_monitors_json() -> None:
+    """virsh qemu-monitor-command without --hmp answers in JSON."""
+    import json
+
+    text = json.dumps({"return": MTREE.replace("\n", "\r\n"), "id": "libvirt-9"})
+    assert imported(text).scenario.slots == imported(MTREE).scenario.slots
+
+
+def test_two_views_of_one_space() -> None:
+    assert imported(MTREE + MTREE).scenario.slots == imported(MTREE).scenario.slots
+    found = error(MTREE + MTREE.replace("looking-glass", "kvmfr"))
+    assert "another view of address space 0 than that at dump1:5" in found.message
+
+
+TRACE = "kvm_set_user_memory Slot#{} flags=0x{:x} gpa=0x{:x} size=0x{:x} ua=0x{:x} ret={}\n"
+
+
+def test_flags_and_sizes_of_a_live_slot_replace_it() -> None:
+    """A change of READONLY is a delete that is not traced."""
+    text = TRACE.format(0, 0, 0, 0x10000, 0x7F0000, 0) + TRACE.format(0, 2, 0, 0x8000, 0x7F0000, 0)
+    (slot,) = imported(text).scenario.slots
+    assert (slot.size, slot.flags, slot.hva) == (0x8000, 2, 0x7F0000)
+
+
+def test_older_logs_have_the_address_space_in_the_slot() -> None:
+    text = TRACE.format(3, 0, 0, 0x1000, 0x7F0000, 0) + TRACE.format(65536 + 3, 0, 0, 0x1000, 0x7F0000, 0)
+    assert [(s.id, s.address_space) for s in imported(text).scenario.slots] == [(3, 0), (3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([(0, 0, 0, 0x1000, 0x7000, 0), (0, 0, 0, 0x2000, 0x9000, 0)], "another host address"),
+        ([(0, 0, 0, 0x2000, 0x7000, 0), (1, 0, 0x1000, 0x1000, 0x9000, 0)], "overlaps slot 0"),
+        ([(0, 0, 0, 0, 0x7000, 0), (1, 0, 0, 0x1000, 0x9000, 0)], "--incomplete"),
+        ([(40000, 0, 0, 0x1000, 0x7000, 0)], "slot id 40000"),
+        ([(0, 0x10, 0, 0x1000, 0x7000, 0)], "unknown flag bits"),
+        ([(0, 0, 0, 0x1234, 0x7000, 0)], "not page aligned"),
+        ([(0, 0, 0, 0x1000, 0x7000, -22)], "KVM answered -22"),
+    ],
+)
+def test_what_a_log_of_calls_can_not_be(lines: list[tuple[int, ...]], message: str) -> None:
+    assert message in error("".join(TRACE.format(*line) for line in lines)).message
+
+
+def test_two_processes_in_one_log() -> None:
+    a = "11@1700000000.1:" + TRACE.format(0, 0, 0, 0x1000, 0x7000, 0)
+    b = "12@1700000000.2:" + TRACE.format(0, 0, 0x1000, 0x1000, 0x9000, 0)
+    found = error(a + b)
+    assert "another VM than at dump1:1" in found.message
+    assert found.place is not None
+    assert found.place.line == 2
+
+
+def test_what_a_cut_log_lacks_is_gone_where_the_user_says_so() -> None:
+    text = TRACE.format(0, 0, 0, 0, 0x7000, 0) + TRACE.format(1, 0, 0, 0x1000, 0x9000, 0)
+    found = imported(text, given=Given(incomplete=True))
+    assert [slot.id for slot in found.scenario.slots] == [1]
+    assert any("begins too late" in remark for remark in found.remarks)
+
+
+CALL = "ioctl(13, KVM_SET_USER_MEMORY_REGION, {%s}) = 0\n"
+FIELDS = "slot=6, flags=KVM_MEM_READONLY, guest_phys_addr=0x100000, memory_size=8192, userspace_addr=0x7f00000"
+
+
+def test_strace_in_its_forms() -> None:
+    whole = imported(CALL % FIELDS).scenario.slots
+    assert [(s.id, s.gpa, s.size, s.flags, s.hva) for s in whole] == [(6, 0x100000, 8192, 2, 0x7F00000)]
+    for text in (
+        f"[pid  4711] {CALL}" % FIELDS,
+        f"4711  17:30:10.251430 {CALL}".replace("= 0", "= 0 <0.021021>") % FIELDS,
+        (CALL % FIELDS).replace("REGION", "REGION2").replace("}", ", guest_memfd_offset=0, guest_memfd=0}"),
+        (CALL % FIELDS).replace("13,", "13<anon_inode:kvm-vm>,"),
+        (CALL % FIELDS).replace("KVM_MEM_READONLY", "0x2"),
+        f"[pid 1] ioctl(13, KVM_SET_USER_MEMORY_REGION, {{{FIELDS}}} <unfinished ...>\n"
+        "[pid 2] read(3, 0x0, 1) = 0\n[pid 1] <... ioctl resumed>) = 0\n",
+    ):
+        assert imported(text).scenario.slots == whole, text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("memory_size=8192, ", "...", "memory_size is left out"),
+        (", userspace_addr=0x7f00000", ", ...", "left out"),
+        ("guest_phys_addr=0x100000", "guest_phys_addr=100000", "0 or hex with 0x"),
+        ("memory_size=8192", "memory_size=8k", "memory_size=8k can't be read"),
+        ("KVM_MEM_READONLY", "KVM_MEM_READWRITE", "is no slot flag"),
+        ("= 0", "= -1 EINVAL (Invalid argument)", "answered -1"),
+        ("= 0", "", "has no result"),
+        ("= 0", "= ?", "with no result"),
+        (f"{{{FIELDS}}}", "0x7ffd0000", "an address alone"),
+        ("slot=6", "slot=4294967296", "no slot id"),
+        ("memory_size=8192", "memory_size=8191", "not page aligned"),
+        ("ioctl(13, ", "ioctl(", "can't be read"),
+    ],
+)
+def test_what_strace_can_not_be(old: str, new: str, message: str) -> None:
+    text = CALL % FIELDS
+    assert old in text
+    assert message in error(text.replace(old, new)).message
+
+
+def test_two_vms_of_one_strace() -> None:
+    a, b = CALL % FIELDS, (CALL % FIELDS).replace("13", "14").replace("slot=6", "slot=1")
+    assert "another VM" in error(a + b).message
+
+
+def test_a_list_of_memory_and_the_calls_make_one() -> None:
+    """Names and devices from the one, ids, flags and host addresses from the other."""
+    rows = "  0000000000000000-0000000000001fff (prio 0, ram): pc.ram KVM\n"
+    rows += "  0000000000010000-0000000000010fff (prio 0, ramd): 01:00.0 BAR 0 KVM\n"
+    calls = TRACE.format(7, 1, 0, 0x2000, 0x7000, 0) + TRACE.format(9, 0, 0x10000, 0x1000, 0x9000, 0)
+    for texts in ((rows, calls), (calls, rows)):
+        slots = imported(*texts).scenario.slots
+        assert [(s.id, s.name, s.flags, s.hva, s.backing.is_device) for s in slots] == [
+            (7, "pc.ram", 1, 0x7000, False),
+            (9, "01:00.0 BAR 0", 0, 0x9000, True),
+        ]
+    assert (
+        "the slot at 0x10000 is not among those at dump2:1" in error(rows, calls.replace("0x10000", "0x20000")).message
+    )
+
+
+# Registers
+
+CLEAN = "MTRR default type: write-back\nMTRR variable ranges enabled:\n" + "".join(
+    f"  {n} disabled\n" for n in range(8)
+)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["Disabled", "MTRR: Disabled", "mtrr: Disabled", "x86/PAT: MTRRs disabled, skipping PAT initialization too."],
+)
+def test_disabled_is_off_whatever_is_listed_before_it(word: str) -> None:
+    assert not imported(CLEAN + word + "\n").scenario.vm.mtrrs.enabled
+
+
+def test_a_log_that_is_cut_at_the_top_does_not_know_its_pairs() -> None:
+    row = "  {} base 00C0000000 mask FFC0000000 uncachable\n"
+    text = row.format(2) + "".join(f"  {n} disabled\n" for n in range(3, 8)) + "x\n"
+    assert "variable pairs that the list lacks: 0, 1" in error(text).message
+    found = imported(text, given=WB._replace(incomplete=True))
+    assert [pair.valid for pair in found.scenario.vm.mtrrs.variable] == [False, False, True, *[False] * 5]
+
+
+def test_two_logs_of_different_boots_are_two_machines() -> None:
+    other = CLEAN.replace("write-back", "uncachable")
+    found = error(CLEAN + "PAT configuration [0-7]: WB  WC  UC- UC  WB  WC  UC- UC\n" + other)
+    assert "the default type is UC here, WB at dump1:1" in found.message
+    assert imported(CLEAN + CLEAN).scenario.vm == imported(CLEAN).scenario.vm
+
+
+def test_pat_of_logs_of_all_times() -> None:
+    for line, value in (
+        ("x86/PAT: Configuration [0-7]: WB  WC  UC- UC  WB  WP  UC- WT  ", 0x0407050600070106),
+        ("PAT configuration [0-7]: WB  WC  UC- UC  WB  WC  UC- UC  ", 0x0007010600070106),
+        ("x86 PAT enabled: cpu 0, old 0x7040600070406, new 0x7010600070106", 0x0007010600070106),
+        ("x86/PAT: Configuration [0-7]: WB  WC  UC- UC\n  WB  WP  UC- WT  ", 0x0407050600070106),
+    ):
+        assert imported(line).scenario.vm.pat.value == value
+    assert "eight entries" in error("x86/PAT: Configuration [0-7]: WB  WC  UC- UC\n").message
+
+
+def test_a_failed_mapping_is_told() -> None:
+    text = CLEAN + "x86/PAT: Xorg:1234 conflicting memory types e0000000-e1000000 write-combining<->uncached-minus\n"
+    assert any("a mapping that failed: write-combining" in remark for remark in imported(text).remarks)
+
+
+def test_registers_by_name() -> None:
+    text = "IA32_MTRR_DEF_TYPE = 0x806\nMSR_IA32_CR_PAT=0x0007040600070406\nIA32_MTRR_PHYSBASE0: c0000000\n"
+    vm = imported(text + "IA32_MTRR_PHYSMASK0: fc0000800\n", given=Given()).scenario.vm
+    assert (vm.mtrrs.default, vm.pat.value, vm.maxphyaddr) == (MemType.WB, 0x0007040600070406, 36)
+    assert vm.mtrrs.variable[0].address == 0xC0000000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0x2ff = 0xc06\n0x2ff = 0xc00\n", "0xc00 here and 0xc06 on line 1"),
+        ("0x200 = 0xc0000000\n0x2ff=0x806\n", "IA32_MTRR_PHYSMASK0 (0x201) is not"),
+        ("2ff: 3c06\n", "#GP: IA32_MTRR_DEF_TYPE"),
+        ("277: 0302040500070106\n", "#GP: entry"),
+        ("0x2ff = 0xc06\n0x250 = 0x0606060606060606\n", "--msr 0x258=VALUE"),
+        ("0x2ff = 0x806\n0x204 = 0x6\n0x205 = 0xf80000800\n", "variable pairs that the list lacks: 0, 1"),
+        ("MTRRphysBase0 (0x202): 0x6\n", "MTRRphysBase0 is register 0x200, not 0x202"),
+        ("0xfe = 0x502\n0x2ff=0x806\n0x204=0x6\n0x205=0xf80000800\n", "lacks"),
+        ("$ rdmsr -a 0x200 | uniq -c\n    200 c06\n", "does not say which register"),
+        ("0x2ff = 0x80600000000000000\n", "no 64-bit register value"),
+        ("0x2ff=0x806\n0x200=0x2\n0x201=0xf80000800\n", "memory type 2"),
+    ],
+)
+def test_what_registers_can_not_be(text: str, message: str) -> None:
+    assert message in error(text, given=Given()).message
+
+
+def test_vcpus_that_differ() -> None:
+    line = " CPU {0}/KVM-1{0} [000] 1.0: kvm_msr: msr_write 2ff = 0x{1}\n"
+    found = error(line.format(0, "806") + line.format(1, "c06"))
+    assert "ends as 0xc06 here and as 0x806 at dump1:1" in found.message
+
+
+def test_a_vmcs_has_the_guests_pat_first() -> None:
+    text = "*** Guest State ***\nEFER= 0x0000000000000d01\nEFER = 0x0000000000000d01  PAT = 0x0007040600070406\n"
+    host = "*** Host State ***\nEFER = 0x0000000000000d01  PAT = 0x0407050600070106\n"
+    assert imported(text + host).scenario.vm.pat.value == 0x0007040600070406
+    assert imported((text + host).split("\n", 1)[1]).scenario.vm.pat.value == 0x0007040600070406
+    assert "the host's" in error(host).message
+
+
+def test_the_guests_own_list_of_types_is_pages() -> None:
+    text = "PAT memtype list:\nPAT: [mem 0x00000000c0000000-0x00000000c0010000] write-combining\n"
+    text += "uncached-minus @ 0xfe000000-0xfe001000\n"
+    found = imported(text)
+    assert [(page.gpa, str(page.pat)) for page in found.scenario.pages] == [(0xC0000000, "WC"), (0xFE000000, "UC-")]
+    assert any("--whose host" in remark for remark in found.remarks)
+    assert "a host's list" in error(text, given=Given(host=True)).message
+    assert "no range of pages" in error(text.replace("c0010000", "c0000000")).message
+
+
+def test_page_tables_are_pages_by_index() -> None:
+    text = "00000000fe000000: 00000000fe000000 X--DACT-W\n00000000fe001000: 00000000fe001000 X--DACT-W\n"
+    text += "0000000000200000: 0000000040000000 XGPDA---W\n0000000000001000: 0000000000001000 ---DA-T-W\n"
+    found = imported(text)
+    assert [(page.gpa, str(page.pat)) for page in found.scenario.pages] == [(0xFE000000, "UC"), (0x1000, "WC")]
+    assert any("1 rows with P" in remark for remark in found.remarks)
+
+
+def test_cr0() -> None:
+    text = "CR0={:08x} CR2=0000000000000000 CR3=0000000001c0a000 CR4=000006f0\n"
+    vm = imported(MTREE, text.format(0xC0050033)).scenario.vm
+    assert (vm.cr0_cd, vm.paging) == (True, True)
+    assert "CR0.CD is on here, off at dump1:1" in error(text.format(0x80050033) + text.format(0xC0050033)).message
+
+
+COMMAND = "/usr/bin/qemu-system-x86_64 -machine q35,accel=kvm,smm=on -cpu host,{} {} -m 8G\n"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "more", "quirks", "mtrr", "width"),
+    [
+        ("phys-bits=39", "-accel kvm,honor-guest-pat=on", 1 << 9, True, 39),
+        ("-mtrr", "-accel kvm,honor-guest-pat=off", 0, False, 46),
+        ("mtrr=off", "-accel kvm,honor-guest-pat=auto", 0, False, 46),
+        ("+mtrr", "", 0, True, 46),
+    ],
+)
+def test_qemus_command_line(cpu: str, more: str, quirks: int, mtrr: bool, width: int) -> None:
+    for text in (COMMAND.format(cpu, more), COMMAND.format(cpu, more).replace(" -", " \\\n  -")):
+        found = imported(text)
+        vm = found.scenario.vm
+        assert (vm.disabled_quirks, vm.cpuid_mtrr, vm.maxphyaddr) == (quirks, mtrr, width)
+        assert any("QEMU decides" in remark for remark in found.remarks) == ("auto" in more)
+
+
+def test_devices_that_matter_are_asked_about() -> None:
+    devices = "-device vfio-pci,host=01:00.0 -device virtio-vga-gl,hostmem=8G,blob=true -device ivshmem-plain,memdev=x"
+    remarks = imported(COMMAND.format("phys-bits=40", devices)).remarks
+    assert any("vfio-pci 01:00.0" in remark and "--noncoherent-dma" in remark for remark in remarks)
+    assert any("hostmem=8G" in remark for remark in remarks)
+    assert any("ivshmem" in remark for remark in remarks)
+    assert any("TCG" in r for r in imported("qemu-system-x86_64 -cpu max,phys-bits=40 -m 1G\n").remarks)
+
+
+# The merge
+
+
+def test_the_width_of_the_masks_bounds_the_slots() -> None:
+    dmesg = CLEAN.replace("  0 disabled", "  0 base 00C0000000 mask FC0000000 uncachable")
+    found = error(dmesg, MTREE)
+    assert "beyond maxphyaddr 36, which the MTRRs at dump1:3 tell" in found.message
+    assert found.place is not None
+    assert found.place.file == "dump2"
+    assert imported(dmesg, MTREE, given=WB._replace(maxphyaddr=39)).scenario.vm.maxphyaddr == 39
+
+
+def test_a_slot_above_46_bits_asks_for_the_width() -> None:
+    text = TRACE.format(0, 0, 1 << 47, 0x1000, 0x7000, 0)
+    assert "--maxphyaddr BITS" in error(text).message
+    assert imported(text, given=WB._replace(maxphyaddr=48)).scenario.slots[0].gpa == 1 << 47
+
+
+def test_what_the_user_says_against_a_dump() -> None:
+    assert "WB here, UC on the command line" in error(CLEAN, given=Given(default=MemType.UC)).message
+    vm = imported(
+        CLEAN, given=Given(registers={0x277: 0x0007040600070406, 0x200: 0xC0000000, 0x201: 0xFC0000800})
+    ).scenario.vm
+    assert vm.pat.value == 0x0007040600070406
+    assert vm.mtrrs.variable[0].valid
+
+
+def test_a_host_is_not_a_guest() -> None:
+    text = CLEAN + "Hypervisor detected: KVM\n"
+    assert "a guest's" in error(text, given=Given(host=True)).message
+    assert not any("--whose" in remark for remark in imported(text).remarks)
+
+
+def test_names_that_repeat_get_numbers_that_are_free() -> None:
+    rows = "".join(
+        f"  {at:016x}-{at + 0xFFF:016x} (prio 0, ram): {name} KVM\n"
+        for at, name in ((0, "ram"), (0x1000, "ram-1"), (0x2000, "ram"), (0x3000, "ram"), (0x4000, "no"))
+    )
+    assert [slot.name for slot in imported(rows).scenario.slots] == ["ram", "ram-1", "ram-2", "ram-3", "no"]
+
+
+def test_odd_names_stay_names() -> None:
+    for name in ('a "b" \\c', "yes", "1", "#x", "{a: b}", "é", "x: y"):
+        row = f"  0000000000000000-0000000000000fff (prio 0, ram): {name} KVM\n"
+        (slot,) = imported(row).scenario.slots
+        assert slot.name == name
