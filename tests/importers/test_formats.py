@@ -8,7 +8,9 @@ from io import BytesIO
 import pytest
 
 from mtcalc.importers.convert import Imported, convert
+from mtcalc.importers.dump import Dump, Line
 from mtcalc.importers.lines import LineSource
+from mtcalc.importers.prefixes import tool_lines
 from mtcalc.importers.recognise import FORMATS, read_lines
 from mtcalc.importers.told import Given
 from mtcalc.text.errors import InputError
@@ -19,7 +21,7 @@ WB = Given(default=MemType.WB)
 
 def imported(*texts: str, given: Given = WB, name: str | None = None) -> Imported:
     """What import makes of these dumps, each a file."""
-    dumps = []
+    dumps: list[Dump] = []
     for number, text in enumerate(texts, start=1):
         dumps += read_lines(LineSource(BytesIO(text.encode()), f"dump{number}"), name)
     return convert(dumps, given)
@@ -47,9 +49,7 @@ def test_each_format_names_a_line_of_its_own() -> None:
         assert takers == [form.name]
 
 
-def read_one(text: str) -> list[object]:
-    from mtcalc.importers.prefixes import tool_lines
-
+def read_one(text: str) -> list[Line]:
     return list(tool_lines([(1, text.encode())], "x"))
 
 
@@ -136,7 +136,8 @@ def test_rows_without_a_mark() -> None:
 
 
 def test_kinds_of_old_versions() -> None:
-    row = "0000000000000000-000000000009ffff (prio 0, RW): pc.ram kvm\n00000000000a0000-00000000000affff (prio 1, RW): vga\n"
+    row = "0000000000000000-000000000009ffff (prio 0, RW): pc.ram kvm\n"
+    row += "00000000000a0000-00000000000affff (prio 1, RW): vga\n"
     found = imported(row + "00000000fffc0000-00000000ffffffff (prio 0, R-): pc.bios kvm\n")
     assert [(s.name, s.gpa, s.size, s.flags) for s in found.scenario.slots] == [
         ("pc.ram", 0, 0xA0000, 0),

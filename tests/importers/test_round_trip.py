@@ -34,7 +34,6 @@ from support.dumps import (
     wrapped,
 )
 
-
 NOTHING = Given()
 
 

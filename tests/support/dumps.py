@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Dumps written as the tools write them, from a state that is known: the other side of the importers.
 
-Nothing of mtcalc.importers is used here. Forms: the kernel's print_mtrr_state() and mtrr_seq_show(), QEMU's trace event,
-strace.
+Nothing of mtcalc.importers is used here. Forms: the kernel's print_mtrr_state() and mtrr_seq_show(), QEMU's trace
+event, strace.
 """
 
 from __future__ import annotations
@@ -102,8 +102,7 @@ def registers(state: State) -> dict[int, int]:
 def _quoted_printable(lines: Sequence[str]) -> list[str]:
     text = "\n".join(lines).encode() + b"\n"
     head = ["Content-Transfer-Encoding: quoted-printable", "", "a =3D b"]
-    return [*head, *quopri.encodestring(text).decode().split("
-")]
+    return [*head, *quopri.encodestring(text).decode().split("\n")]
 
 
 def _journal(lines: Sequence[str]) -> list[str]:
