@@ -75,6 +75,12 @@ def test_a_list_goes_on_as_long_as_its_rows_are_of_use() -> None:
     assert len(dump.slots) == 5 * WINDOW
 
 
+def in_members(data: bytes) -> bytes:
+    """gzip of two parts, one behind the other."""
+    half = len(data) // 2
+    return gzip.compress(data[:half]) + gzip.compress(data[half:])
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, in_members])
 def test_packed_dumps_open_as_they_are(pack: object, tmp_path: Path) -> None:
     assert callable(pack)
@@ -84,10 +90,7 @@ def test_packed_dumps_open_as_they_are(pack: object, tmp_path: Path) -> None:
     plain, done = quick("import", str(sample)), quick("import", str(packed))
     maps = [quick("mtrr", str(path), "-r", "6.1").out.split("note:")[0] for path in (sample, packed)]
     assert (done.status, done.out) == (0, plain.out.replace(str(sample), str(packed)))
-    assert (
-        quick("mtrr", str(packed), "-r", "6.1").out.split("note:")[0]
-        == quick("mtrr", str(sample), "-r", "6.1").out.split("note:")[0]
-    )
+    assert maps[0] == maps[1] != ""
     assert quick("import", "-", stdin=packed.read_bytes()).status == 0
 
 
