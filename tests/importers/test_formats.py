@@ -15,6 +15,7 @@ from mtcalc.importers.recognise import FORMATS, read_lines
 from mtcalc.importers.told import Given
 from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
+from support.program import DATA
 
 WB = Given(default=MemType.WB)
 
@@ -55,30 +56,7 @@ def read_one(text: str) -> list[Line]:
 
 # KVM's and QEMU's
 
-MTREE = """FlatView #1
- AS "memory", root: system
- AS "cpu-memory-0", root: system
- Root memory region: system
-  0000000000000000-000000000002ffff (prio 0, ram): pc.ram KVM
-  0000000000030000-000000000004ffff (prio 1, i/o): smbase-blackhole
-  0000000000050000-00000000000bffff (prio 0, ram): pc.ram @0000000000050000 KVM
-  00000000000c0000-00000000000dffff (prio 1, rom): pc.rom KVM
-  00000000000e0000-00000000000fffff (prio 1, romd): system.flash0 @0000000000364000 KVM
-  0000000000100000-000000007effffff (prio 0, ram): pc.ram @0000000000100000 KVM
-  0000000080000000-0000000080087fff (prio 0, ramd): 0000:01:00.0 BAR 0 mmaps[0] KVM
-  0000000080088000-0000000080088fff (prio 1, i/o): vfio-nvidia-bar0-88000-mirror-quirk
-  0000000080089000-0000000080b8ffff (prio 0, ramd): 0000:01:00.0 BAR 0 mmaps[0] @0000000000089000 KVM
-  0000000080b90090-0000000083ffffff (prio 0, ramd): 0000:01:00.0 BAR 0 mmaps[0] @0000000000b90090
-  0000000084000000-0000000084003fff (prio 0, ramd): 0000:01:00.1 BAR 0 mmaps[0] KVM
-  00000000fed40080-00000000fed40fff (prio 0, ram): tpm-crb-cmd
-  00000000fed45000-00000000fed453ff (prio 0, ram): tpm-ppi
-  00000000ffc00000-00000000ffc83fff (prio 0, romd): system.flash1 KVM
-  00000000ffc84000-00000000ffffffff (prio 0, romd): system.flash0 KVM
-  0000000100000000-000000047fffffff (prio 0, ram): pc.ram @0000000080000000 KVM
-  0000007030000000-000000703fffffff (prio 0, ramd): 0000:01:00.0 BAR 1 mmaps[0] KVM
-  0000007040000000-0000007041ffffff (prio 0, ramd): 0000:01:00.0 BAR 3 mmaps[0] KVM
-  00000070f0000000-00000070f3ffffff (prio 1, ram): looking-glass KVM
-"""
+MTREE = (DATA / "importers/samples/mtree-looking-glass.txt").read_text()
 
 
 def test_a_guest_with_a_card_a_tpm_and_looking_glass() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from mtcalc.importers import pat_memtype
 from mtcalc.importers.dump import Content, Dump, PageFact, Remark, Setting, SlotFact
 from mtcalc.importers.merge_mtrrs import check_mtrrs, merge_mtrrs, number_of
 from mtcalc.importers.merge_slots import merge_slots
@@ -61,12 +62,7 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
         what = "registers are taken as the guest's (--whose host where they are a host's)"
         remarks.append(Remark(what, min(seen, key=lambda place: place.line), "mtrr"))
     slots = merge_slots(dumps, settings, given, remarks)
-    pages = tuple(page for dump in dumps for page in dump.pages) if not host else ()
-    if host and any(dump.pages for dump in dumps):
-        place = next(page.place for dump in dumps for page in dump.pages)
-        raise InputError("a host's list has its own addresses, of which no scenario knows (a guest's list)", place)
-    if pages and whose is None and given.host is None:
-        remarks.append(Remark("taken as pages of the guest (--whose host where this is a host's)", pages[0].place))
+    pages = _pages(dumps, given, whose is not None, remarks)
     maxphyaddr = _maxphyaddr(settings, given, width, width_place, slots, pages, mtrrs, remarks)
     if mtrrs is not None:
         check_mtrrs(mtrrs, number_of(maxphyaddr), maxphyaddr)
@@ -94,6 +90,18 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
         pages=pages,
         remarks=tuple(dict.fromkeys(remarks)),
     )
+
+
+def _pages(dumps: Sequence[Dump], given: Given, a_guest: bool, remarks: list[Remark]) -> tuple[PageFact, ...]:
+    """The pages of all dumps. Raises InputError where they are a host's."""
+    listed = [page for dump in dumps if dump.format == pat_memtype.NAME for page in dump.pages]
+    if listed and given.host:
+        raise InputError(
+            "a host's list has its own addresses, of which no scenario knows (a guest's list)", listed[0].place
+        )
+    if listed and given.host is None and not a_guest:
+        remarks.append(Remark("taken as pages of the guest (--whose host where this is a host's)", listed[0].place))
+    return tuple(page for dump in dumps for page in dump.pages)
 
 
 def _user(value: Content | None) -> Told | None:

@@ -87,6 +87,19 @@ def _keys(value: str) -> dict[str, str]:
     return found
 
 
+def _object(value: str) -> dict[str, str]:
+    """The JSON form of -device, libvirt's, as the keys of the other."""
+    import json
+
+    try:
+        record = json.loads(value)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(record, dict):
+        return {}
+    return {key: ("on" if word else "off") if isinstance(word, bool) else str(word) for key, word in record.items()}
+
+
 def _switch(text: str) -> bool | None:
     return True if text in _YES else False if text in _NO else None
 
@@ -117,7 +130,7 @@ def _cpu(value: str, settings: list[Setting], remarks: list[Remark], place: Plac
 
 
 def _device(value: str, remarks: list[Remark], place: Place) -> None:
-    keys = _keys(value)
+    keys = _object(value) if value.startswith("{") else _keys(value)
     driver = keys.get("driver") or value.partition(",")[0]
     if driver.startswith("vfio-pci"):
         host = keys.get("host", keys.get("sysfsdev", "a device"))
