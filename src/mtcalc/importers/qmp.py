@@ -7,6 +7,7 @@ unix:PATH,server=on,wait=off; a monitor that somebody else uses, libvirt's, take
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
 from typing import Any
@@ -22,6 +23,8 @@ SECONDS = 10.0
 COMMANDS = (("info mtree -f", "mtree"), ("info registers", "info-registers"))
 """What is asked, and the format of the answer."""
 
+_BROKEN = (OSError, EOFError, ValueError, LookupError, TypeError, AssertionError)
+"""What a peer that is none, or that dies, ends in besides qemu.qmp's own errors; it asserts some of its states."""
 _RIGHT = "the path of -qmp unix:PATH,server=on,wait=off"
 
 
@@ -54,6 +57,8 @@ def _asked(client: Any, socket: str, seconds: float) -> tuple[list[str], bool]:
 
     async def ask() -> None:
         nonlocal kvm
+        # Tasks of the client that die with the connection are not worth a message of their own.
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         monitor = client.QMPClient("mtcalc")
         await monitor.connect(socket)
         try:
@@ -62,14 +67,15 @@ def _asked(client: Any, socket: str, seconds: float) -> tuple[list[str], bool]:
                 answer = await monitor.execute("human-monitor-command", {"command-line": command})
                 answers.append(str(answer).replace("\r\n", "\n"))
         finally:
-            await monitor.disconnect()
+            with suppress(*_BROKEN, client.QMPError):  # it tells again of a peer that is gone
+                await monitor.disconnect()
 
     try:
         asyncio.run(asyncio.wait_for(ask(), seconds))
     except TimeoutError:
         right = f"a QMP monitor that nobody else uses: {_RIGHT}"
         raise InputError(f"{socket}: no answer in {seconds:g} s ({right})") from None
-    except (OSError, EOFError, ValueError, client.QMPError) as error:
+    except (*_BROKEN, client.QMPError) as error:
         cause: BaseException = error
         while cause.__cause__ is not None or (isinstance(cause, client.QMPError) and cause.__context__ is not None):
             cause = cause.__cause__ or cause.__context__ or cause
