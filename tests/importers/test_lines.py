@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtcalc.importers.lines import HEAD, WINDOW, LineSource
+from mtcalc.importers.lines import HEAD, LONGEST_LINE, WINDOW, LineSource
 from mtcalc.importers.recognise import read_lines
 from mtcalc.text.errors import InputError
 from mtcalc.text.packed import BLOCK, unpacked
@@ -65,6 +65,16 @@ def test_what_begins_a_dump_is_found_deep_in_a_log(sign: str) -> None:
     found = [(number, line) for number, line in lines_of(data) if line + b"\n" != NOISE]
     assert found == [(before + 1, sign.encode()), *((before + 2 + n, b"  0 disabled") for n in range(9))]
     assert len(lines_of(data)) < before
+
+
+def test_of_a_line_that_is_too_long_the_rest_is_passed_over() -> None:
+    data = b"a\nMTRR" + b"x" * (3 * LONGEST_LINE + BLOCK) + b" MTRR default type: write-back\nreg\n\nlast"
+    assert [(number, line[:9], len(line)) for number, line in lines_of(data)] == [
+        (1, b"a", 1),
+        (2, b"MTRRxxxxx", LONGEST_LINE),
+        (3, b"reg", 3),
+        (5, b"last", 4),
+    ]
 
 
 def test_a_list_goes_on_as_long_as_its_rows_are_of_use() -> None:

@@ -12,13 +12,13 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO
 
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.packed import BLOCK, unpacked
 
-HEAD = 1 << 20
+HEAD = BLOCK
 """Bytes of which every line is handed out."""
 LONGEST_LINE = 1 << 16
 """Bytes of a line; of a longer one the rest is passed over."""
@@ -27,10 +27,9 @@ WINDOW = 64
 
 # Most bytes of a log are small letters and digits. Without them a block is a tenth, in which the capitals and signs
 # of the formats are found quickly; a false alarm costs time, no more.
-_DROPPED = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ#=([\n"))
-_SIGNS = (b"MTRR", b"=(MB", b"PAT", b"FV#", b"S#=", b"KVMSETUSERMEM", b"RDMSR")
+_DROPPED = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ#=([_\n"))
+_SIGNS = (b"MTRR", b"=(MB", b"PAT", b"FV#", b"S#=", b"SET_USER_MEM", b"RDMSR", b"[__=")
 _ANY_SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))
-_WORD = b"kvm_msr: msr_"
 
 Progress = Callable[[int, int], None]
 """Told the bytes read so far and the file's size, 0 where that is not known."""
@@ -72,37 +71,42 @@ class LineSource:
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         number = 0
         rest = b""
+        over = False  # inside of a line that is too long
         for block in unpacked(self._blocks(), self.file):
             if b"\0" in block:
                 raise self._binary(block, number, rest)
             data = rest + block
+            if over:
+                data = data[data.find(b"\n") :] if b"\n" in data else b""
+                over = not data
             end = data.rfind(b"\n") + 1
-            if not end and len(data) <= LONGEST_LINE:
-                rest = data
-                continue
-            rest = data[end:] if end else b"\n"[:0]
-            data = data[:end] if end else data
+            rest = data[end:]
             if self._whole or self.bytes <= HEAD:
                 self._until = max(self._until, number + data.count(b"\n"))
-            yield from self._of_block(data, number)
-            number += data.count(b"\n")
+            if end:
+                number += yield from self._of_block(data[:end], number)
+            if len(rest) > LONGEST_LINE:
+                yield from self._of_block(rest, number)
+                rest, over = b"", True
         if rest:
             self._until = max(self._until, number + 1)
             yield from self._of_block(rest, number)
 
-    def _of_block(self, data: bytes, number: int) -> Iterator[tuple[int, bytes]]:
+    def _of_block(self, data: bytes, number: int) -> Generator[tuple[int, bytes], None, int]:
+        """The lines of a block to hand out; returns how many end in it."""
         signs = data.translate(None, _DROPPED)
-        if self._until <= number and _WORD not in data and not any(sign in signs for sign in _SIGNS):
-            return
-        for sign, line in zip(signs.split(b"\n"), data.split(b"\n"), strict=True):
-            number += 1
-            if number > self._until:
-                if not _ANY_SIGN.search(sign) and _WORD not in line:
+        if self._until <= number and not any(sign in signs for sign in _SIGNS):
+            return signs.count(b"\n")
+        lines = data.split(b"\n")
+        for at, (sign, line) in enumerate(zip(signs.split(b"\n"), lines, strict=True), start=number + 1):
+            if at > self._until:
+                if not _ANY_SIGN.search(sign):
                     continue
-                self._until = number + WINDOW
-            self._at = number
+                self._until = at + WINDOW
+            self._at = at
             if line:
-                yield number, line[:LONGEST_LINE]
+                yield at, line[:LONGEST_LINE]
+        return len(lines) - 1
 
     def _blocks(self) -> Iterator[bytes]:
         """The file in blocks, a first one of six bytes at least where there are as many."""
