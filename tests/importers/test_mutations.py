@@ -93,8 +93,6 @@ def state_of(scenario: Scenario) -> tuple[object, ...]:
     return (scenario.vm, [slot[:-1] for slot in scenario.slots], [page[:2] for page in scenario.pages])
 
 
-IMPORTED = [name for name, text in SAMPLES.items() if importing(text, *FLAGS).status == 0]
-
 # Where a line has what a scenario takes from it.
 VALUES = re.compile(
     r"base=0x(\w+) \( *(\d+)MB\), size= *(\d+)|base (\w+) mask (\w+)|(\w{5})-(\w{5}) [wu]|base: (\d+)\w+, range: (\d+)"
@@ -106,11 +104,13 @@ VALUES = re.compile(
 )
 
 
-@pytest.mark.parametrize("name", IMPORTED)
+@pytest.mark.parametrize("name", SAMPLES)
 def test_a_changed_digit_that_is_accepted_changes_the_number(name: str) -> None:
     """In a line that the result names, another digit of a value is an error or another scenario."""
     text = SAMPLES[name]
     before = importing(text, *FLAGS)
+    if before.status == 2:
+        return  # the golden cases say why
     wanted = state_of(load_scenario(before.out, "vm.yaml"))
     named = {int(number) for number in re.findall(r"# -:(\d+)", before.out)}
     draw = random.Random(name)
