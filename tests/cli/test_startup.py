@@ -34,6 +34,13 @@ OWN_OF_LOOKUP = """
     mtcalc.text mtcalc.text.errors mtcalc.text.filenames mtcalc.text.numbers mtcalc.text.suggest
     mtcalc.x86 mtcalc.x86.effective mtcalc.x86.ept mtcalc.x86.memtype
 """
+OWN_OF_IMPORT_LIST = """
+    mtcalc.importers mtcalc.importers.dmesg mtcalc.importers.dump mtcalc.importers.firmware mtcalc.importers.lines
+    mtcalc.importers.msrs mtcalc.importers.pat_memtype mtcalc.importers.prefixes mtcalc.importers.proc_mtrr
+    mtcalc.importers.qemu_command mtcalc.importers.qemu_monitor mtcalc.importers.qemu_mtree mtcalc.importers.qemu_trace
+    mtcalc.importers.recognise mtcalc.importers.replay mtcalc.importers.strace mtcalc.importers.vmcs
+    mtcalc.text.packed mtcalc.x86.mtrr mtcalc.x86.pat
+"""
 LOOKUP = frozenset(OWN_OF_LOOKUP.split())
 
 SLOW = {
@@ -122,6 +129,7 @@ def test_a_table_without_a_scenario_loads_rich_alone() -> None:
             | {"mtcalc.kvm.spte", "mtcalc.kvm.spte_eras", "mtcalc.kvm.spte_reading", "mtcalc.x86.ept_entry"},
         ),
         (("--version",), set()),
+        (("import", "--list"), {"mtcalc.cli.import_", *OWN_OF_IMPORT_LIST.split()}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

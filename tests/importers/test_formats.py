@@ -102,6 +102,14 @@ def test_what_info_mtree_can_not_be(old: str, new: str, message: str) -> None:
     assert found.place
 
 
+def test_a_view_is_known_by_its_root_as_well() -> None:
+    """Where a list is cut above its names; of two names for one view its rows are slots once."""
+    cut = MTREE.split("\n", 2)[2]
+    assert imported(cut).scenario.slots == imported(MTREE).scenario.slots
+    smram = MTREE.replace('"memory"', '"KVM-SMRAM"').replace("region: system", "region: mem-container-smram")
+    assert {slot.address_space for slot in imported(smram).scenario.slots} == {1}
+
+
 def test_rows_without_a_mark() -> None:
     """Where KVM marks rows, one of whole pages without the mark has no slot; where it marks none, all have one."""
     one = MTREE.replace("looking-glass KVM", "looking-glass")

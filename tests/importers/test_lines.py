@@ -32,9 +32,7 @@ def lines_of(data: bytes, whole: bool = False) -> list[tuple[int, bytes]]:
 
 @given(st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"").replace(b"\0", b"")), max_size=30))
 def test_the_head_is_handed_out_line_by_line(lines: list[bytes]) -> None:
-    data = b"\n".join(lines)
-    if data.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"BZh", b"PK\x03\x04")):
-        return
+    data = b"a" + b"\n".join(lines)  # no packer's mark
     wanted = [(number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line]
     assert lines_of(data) == wanted
 

@@ -126,6 +126,8 @@ WRAPPINGS: dict[str, Callable[[Sequence[str]], list[str]]] = {
     "human first": _each("[Sep14 08:33] $"),
     "ctime": _each("[Mon Sep 14 08:33:0% 2026] $"),
     "priority": _each("<6>[    0.00000%] $"),
+    "decoded": _each("kern  :info  : [    0.00000%] $"),
+    "short monotonic": _each("[    0.00000%] host kernel: $"),
     "xen": _each("(XEN) [    0.00000%] $"),
     "mail": _each("> > [    0.00000%] $"),
     "bars": _each("| $"),

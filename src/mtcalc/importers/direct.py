@@ -52,6 +52,8 @@ def dump_scenario(data: bytes, file: str, error: InputError, need_slots: bool) -
     head = f"{name}, not a scenario: {MAKE}"
     return scenario._replace(
         file=file,
+        slot_places=tuple(fact.place for fact, _ in imported.machine.slots),
+        mtrr_place=imported.machine.mtrrs and imported.machine.mtrrs.place,
         notes=(head, *(text for about, text in remarks if about in _OF_ALL), *scenario.notes),
         dump=(head, *(text for about, text in remarks if about in _OF_MTRRS)),
     )

@@ -21,6 +21,8 @@ _LEAD = re.compile(
       | \[?\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?
       | [A-Z][a-z]{2}\ [\ \d]?\d\ \d\d:\d\d:\d\d(?:\.\d{1,9})?(?=\ )      # syslog
       | (?:[\w.-]{1,64}\ )?kernel(?:\[\d+\])?:
+      | (?:kern|user)\ *:(?:emerg|alert|crit|err|warn|notice|info|debug)\ *:  # dmesg --decode
+      | (?:x86/)?mtrr:(?=\ +(?:MTRR|\d))
     )[ ]?""",
     re.VERBOSE,
 )

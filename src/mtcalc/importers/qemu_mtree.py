@@ -23,7 +23,7 @@ FORM = "0000000000100000-00000000bfffffff (prio 0, ram): pc.ram @000000000010000
 
 _VIEW = re.compile(r"FlatView #\d+")
 _SPACE = re.compile(r'AS "([^"]*)", root: .*')
-_ROOT = re.compile(r"Root memory region: .*")
+_ROOT = re.compile(r"Root memory region: (.*)")
 _NESTED = re.compile(r"(?:address-space|memory-region): .*")
 _BEGINS = re.compile(r"[0-9a-f]{8,16}-[0-9a-f]{8,16} \(prio ")
 _NEAR = re.compile(r"[0-9a-zA-Z]{16}-[0-9a-zA-Z]{16}\b|[0-9a-f]{8,17}-[0-9a-f]{8,17} \(|.*\(prio -?\d+, [a-z/-]+\): ")
@@ -37,6 +37,8 @@ _GOES_ON = re.compile(r"(?:@[0-9a-f]{16}|owner:\{|parent:\{|mmaps\[|KVM$|kvm$|BA
 MEMORY, SMRAM = "memory", "KVM-SMRAM"
 SPACES = {MEMORY: 0, SMRAM: 1}
 """The address spaces of QEMU that KVM has slots of."""
+_ROOTS = {"system": MEMORY, "mem-container-smram": SMRAM}
+"""By the region at the root of a view, where a list that is cut does not name its address spaces."""
 
 
 class Row(NamedTuple):
@@ -87,7 +89,14 @@ class QemuMtree:
             self._not_flat = self._not_flat or line
         elif _NEAR.match(text):
             raise self._broken(line)
-        elif not _ROOT.fullmatch(text):
+        elif found := _ROOT.fullmatch(text):
+            view = self._view()
+            if view.rows:
+                self._fresh = True
+                view = self._view()
+            if found[1] in _ROOTS:
+                view.names.append(_ROOTS[found[1]])
+        else:
             return False
         self._first = self._first or line.place()
         return True
