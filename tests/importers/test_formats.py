@@ -341,6 +341,11 @@ def test_a_vmcs_has_the_guests_pat_first() -> None:
     assert imported(text + host).scenario.vm.pat.value == 0x0007040600070406
     assert imported((text + host).split("\n", 1)[1]).scenario.vm.pat.value == 0x0007040600070406
     assert "the host's" in error(host).message
+    later = "*** Guest State ***\nCR0: actual=0x0000000080050033, shadow=0x00000000e0050033, gh_mask=fffffffffffefff7\n"
+    later += "EFER= 0x0000000000000d01\nPAT = 0x0007040600070406\n*** Host State ***\nPAT = 0x0407050600070106\n"
+    vm = imported(later).scenario.vm
+    assert (vm.pat.value, vm.cr0_cd, vm.paging) == (0x0007040600070406, True, True)
+    assert imported("PAT = 0x0007040600070406\n").scenario.vm.pat.value == 0x0007040600070406
 
 
 def test_the_guests_own_list_of_types_is_pages() -> None:

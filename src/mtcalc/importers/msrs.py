@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Register, Remark, Setting
+from mtcalc.importers.vmcs import MARK
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 from mtcalc.x86.mtrr import (
@@ -62,6 +63,7 @@ class Msrs:
         self._remarks: list[Remark] = []
         self._smrr: Place | None = None
         self._bare: Line | None = None  # a call of rdmsr, whose output says no register
+        self._vmcs = False  # a line PAT = VALUE is one of KVM's dump then
         self._plain: Line | None = None  # the first REG VALUE without 0x, of which such output may be taken for
 
     def feed(self, line: Line) -> bool:
@@ -76,6 +78,9 @@ class Msrs:
         if "RDMSR" in text and (found := _CHIPSEC.fullmatch(text)):
             self._put(line, int(found[1], 16), found[2], "")
             return True
+        if MARK.fullmatch(text):
+            self._vmcs = True
+            return False
         if (found := _LINE.fullmatch(text)) and not _SLIM.match(text):
             return self._line(line, found)
         if _RDMSR.fullmatch(text):
@@ -105,13 +110,15 @@ class Msrs:
         value = int(digits, 16)
         if value >> 64:
             raise line.error(f"{lead}{digits} is no 64-bit register value (at most 16 hex digits)", digits)
-        before = self._values.get(msr)
+        before = None if self._vmcs and msr == MSR_PAT else self._values.get(msr)
         if before is not None and before.value != value:
             what = f"{_name(msr)} is {value:#x} here and {before.value:#x} on line {before.place.line}"
             raise line.error(f"{what} (one machine: a register has one value)", digits)
         self._values.setdefault(msr, Value(msr, value, line.place(digits)))
 
     def finish(self) -> Iterator[Dump]:
+        if self._vmcs:
+            self._values.pop(MSR_PAT, None)
         if self._bare is not None and (self._plain is not None or not self._values):
             right = "lines REG=VALUE, such as 0x2ff=0xc06, or --msr 0x2ff=VALUE"
             raise self._bare.error(f"what rdmsr prints does not say which register it is of ({right})", "rdmsr")
