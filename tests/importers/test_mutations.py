@@ -5,38 +5,48 @@ from __future__ import annotations
 
 import random
 import re
+from io import BytesIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mtcalc.importers.convert import convert
+from mtcalc.importers.lines import LineSource
+from mtcalc.importers.recognise import read_lines
+from mtcalc.importers.told import Given
 from mtcalc.scenario.load import load_scenario
 from mtcalc.scenario.record import Scenario
+from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
 from support.dumps import WRAPPINGS, wrapped
-from support.program import DATA, Run, quick
+from support.program import DATA, Run
 
 SAMPLES = {path.stem: path.read_text() for path in sorted((DATA / "importers/samples").glob("*.txt"))}
-FLAGS = ("--default-type", "UC", "--whose", "guest")
+FLAGS = Given(default=MemType.UC, host=False)
+PLAIN = Given()
 
 
-def importing(text: str, *flags: str) -> Run:
-    """import of a text."""
-    return quick("import", "-", *flags, stdin=text.encode("utf-8", "surrogatepass"))
+def importing(text: str, given: Given = PLAIN) -> Run:
+    """import of a text, as the program ends; tests/fuzz runs the program itself."""
+    data = text.encode("utf-8", "surrogatepass")
+    try:
+        found = convert(read_lines(LineSource(BytesIO(data), "-")), given)
+    except InputError as error:
+        return Run(2, "", f"{error}\n")
+    return Run(0, found.text, "\n".join(found.remarks))
 
 
 def assert_clean(done: Run) -> Scenario | None:
     """An answer that loads, or one message and nothing else."""
     assert done.status in (0, 2)
-    assert "Traceback" not in done.err
-    assert "fault of mtcalc" not in done.err
     if done.status == 2:
         assert done.out == ""
         head = done.err.split("\n", 1)[0]
         assert re.match(r"-:\d+:\d+: |mtcalc", head)
         assert len(done.err) < 1000
         return None
-    assert done.err.isascii() or done.err.isprintable() or "\n" in done.err
+    assert all(remark.isprintable() for remark in done.err.split("\n"))
     return load_scenario(done.out, "vm.yaml")
 
 
@@ -70,7 +80,7 @@ def fold(draw: random.Random, text: str) -> str:
     return "\n".join(line[:width] + ("\n" + line[width:] if len(line) > width else "") for line in text.split("\n"))
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(sorted(SAMPLES)),
     st.lists(
@@ -86,7 +96,7 @@ def test_whatever_befalls_a_dump_it_is_answered_or_refused(
     for change in changes:
         assert callable(change)
         text = change(draw, text) or "x"
-    assert_clean(importing(text, *(FLAGS if flags else ())))
+    assert_clean(importing(text, FLAGS if flags else PLAIN))
 
 
 def state_of(scenario: Scenario) -> tuple[object, ...]:
@@ -108,7 +118,7 @@ VALUES = re.compile(
 def test_a_changed_digit_that_is_accepted_changes_the_number(name: str) -> None:
     """In a line that the result names, another digit of a value is an error or another scenario."""
     text = SAMPLES[name]
-    before = importing(text, *FLAGS)
+    before = importing(text, FLAGS)
     if before.status == 2:
         return  # the golden cases say why
     wanted = state_of(load_scenario(before.out, "vm.yaml"))
@@ -120,11 +130,13 @@ def test_a_changed_digit_that_is_accepted_changes_the_number(name: str) -> None:
         for found in VALUES.finditer(line) if number in named else ():
             spans = [found.span(group) for group in range(1, VALUES.groups + 1) if found[group] is not None]
             places += [at + column for start, end in spans for column in range(start, end) if line[column].isdigit()]
+            if re.search(r"[1-9a-f]0?-[0-9a-f]{16} \(", line):  # cut to whole pages: what is in the page is lost
+                places = [place for place in places if not 13 <= (place - at - line.index(found[0])) % 17 < 16]
         at += len(line) + 1
     draw.shuffle(places)
-    for place in places[:8]:
+    for place in places[:80]:
         digit = draw.choice([d for d in "0123456789" if d != text[place]])
-        scenario = assert_clean(importing(text[:place] + digit + text[place + 1 :], *FLAGS))
+        scenario = assert_clean(importing(text[:place] + digit + text[place + 1 :], FLAGS))
         line = text[text.rfind("\n", 0, place) + 1 : text.find("\n", place)]
         assert scenario is None or state_of(scenario) != wanted, (line, text[place], digit)
     assert places or not re.search("variable:|memslots:", before.out)
@@ -133,9 +145,7 @@ def test_a_changed_digit_that_is_accepted_changes_the_number(name: str) -> None:
 def test_the_law_of_digits_can_fail() -> None:
     """A scenario that is another one is seen as such."""
     text = SAMPLES["d1-dmesg-iso"]
-    a, b = (
-        load_scenario(importing(t, *FLAGS[2:]).out, "vm.yaml") for t in (text, text.replace("0080000000", "0000000000"))
-    )
+    a, b = (load_scenario(importing(t).out, "vm.yaml") for t in (text, text.replace("0080000000", "0000000000")))
     assert state_of(a) != state_of(b)
     assert a.vm.mtrrs.variable[0].memtype is MemType.UC
 
@@ -158,12 +168,12 @@ def test_a_row_that_is_lost_is_missed() -> None:
 def test_a_changed_letter_of_a_row_is_no_silence() -> None:
     for name in ("qemu-mtree-f-1-kvm-owner", "proc-mtrr-4", "qemu-trace-memslot-6-failed"):
         text = SAMPLES[name]
-        whole = state_of(load_scenario(importing(text, *FLAGS).out, "vm.yaml"))
+        whole = state_of(load_scenario(importing(text, FLAGS).out, "vm.yaml"))
         for number, line in enumerate(text.split("\n")[:-1]):
             if not VALUES.search(line) or "ret=-" in line:
                 continue
-            for column in range(len(line) - len(line.lstrip()), min(len(line), 45), 3):
+            for column in range(len(line) - len(line.lstrip()), min(len(line), 45)):
                 lines = text.split("\n")
                 lines[number] = line[:column] + "~" + line[column + 1 :]
-                done = importing("\n".join(lines), *FLAGS)
+                done = importing("\n".join(lines), FLAGS)
                 assert done.status == 2 or state_of(load_scenario(done.out, "vm.yaml")) == whole, lines[number]

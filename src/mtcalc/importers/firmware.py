@@ -56,6 +56,7 @@ class _Log:
         self.fixed: dict[int, Register] = {}
         self.pairs: dict[int, Pair] = {}
         self.ranges: list[Pair] = []  # Slim Bootloader's, without the registers' numbers
+        self.wide: int | None = None  # U-Boot's sizes: how much is too much
         self.valid_only = False  # pairs that are off are left out
 
 
@@ -155,7 +156,9 @@ class Firmware:
         # Where U-Boot takes the CPU for a wider one, what lies above the mask counts too.
         width = address_mask.bit_length()
         above = size - ((1 << width) - address_mask) + (1 << width)
-        if not width or above not in [1 << wider for wider in range(width, 53)]:
+        log = self._logs[-1]
+        log.wide = above - (1 << width) if log.wide is None else log.wide
+        if not width or above not in [1 << wider for wider in range(width, 53)] or above - (1 << width) != log.wide:
             raise line.error(
                 f"size {size:#x} does not fit mask {address_mask:#x} (one of the two is mistyped)", found[6]
             )

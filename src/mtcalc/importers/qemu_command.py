@@ -64,7 +64,7 @@ def _dump(line: Line, words: list[str]) -> Dump:
     place = line.place()
     settings: list[Setting] = [Setting("whose_vm", "guest", place)]
     remarks: list[Remark] = []
-    options = list(zip(words, [*words[1:], ""], strict=True))
+    options = list(zip(words, [*words, ""][1:], strict=True))
     kvm = any(word == "-enable-kvm" for word in words)
     for option, value in options:
         name = option.replace("--", "-", 1) if option.startswith("--") else option
