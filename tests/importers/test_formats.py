@@ -110,6 +110,15 @@ def test_a_view_is_known_by_its_root_as_well() -> None:
     assert {slot.address_space for slot in imported(smram).scenario.slots} == {1}
 
 
+def test_what_looks_a_little_like_a_row_is_passed_over() -> None:
+    """Lists of other tools in the same file."""
+    others = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n"
+    others += "0000000000000000-0000000000001000 0000000000001000 -rw\n00100000-bfffffff : System RAM\n"
+    others += "cma: Reserved base=0x1000 size=0x2000\nvfio_region: flags=0x7 size=0x1000\n"
+    others += "a person says: kvm_set_user_memory is the event, and KVM_SET_USER_MEMORY_REGION the call\n"
+    assert imported(others + MTREE).scenario.slots == imported(MTREE).scenario.slots
+
+
 def test_rows_without_a_mark() -> None:
     """Where KVM marks rows, one of whole pages without the mark has no slot; where it marks none, all have one."""
     one = MTREE.replace("looking-glass KVM", "looking-glass")

@@ -20,6 +20,7 @@ from mtcalc.x86.pat import parse_pat
 
 NAME = "dmesg"
 FORM = "MTRR default type: uncachable"
+CLEANED_FORM = "reg 0, base: 0GB, range: 2GB, type WB"
 PAIR_FORM = "1 base 00C0000000 mask FFC0000000 uncachable"
 
 LEAST_PAIRS = 8
@@ -43,6 +44,12 @@ _DISABLED = re.compile(
 _GUEST = re.compile(r"Hypervisor detected: |Booting paravirtualized kernel on (?!bare)|kvm-clock: |DMI: QEMU\b")
 _KERNEL = re.compile(r"Linux version (\S+)")
 _CONFLICT = re.compile(r"(?:x86/PAT: )?(\S.*):(\d+) conflicting memory types ([0-9a-f]+)-([0-9a-f]+) +(\S+?)<->(\S+)")
+_NEAR = re.compile(
+    r".{0,80}configuration .{0,2}0-7.{0,60}|.{0,80}PAT enabled: cpu \d+.*"
+    r"|.{0,88}\b(?:fixed|variable) ranges (?:en|dis).{3,7}|.{0,80}M?TRR default type: [a-z-]+.?",
+    re.IGNORECASE,
+)
+"""Lines of ours with something in them, or in front of them, that can't be read."""
 _NEW, _ORIGINAL = "New variable MTRRs", "original variable MTRRs"
 
 
@@ -175,7 +182,12 @@ class Dmesg:
 
     def _row(self, line: Line) -> bool:
         text, state = line.text, self._state
-        if state == "fixed" and (found := _FIXED.fullmatch(text)):
+        if found := _FIXED.fullmatch(text):
+            if state != "fixed":
+                # The header of a log that is cut at the top is not there.
+                again = bool(self._sets) and self._sets[-1].fixed_place is not None
+                self._begin(line, again).fixed_place = line.place()
+                self._state = "fixed"
             start, last = int(found[1], 16), int(found[2], 16)
             self._current(line).fixed.append((start, last + 1, self._type(line, found[3]), line.place()))
             return True
@@ -192,14 +204,18 @@ class Dmesg:
         if state == "variable" and (found := _OFF.fullmatch(text)):
             self._pair(line, int(found[1]), 0, 0, 0)
             return True
+        if state == "cleaned" and ", range: " in text and not _CLEANED.fullmatch(text):
+            raise line.error(
+                "a range of the clean-up that can't be read (as in `reg 0, base: 0GB, range: 2GB, type WB`)"
+            )
         if state in ("cleaned", "original") and (found := _CLEANED.fullmatch(text)):
             if state == "cleaned":
                 base, size = (int(found[n]) << SUFFIXES.get(found[n + 1], 0) for n in (2, 4))
                 pair = Pair(int(found[1]), base | self._type(line, found[6]), None, size, line.place())
                 cleaned = self._current(line).cleaned
                 assert cleaned is not None
-                if pair.number in cleaned:
-                    raise line.error(f"reg {found[1]} is listed twice")
+                if pair.number != len(cleaned):
+                    raise line.error(f"reg {found[1]} where {len(cleaned)} is next (the whole list)")
                 cleaned[pair.number] = pair
             return True
         if state == "map" and (found := _MAPPED.fullmatch(text)):
@@ -263,6 +279,8 @@ class Dmesg:
                     f"0x{found[3]}-0x{found[4]}: a mapping that failed: {asked} asked for, {has} there", line.place()
                 )
             )
+        elif _NEAR.fullmatch(text):
+            raise line.error("a line of a kernel's log that can't be read (as the kernel printed it, or without it)")
         else:
             return False
         return True
@@ -304,8 +322,10 @@ class Dmesg:
         registers: tuple[Register, ...] = ()
         if found.disabled is not None:
             settings["enabled"] = Setting("enabled", False, found.disabled)
-        if found.fixed_place is not None and not _all_off(found, settings):
-            registers = _fixed_registers(found)
+        if found.fixed_place is not None and "fixed_enabled" not in settings and not _whole(found):
+            settings["cut_fixed"] = Setting("cut_fixed", True, found.fixed_place)
+        elif found.fixed_place is not None and not _all_off(found, settings):
+            registers = _tiled(found.fixed, found.fixed_place)
         if found.pairs_place is not None:
             pairs = _pairs(found)
         elif found.mapped:
@@ -336,14 +356,13 @@ class Dmesg:
 
 def _all_off(found: _Set, settings: dict[str, Setting]) -> bool:
     """Whether the fixed ranges are off and hold UC, as at reset: then there is nothing to write."""
-    off = not settings["fixed_enabled"].value
+    off = "fixed_enabled" in settings and not settings["fixed_enabled"].value
     return off and all(kind is MemType.UC for _, _, kind, _ in found.fixed)
 
 
-def _fixed_registers(found: _Set) -> tuple[Register, ...]:
-    """The registers of ranges that have to cover the first megabyte."""
-    assert found.fixed_place is not None
-    return _tiled(found.fixed, found.fixed_place)
+def _whole(found: _Set) -> bool:
+    """Whether the fixed ranges go from 0 to 1M."""
+    return found.fixed[0][0] == 0 and found.fixed[-1][1] == ONE_MEGABYTE
 
 
 def _tiled(ranges: list[tuple[int, int, MemType, Place]], place: Place) -> tuple[Register, ...]:

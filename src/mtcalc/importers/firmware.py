@@ -33,6 +33,7 @@ _COREBOOT_WIDTH = re.compile(r"(?:MTRR|CPU) physical address size: (\d\d) bits")
 
 _UBOOT_HEADER = re.compile(r"Reg Valid Write-type +Base +\|\| +Mask +\|\| +Size +\|\|")
 _UBOOT = re.compile(r"(\d{1,2}) +([YN]) +([\w-]+) +([0-9a-f]{16}) ([0-9a-f]{16}) ([0-9a-f]{16})")
+_UBOOT_NEAR = re.compile(r".*\b[0-9a-f]{12,16}\b.*\b[0-9a-f]{12,16}\b.*")
 _UBOOT_TYPES = {
     "uncacheable": MemType.UC,
     "combine": MemType.WC,
@@ -44,6 +45,7 @@ _UBOOT_TYPES = {
 _SLIM_SWITCH = re.compile(r"(Fixed )?MTRRs\.{4,}: (Enabled|Disabled)")
 _SLIM_DEFAULT = re.compile(r"Default\.{4,}: ([\w -]+)")
 _SLIM_RANGE = re.compile(r"\[0x([0-9a-f]{9,16})-0x([0-9a-f]{9,16})\] ([A-Z][a-z]+(?:[ -][A-Z][a-z]+)?)")
+_SLIM_NEAR = re.compile(r".*0x.*[\]~ -].{0,3}(?:Write|Uncach).*")
 _SLIM_REGISTER = re.compile(r"IA32_MTRR_PHYS(BASE|MASK)_(\d{1,2}) \(0x([0-9a-f]{3})\): 0x([0-9a-f]{16})")
 
 
@@ -66,6 +68,7 @@ class Firmware:
     def __init__(self) -> None:
         self._logs: list[_Log] = []
         self._table = False
+        self._slim_on = False
         self._held: Line | None = None
 
     def feed(self, line: Line) -> bool:
@@ -76,6 +79,8 @@ class Firmware:
             return True
         if self._take(line):
             return True
+        if (self._table and _UBOOT_NEAR.fullmatch(line.text)) or (self._slim_on and _SLIM_NEAR.fullmatch(line.text)):
+            raise self._broken(line)
         self._table = self._table and bool(_UBOOT.fullmatch(line.text))
         if _BEGINS.match(line.text):
             self._held = line  # a mail may have wrapped it
@@ -174,6 +179,7 @@ class Firmware:
         elif found := _SLIM_DEFAULT.fullmatch(text):
             log = self._log(line, lambda log: "default" in log.settings)
             log.settings["default"] = Setting("default", self._type(line, found[1]), line.place(found[1]))
+            self._slim_on = True
         elif found := _SLIM_RANGE.fullmatch(text):
             start, size = int(found[1], 16), int(found[2], 16) + 1 - int(found[1], 16)
             if start % PAGE:

@@ -18,6 +18,12 @@ def merge_mtrrs(
 ) -> tuple[Mtrrs | None, int, Place | None]:
     """The MTRRs where anything tells of them, with the width that their masks tell, 0 for none, and where."""
     fixed = _fixed(dumps, given)
+    cut = settings.get("cut_fixed")
+    if cut is not None and not fixed:
+        if not given.incomplete:
+            what = "fixed ranges whose beginning is not there: whether they are on, and some of them, is not known"
+            raise InputError(f"{what} (--incomplete: they are off; or the whole log)", cut.place)
+        remarks.append(Remark("fixed ranges whose beginning is not there: left out", cut.place, "mtrr"))
     pairs, count, place = _pairs(dumps, given)
     given_type = given.registers.get(0x2FF)
     about = ("enabled", "fixed_enabled", "default")

@@ -19,7 +19,7 @@ NAME = "proc-mtrr"
 FORM = "reg00: base=0x0c0000000 ( 3072MB), size= 1024MB, count=1: uncachable"
 
 _BEGINS = re.compile(r"reg\d+: base=")
-_WORDS = ("base=0x", "size=", "count=")
+_WORDS = ("base=0x", "MB), size=", "count=")
 _LINE = re.compile(
     r"reg(\d{2,3}): base=0x([0-9a-f]{1,16}) \( *(\d{1,12})MB\), size= *(\d{1,12})(KB|kB|MB)"
     r"(?:, count=\d+: ([a-z-]+)|: ([a-z-]+), count=\d+)"

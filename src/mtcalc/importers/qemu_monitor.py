@@ -20,6 +20,10 @@ REGISTERS = "info-registers"
 REGISTERS_FORM = "CR0=80050033 CR2=0000000000000000 CR3=0000000001c0a000 CR4=000006f0"
 
 _ROW = re.compile(r"[0-9a-f]{16}: ([0-9a-f]{16}) ([X-][G-])([P-])([D-][A-])([C-])([T-])([U-][W-])")
+_NEAR = re.compile(
+    r"\S{16}: ?\S{16} [XGPDACTUW-]{7,9}|[0-9a-f]{16}.{1,2}[0-9a-f]{16}.[XGPDACTUW-]{8,9}.?|[0-9a-f]{16}: .{26}"
+)
+
 _CR0 = re.compile(r"CR0=([0-9a-f]{8,16}) CR2=[0-9a-f]+ CR3=.*")
 MOST_RUNS = 4096
 """Runs of pages of one kind; a guest that maps more is asked about in another way."""
@@ -36,6 +40,8 @@ class InfoTlb:
     def feed(self, line: Line) -> bool:
         found = _ROW.fullmatch(line.text)
         if not found:
+            if _NEAR.fullmatch(line.text):
+                raise line.error(f"a row of info tlb that can't be read (as in `{TLB_FORM}`)")
             return False
         self._first = self._first or line.place()
         if found[3] == "P":

@@ -26,7 +26,7 @@ _SPACE = re.compile(r'AS "([^"]*)", root: .*')
 _ROOT = re.compile(r"Root memory region: (.*)")
 _NESTED = re.compile(r"(?:address-space|memory-region): .*")
 _BEGINS = re.compile(r"[0-9a-f]{8,16}-[0-9a-f]{8,16} \(prio ")
-_NEAR = re.compile(r"[0-9a-zA-Z]{16}-[0-9a-zA-Z]{16}\b|[0-9a-f]{8,17}-[0-9a-f]{8,17} \(|.*\(prio -?\d+, [a-z/-]+\): ")
+_NEAR = re.compile(r"[0-9a-zA-Z]{8,17}.[0-9a-zA-Z]{8,17}.{1,2}(?:\(|prio)|.*\(prio -?\d+, [a-z/-]+\): ")
 _ROW = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{8,16}) \(prio (-?\d+), (nv-)?(ram|rom|romd|ramd|i/o|RW|R-|-W)\): (.*)")
 _TAIL = re.compile(
     r"(?P<name>.*?)(?: @(?P<offset>[0-9a-f]{16}))?(?: owner:\{[^}]*\})?(?: parent:\{[^}]*\})?(?P<mark> KVM| kvm)?"

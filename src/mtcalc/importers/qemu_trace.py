@@ -17,7 +17,7 @@ NAME = "memslot-trace"
 FORM = "kvm_set_user_memory Slot#0 flags=0x0 gpa=0x0 size=0xc0000000 ua=0x7f3b17a00000 ret=0"
 
 _EVENT = "kvm_set_user_memory "
-_WORDS = ("Slot#", "flags=0x", "gpa=0x", "size=0x")
+_WORDS = ("Slot#", "gpa=0x", "ua=0x")
 _PROCESS = re.compile(r"\b(\d+)@\d+[.:]\d+:$")
 _LINE = re.compile(
     r"(?:AddrSpace#(\d+) )?Slot#(\d+) flags=0x([0-9a-f]{1,8})"

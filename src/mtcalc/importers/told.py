@@ -26,6 +26,7 @@ SETTINGS = {
     "whose": "whose dump this is",
     "whose_vm": "whose VM this is",
     "cut_slots": "a log cut at the top",
+    "cut_fixed": "fixed ranges cut at the top",
     "noncoherent_dma": "non-coherent DMA",
     "self_snoop": "self-snoop",
     "host_maxphyaddr": "the host's maxphyaddr",
