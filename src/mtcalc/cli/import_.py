@@ -111,12 +111,12 @@ def import_(
     if listing:
         click.echo("\n".join(_list()))
         return
+    if name is not None and not files:
+        raise click.UsageError("--as without FILE (of which file is this the format?)")
     if not files and not this_host and socket is None:
         raise click.UsageError("nothing to import (FILE..., --host or --qmp SOCKET; --list has the formats)")
     if files.count("-") > 1:
         raise click.UsageError("- twice (standard input can be read once)")
-    if name is not None and not files:
-        raise click.UsageError("--as without FILE (of which file is this the format?)")
     given_twice = [msr for msr, _ in registers]
     for msr in given_twice:
         if given_twice.count(msr) > 1:

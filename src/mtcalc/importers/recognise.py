@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -109,6 +110,9 @@ FORMATS = (
 )
 NAMES = tuple(form.name for form in FORMATS)
 
+_SCENARIO = re.compile(r"(?:memslots|guest|vm|host):\s*(?:[{\[#].*)?$")
+"""A key of a scenario; what stands below them reads like registers."""
+
 KEPT = 5000
 """Lines of a text of no known format that are kept, to say what it is."""
 
@@ -137,6 +141,9 @@ def read_lines(source: LineSource, name: str | None = None) -> tuple[Dump, ...]:
         if len(kept) < KEPT:
             kept.append(line.source)
     dumps = tuple(dump for reader in readers for dump in reader.finish())
+    if any(map(_SCENARIO.match, kept)) and {dump.format for dump in dumps if dump.tells} <= {msrs.NAME}:
+        what = "this is a scenario already (mtcalc eval, mtrr or check; import takes other tools' dumps)"
+        raise NothingFound(what, Place(source.file, 1, 1))
     if not any(dump.tells for dump in dumps):
         raise _nothing(source.file, kept, formats, name, dumps)
     return dumps
