@@ -35,9 +35,10 @@ OWN_OF_LOOKUP = """
     mtcalc.x86 mtcalc.x86.effective mtcalc.x86.ept mtcalc.x86.memtype
 """
 OWN_OF_IMPORT_LIST = """
-    mtcalc.importers mtcalc.importers.dmesg mtcalc.importers.dump mtcalc.importers.firmware mtcalc.importers.lines
-    mtcalc.importers.msrs mtcalc.importers.pat_memtype mtcalc.importers.prefixes mtcalc.importers.proc_mtrr
-    mtcalc.importers.qemu_command mtcalc.importers.qemu_monitor mtcalc.importers.qemu_mtree mtcalc.importers.qemu_trace
+    mtcalc.importers mtcalc.importers.dmesg mtcalc.importers.dmesg_sets mtcalc.importers.dump
+    mtcalc.importers.firmware mtcalc.importers.lines mtcalc.importers.msrs mtcalc.importers.pat_memtype
+    mtcalc.importers.prefixes mtcalc.importers.proc_mtrr mtcalc.importers.qemu_command
+    mtcalc.importers.qemu_monitor mtcalc.importers.qemu_mtree mtcalc.importers.qemu_trace
     mtcalc.importers.recognise mtcalc.importers.replay mtcalc.importers.strace mtcalc.importers.vmcs
     mtcalc.text.packed mtcalc.x86.mtrr mtcalc.x86.pat
 """

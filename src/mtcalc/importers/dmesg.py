@@ -11,19 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Register, Remark, Setting
-from mtcalc.text.errors import InputError, Place
+from mtcalc.importers.dmesg_sets import NAME as NAME
+from mtcalc.importers.dmesg_sets import MtrrSet, set_dump
+from mtcalc.importers.dump import Dump, Line, Pair, Remark, Setting
+from mtcalc.text.errors import Place
 from mtcalc.text.numbers import SUFFIXES
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
-from mtcalc.x86.mtrr import FIXED_RANGES, FIXED_REGISTERS, ONE_MEGABYTE, PAGE
+from mtcalc.x86.mtrr import PAGE
 from mtcalc.x86.pat import parse_pat
 
-NAME = "dmesg"
 FORM = "MTRR default type: uncachable"
 CLEANED_FORM = "reg 0, base: 0GB, range: 2GB, type WB"
 PAIR_FORM = "1 base 00C0000000 mask FFC0000000 uncachable"
 
-LEAST_PAIRS = 8
 MOST_BETWEEN = 16
 """Lines of others inside a list: the kernel's CPUs log at the same time."""
 
@@ -53,32 +53,11 @@ _NEAR = re.compile(
 _NEW, _ORIGINAL = "New variable MTRRs", "original variable MTRRs"
 
 
-class _Set:
-    """The MTRRs of one boot, as the log lists them."""
-
-    def __init__(self, line: Line) -> None:
-        self.place: Place = line.place()
-        self.settings: dict[str, Setting] = {}
-        self.fixed: list[tuple[int, int, MemType, Place]] = []
-        self.fixed_place: Place | None = None
-        self.pairs: dict[int, Pair] = {}
-        self.pairs_place: Place | None = None
-        self.ended = False  # a line of something else stands behind the pairs
-        self.cleaned: dict[int, Pair] | None = None
-        self.mapped: list[tuple[int, int, MemType, Place]] = []
-        self.map_place: Place | None = None
-        self.map_rows = 0
-        self.disabled: Place | None = None
-
-    def put(self, key: str, value: bool | MemType, place: Place) -> None:
-        self.settings[key] = Setting(key, value, place)
-
-
 class Dmesg:
     """The reader."""
 
     def __init__(self) -> None:
-        self._sets: list[_Set] = []
+        self._sets: list[MtrrSet] = []
         self._state = ""
         self._settings: list[Setting] = []
         self._remarks: list[Remark] = []
@@ -120,15 +99,15 @@ class Dmesg:
         if self._between > MOST_BETWEEN:
             self._state = ""
 
-    def _current(self, line: Line) -> _Set:
+    def _current(self, line: Line) -> MtrrSet:
         if not self._sets:
-            self._sets.append(_Set(line))
+            self._sets.append(MtrrSet(line))
         return self._sets[-1]
 
-    def _begin(self, line: Line, again: bool) -> _Set:
+    def _begin(self, line: Line, again: bool) -> MtrrSet:
         """The set that a header belongs to; another one where this one has that header already."""
         if not self._sets or again:
-            self._sets.append(_Set(line))
+            self._sets.append(MtrrSet(line))
         return self._sets[-1]
 
     def _header(self, line: Line) -> bool:
@@ -310,141 +289,7 @@ class Dmesg:
         if self._state == "fixed" and self._sets:
             self._sets[-1].fixed_place = None if not self._sets[-1].fixed else self._sets[-1].fixed_place
         for found in self._sets:
-            yield self._dump(found)
+            yield set_dump(found)
         if self._first is not None:
             told = tuple(self._settings)
             yield Dump(NAME, self._first, settings=told, remarks=tuple(self._remarks))
-
-    def _dump(self, found: _Set) -> Dump:
-        settings = dict(found.settings)
-        remarks = []
-        pairs = None
-        registers: tuple[Register, ...] = ()
-        if found.disabled is not None:
-            settings["enabled"] = Setting("enabled", False, found.disabled)
-        if found.fixed_place is not None and "fixed_enabled" not in settings and not _whole(found):
-            settings["cut_fixed"] = Setting("cut_fixed", True, found.fixed_place)
-        elif found.fixed_place is not None and not _all_off(found, settings):
-            registers = _tiled(found.fixed, found.fixed_place)
-        if found.pairs_place is not None:
-            pairs = _pairs(found)
-        elif found.mapped:
-            if len(found.mapped) != found.map_rows:
-                what = f"a map of {found.map_rows} entries, of which {len(found.mapped)} are there"
-                raise InputError(f"{what} (the whole map)", found.map_place)
-            settings.setdefault("enabled", Setting("enabled", True, found.map_place or found.place))
-            registers, pairs = _of_map(found)
-            settings.setdefault("fixed_enabled", Setting("fixed_enabled", bool(registers), found.place))
-            remarks.append(
-                Remark(
-                    "made from the map, what the kernel resolved: the registers themselves may be other ones",
-                    found.map_place or found.place,
-                )
-            )
-        elif found.map_place is not None:
-            remarks.append(
-                Remark("a count of ranges and no register (boot with mtrr=debug for those)", found.map_place)
-            )
-        if found.disabled is not None and found.pairs_place is None:
-            remarks.append(
-                Remark(
-                    "MTRRs off; whether the guest's CPUID has any is not told (--no-cpuid-mtrr if not)", found.disabled
-                )
-            )
-        return Dump(NAME, found.place, tuple(settings.values()), registers, pairs, remarks=tuple(remarks))
-
-
-def _all_off(found: _Set, settings: dict[str, Setting]) -> bool:
-    """Whether the fixed ranges are off and hold UC, as at reset: then there is nothing to write."""
-    off = "fixed_enabled" in settings and not settings["fixed_enabled"].value
-    return off and all(kind is MemType.UC for _, _, kind, _ in found.fixed)
-
-
-def _whole(found: _Set) -> bool:
-    """Whether the fixed ranges go from 0 to 1M."""
-    return found.fixed[0][0] == 0 and found.fixed[-1][1] == ONE_MEGABYTE
-
-
-def _tiled(ranges: list[tuple[int, int, MemType, Place]], place: Place) -> tuple[Register, ...]:
-
-    at = 0
-    kinds: list[tuple[MemType, Place]] = []
-    for start, end, kind, where in sorted(ranges, key=lambda item: item[0]):
-        if start != at or end <= start or end > ONE_MEGABYTE:
-            raise InputError(
-                f"the fixed ranges do not go on at {at:#x} (0 to 0xfffff, each one behind the last)", where
-            )
-        held = [span for span in FIXED_RANGES if start <= span[0] and span[1] <= end]
-        if not held or held[0][0] != start or held[-1][1] != end:
-            raise InputError(
-                f"{start:#x}-{end - 1:#x} cuts a fixed range in two (steps of 64K, 16K from 0x80000, 4K from 0xc0000)",
-                where,
-            )
-        kinds += [(kind, where)] * len(held)
-        at = end
-    if at != ONE_MEGABYTE:
-        what = (
-            f"the fixed ranges end at {at:#x}, and the log is cut there" if ranges else "no fixed range is listed below"
-        )
-        raise InputError(f"{what} (the whole log: they go up to 0xfffff)", kinds[-1][1] if kinds else place)
-    registers = []
-    for number, (msr, _, _) in enumerate(FIXED_REGISTERS):
-        eight = kinds[8 * number : 8 * number + 8]
-        registers.append(Register(msr, sum(kind << 8 * k for k, (kind, _) in enumerate(eight)), eight[0][1]))
-    return tuple(registers)
-
-
-def _pairs(found: _Set) -> Pairs:
-    assert found.pairs_place is not None
-    listed = found.pairs
-    count = max(listed) + 1 if listed else 0
-    missing = tuple(number for number in range(count) if number not in listed)
-    if found.cleaned:
-        # What the clean-up left: it sets every pair, so the others are off.
-        known = range(max(count, max(found.cleaned) + 1))
-        off = Pair(0, 0, 0, 0, found.pairs_place)
-        pairs = tuple(found.cleaned.get(number, off._replace(number=number)) for number in known)
-        widths = tuple(pair for pair in listed.values() if pair.valid)
-        return Pairs(_widened(pairs, widths), found.place, total=len(known) if found.ended else None)
-    pairs = tuple(listed[number] for number in sorted(listed))
-    # No CPU with MTRRs and a log like this has fewer: a line went missing.
-    ended = found.ended and count >= LEAST_PAIRS
-    return Pairs(pairs, found.pairs_place, count if ended and not missing else None, missing, not ended)
-
-
-def _widened(pairs: tuple[Pair, ...], listed: tuple[Pair, ...]) -> tuple[Pair, ...]:
-    """The pairs of a clean-up with masks as wide as those before it."""
-    top = max(((pair.physmask or 0).bit_length() for pair in listed), default=0)
-    if not top:
-        return pairs
-    return tuple(
-        pair
-        if pair.physmask is not None
-        else pair._replace(physmask=(1 << top) - pair.size | 1 << 11, size=0)
-        if pair.size and not pair.size & (pair.size - 1)
-        else pair
-        for pair in pairs
-    )
-
-
-MOST_PAIRS = 32
-
-
-def _of_map(found: _Set) -> tuple[tuple[Register, ...], Pairs]:
-    """Registers that come out as the map: what is under 1M in fixed ranges, the rest in pairs without an overlap."""
-
-    place = found.map_place or found.place
-    low = [(s, min(e, ONE_MEGABYTE), kind, where) for s, e, kind, where in found.mapped if s < ONE_MEGABYTE]
-    registers = _tiled(low, place) if low and sum(e - s for s, e, _, _ in low) == ONE_MEGABYTE else ()
-    pairs: list[Pair] = []
-    for start, end, kind, where in found.mapped:
-        at = max(start, ONE_MEGABYTE) if registers else start
-        while at < end:
-            size = min(at & -at or 1 << 63, 1 << (end - at).bit_length() - 1)
-            pairs.append(Pair(len(pairs), at | kind, None, size, where))
-            at += size
-    if len(pairs) > MOST_PAIRS:
-        raise InputError(
-            f"a map that takes {len(pairs)} pairs (at most {MOST_PAIRS}: the list of registers above it)", place
-        )
-    return registers, Pairs(tuple(pairs), place)
