@@ -23,9 +23,10 @@ BELOW = {
     "patches": "text x86 kvm rules csource",
     "refs": "text x86 kvm rules rulefile csource patches",
     "scenario": "text x86 kvm rules refs",
+    "importers": "text x86 kvm scenario",
     "analysis": "text x86 kvm rules",
-    "output": "text x86 kvm rules rulefile patches scenario analysis",
-    "cli": "text x86 kvm rules rulefile csource patches refs scenario analysis output",
+    "output": "text x86 kvm rules rulefile patches scenario importers analysis",
+    "cli": "text x86 kvm rules rulefile csource patches refs scenario importers analysis output",
 }
 """What each room may import from, besides itself."""
 

@@ -11,6 +11,7 @@ from mtcalc.importers.convert import convert, remark_text
 from mtcalc.importers.lines import LineSource
 from mtcalc.importers.recognise import NothingFound, read_lines
 from mtcalc.importers.told import Given
+from mtcalc.kvm.notes import Note
 from mtcalc.scenario.foreign import Foreign
 from mtcalc.scenario.schema import ScenarioKeys
 from mtcalc.text.errors import InputError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mtcalc.scenario.record import Scenario
 
 _PACKED = (b"\x1f\x8b", b"\xfd7zXZ")
-_KEYS = re.compile(rb"^(?:%b):" % "|".join(ScenarioKeys.model_fields).encode(), re.MULTILINE)
+_KEYS = re.compile(rb"^(?:%b):" % "|".join(ScenarioKeys.fields).encode(), re.MULTILINE)
 _OPTION = re.compile(r" \(--[^()]*\)$")
 _OF_MTRRS = ("dump", "mtrr", "width")
 _OF_ALL = (*_OF_MTRRS, "pat", "dma")
@@ -50,12 +51,12 @@ def dump_scenario(data: bytes, file: str, error: InputError, need_slots: bool) -
         )
     remarks = [(remark.about, _OPTION.sub("", remark_text(remark))) for remark in imported.machine.remarks]
     head = f"{name}, not a scenario: {MAKE}"
+    said = [text for about, text in remarks if about in (_OF_ALL if need_slots else _OF_MTRRS)]
     return scenario._replace(
         file=file,
         slot_places=tuple(fact.place for fact, _ in imported.machine.slots),
         mtrr_place=imported.machine.mtrrs and imported.machine.mtrrs.place,
-        notes=(head, *(text for about, text in remarks if about in _OF_ALL), *scenario.notes),
-        dump=(head, *(text for about, text in remarks if about in _OF_MTRRS)),
+        notes=(*(Note("dump", text) for text in (head, *said)), *scenario.notes),
     )
 
 

@@ -55,6 +55,7 @@ CODES: dict[str, Code] = {
     "taken-as-before": Code(_KERNEL, "a patch changes a function that rules ask by name"),
     "patch": Code(_KERNEL, "how a patch was read"),
     "unread": Code(_KERNEL, "an input was given that the rules do not read"),
+    "dump": Code(_VM, "another tool's dump was given for a scenario, and what it does not tell was assumed"),
     "no-mtrr": Code(_VM, "MTRRs were not described, and they matter"),
     "no-def-type": Code(_VM, "registers were given, IA32_MTRR_DEF_TYPE was not"),
     "no-fixed": Code(_VM, "fixed ranges are on, and none was described"),
