@@ -96,6 +96,23 @@ def test_tables_and_what_is_no_memory(marks: Marks) -> None:
         assert decode_npt(PFN | 0x67, 1, release=release).kind is SpteKind.NOT_PRESENT
 
 
+@pytest.mark.parametrize("release", [(5, 15), (6, 1), (6, 12), (7, 2), None])
+def test_an_mmio_entry_of_an_sme_host_whatever_bit_11_is(release: tuple[int, ...] | None) -> None:
+    """8 March 2021: all bits from the host's width up to 51; patches of then counted bit 11 as generation."""
+    for width in (36, 43, 48):
+        for value in (0xFFC12817, 0xFFC12017, 0xFFC12807, 0xFFC12815):
+            spte = decode_npt((1 << 52) - (1 << width) | value, 1, release=release)
+            assert (spte.kind, spte.npt_index, spte.notes) == (SpteKind.MMIO, None, ())
+            assert {found.gfn for found in spte.readings[0].reading.gfns} >= {0xFFC12}
+            assert spte.readings[0].reading.generation == (0 if value & 0x10 == 0 else 2)
+            assert ("bit 11" in spte.readings[0].reading.sign) is bool(value & 0x800)
+
+
+def test_the_era_is_that_of_the_releases_that_read_it_so() -> None:
+    assert decode_npt(1 << 59, 1, release=(5, 12)).era == "5.12"
+    assert decode_npt(0x455299C67, 1, release=(5, 12)).era == "5.4 to 5.12"
+
+
 @pytest.mark.parametrize("index", range(1, 8))
 def test_an_index_that_kvm_does_not_write_is_shown_and_odd(index: int) -> None:
     """A page selects entry 4*PAT + 2*PCD + PWT; PAT is bit 7 at level 1, bit 12 above."""

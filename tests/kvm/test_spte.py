@@ -224,6 +224,25 @@ def test_the_eras_that_fit_read_it_the_same_with_their_release(value: int, level
 
 
 @pytest.mark.parametrize(
+    ("value", "release", "kind", "era"),
+    [
+        (1 << 59, (5, 12), REMOVED, "5.12"),
+        (1 << 59, (5, 11), NOT_PRESENT, "5.4 to 5.11"),
+        (0xF77, (5, 12), LEAF, "5.4 to 5.12"),
+        (0x5A0, (6, 1), REMOVED, "5.13 to 6.9"),
+        (0x67, (2, 6, 31), NOT_EPT, "2.6.31"),
+        (0x67, (2, 6, 30), LEAF, "2.6.29 to 2.6.30"),
+    ],
+)
+def test_the_era_is_that_of_the_releases_that_read_it_so(
+    value: int, release: tuple[int, ...], kind: SpteKind, era: str
+) -> None:
+    """Rows inside an era tell some entries apart."""
+    spte = decode_spte(value, 1, release=release)
+    assert (spte.kind, spte.era, spte.readings[0].era) == (kind, era, era)
+
+
+@pytest.mark.parametrize(
     ("value", "release", "gfns"),
     [
         (0x30_01F8_0000_0046, (5, 10), {0x1F8_0000_0, 0x80_0000}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.spte import LEVELS, EraReading, Spte, at_any_level, grouped
-from mtcalc.kvm.spte_eras import BIT_11, LAYOUTS, SUPPRESS_VE, Layout, Release, era_text, layout_at, spans, unread
+from mtcalc.kvm.spte_eras import BIT_11, LAYOUTS, SUPPRESS_VE, Layout, Release, layout_at, spans, unread
 from mtcalc.kvm.spte_reading import Reading, SpteKind, is_leaf, read_pte
 from mtcalc.x86.ept import LARGE_BIT, LEVEL_SHIFT
 from mtcalc.x86.ept_entry import decode_entry
@@ -39,7 +39,8 @@ def decode_npt(value: int, level: int = 1, maxphyaddr: int = 52, release: Releas
         reading = read_npt(value, level, maxphyaddr, layout)
         other = spans(found for found, _ in fits) if reading.odd else ""
         notes = [Note("spte", unread(release))] if unread(release) else []
-        spte = Spte(value, level, entry, (EraReading(era_text(layout), reading),), era_text(layout), release, "", other)
+        era = spans(found for found, same in every if found.era == layout.era and same == reading)
+        spte = Spte(value, level, entry, (EraReading(era, reading),), era, release, "", other)
     elif fits:
         spte = Spte(value, level, entry, grouped(fits), spans(layout for layout, _ in fits))
         notes = []
@@ -61,9 +62,10 @@ def read_npt(value: int, level: int, maxphyaddr: int, layout: Layout) -> Reading
     if value == layout.removed:
         return Reading(SpteKind.REMOVED)
     marked = not layout.mmu_present or bool(value & BIT_11)
-    mmio = None if layout.mmu_present and marked else read_pte(value, level, layout)
+    mmio = read_pte(value, level, layout)
     if mmio is not None and mmio.gfns:
-        return mmio._replace(kind=SpteKind.MMIO, sign="")
+        # Bit 11 would mark what is present: worth a word.
+        return mmio._replace(kind=SpteKind.MMIO, sign=mmio.sign if layout.mmu_present and marked else "")
     if not value & _PRESENT or not marked:
         return Reading(SpteKind.NOT_PRESENT, odd=("not present, yet not empty",), other=value)
     return (_leaf if is_leaf(value, level) else _table)(value, level, maxphyaddr, layout)
@@ -138,5 +140,7 @@ def _c_bit_notes(spte: Spte) -> tuple[Note, ...]:
     if spte.kind not in (SpteKind.LEAF, SpteKind.TABLE):
         return ()
     found = [bit for bit in _C_BITS if spte.value >> bit & 1]
+    if len(found) > 1:  # a host has one
+        return ()
     what = "is the C-bit on hosts that encrypt memory (SME, SEV), and no address bit"
     return tuple(Note("spte", f"bit {bit} {what}") for bit in found)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from mtcalc.kvm.notes import Note
-from mtcalc.kvm.spte_eras import LAYOUTS, Layout, Release, era_text, layout_at, spans, unread
+from mtcalc.kvm.spte_eras import LAYOUTS, Layout, Release, layout_at, spans, unread
 from mtcalc.kvm.spte_reading import (
     Gfn,
     Reading,
@@ -136,8 +136,13 @@ def at_any_level(found: Sequence[Spte]) -> Spte:
 
 
 def eras_of(value: int, level: int) -> tuple[str, ...]:
-    """The eras whose KVM can have written this value at this level into an EPT: '5.4 to 5.12', ... Oldest first."""
-    return tuple(dict.fromkeys(era_text(layout) for layout, _ in _fitting(decode_entry(value, level))[0]))
+    """The eras whose KVM can have written this value at this level into an EPT: '5.4 to 5.12', ... Oldest first.
+
+    Parts of an era where its releases tell the value apart.
+    """
+    entry = decode_entry(value, level)
+    fits = _fitting(entry)[0]
+    return tuple(dict.fromkeys(_era_of(entry, row, found, _pte(entry, row, found)) for row, found in fits))
 
 
 def _one(values: Iterable[T]) -> T | None:
@@ -204,9 +209,9 @@ def _with_sign(entry: EptEntry, pte: list[Fit]) -> list[Fit]:
 def _of_release(entry: EptEntry, release: Release) -> Spte:
     value, level = entry.value, entry.level
     layout = layout_at(release)
-    era = era_text(layout)
     reading = read_ept(entry, layout)
     other = _pte(entry, layout, reading)
+    era = _era_of(entry, layout, reading, other)
     pte_era = fits = pte_fits = ""
     if not reading.odd:
         pte_era = era if other is not None else ""
@@ -221,6 +226,13 @@ def _of_release(entry: EptEntry, release: Release) -> Spte:
         notes.append(Note("spte", "in the shared EPT of a TDX guest this is an MMIO entry"))
     notes += _mmio_notes(value, [(layout, reading)])
     return Spte(value, level, entry, (EraReading(era, reading),), era, release, pte_era, fits, pte_fits, tuple(notes))
+
+
+def _era_of(entry: EptEntry, layout: Layout, reading: Reading, other: Reading | None) -> str:
+    """The releases of a layout's era that read an entry as it does: rows inside an era tell some entries apart."""
+    era = [row for row in LAYOUTS if row.era == layout.era]
+    found = [(row, read_ept(entry, row)) for row in era]
+    return spans(row for row, same in found if same == reading and _pte(entry, row, same) == other)
 
 
 def _mmio_notes(value: int, fits: list[Fit]) -> tuple[Note, ...]:
