@@ -118,6 +118,10 @@ CALLS: dict[str, list[str]] = {
         "reserved.yaml v6.16",
         "v6.7 reserved.yaml --expand",
         "odd.c v6.16 --expand",
+        "5.1 5.2",
+        "5.1 5.2 --expand",
+        "4.15 4.16 --expand",
+        "4.1 6.12.80",
     ],
     "review": [
         SEED,
@@ -125,6 +129,7 @@ CALLS: dict[str, list[str]] = {
         f"{SEED} --base v4.4",
         "odd.patch --base odd.c",
         "odd.patch --base odd.c --expand",
+        "untouched.patch",
     ],
     "rules-list": [""],
     "rules-show": [*mtcalc.built_in_names(), "odd.c", "6.12.80", "6.1.0-18-amd64"],
@@ -148,6 +153,8 @@ CALLS: dict[str, list[str]] = {
         "--level 2 60000021be00bf3 0xb77 7",
         "--level 3 0xb0 7",
         "--level 5 7",
+        "--vendor amd --level 1 0xf77 0xff800ffc12817 0x455299e67 0 0x5a0",
+        "--vendor amd 0x455299e67 0x7f --kernel 6.1",
     ],
     "check": ["golden/virtio-gpu.yaml", "garbage.yaml", "failing.yaml", "golden/vfio.yaml"],
 }
@@ -167,6 +174,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "failing.yaml").write_text(FAILING)
     (path / "found.yaml").write_text(FOUND)
     (path / "odd.patch").write_text(PATCH)
+    (path / "untouched.patch").write_text("--- a/README\n+++ b/README\n@@ -1 +1 @@\n-old\n+new\n")
     (path / "garbage.yaml").write_text(GARBAGE)
     (path / "reserved.yaml").write_text(RESERVED)
     for name in ("golden", "patches"):
@@ -210,6 +218,7 @@ STREAMS = {
     "mtrr garbage.yaml --gpa -": "0x1000\n4G\nzzz\n",
     "mtrr golden/vfio.yaml -r v6.16 --gpa -": "0x1000\n3G\n",
     "decode epte -": "0x600000455299b77\n0\n7 level 2\nzzz\n0xff800ffc12817\n",
+    "decode epte --vendor amd -": "0xf77 1\n0\n7 level 2\nzzz\n0xff800ffc12817\n0x455299e67\n",
 }
 
 

@@ -136,7 +136,8 @@ _CHANGE = {
     "anyOf": [{"required": ["when", "count"]}, {"required": ["inputs"]}],  # --expand: inputs
 }
 _MMIO = _object({"mmio": _BOOL})
-_MMIO_ROW = _object({"inputs": _map({"anyOf": [_BOOL, _list(_PAT)]}), "before": _MMIO, "after": _MMIO})
+_MMIO_ROW = _object({"inputs": _map({"anyOf": [_BOOL, _one_or_more(_PAT)]}), "before": _MMIO, "after": _MMIO})
+_CHANGE_LINE = {"anyOf": [_CHANGE, _MMIO_ROW]}
 _DIFF_KEYS = {
     "before": _TEXT,
     "after": _TEXT,
@@ -166,6 +167,8 @@ _REVIEW = _object(
         "left_aside": _TEXTS,
         "questions": _list(_QUESTION),
         **_DIFF_KEYS,
+        # null where no rule is touched
+        **dict.fromkeys(("before", "after", "before_ref", "after_ref"), _or_null(_TEXT)),
     }
 )
 
@@ -317,7 +320,7 @@ _READING = {
     "access_tracked": _BOOL,
     "vendor": {"enum": ["intel", "amd"]},
     "ept": _or_null(_object({"memtype": _MEMTYPE, "ipat": _IPAT, "mask": _HEX})),
-    "npt": _or_null(_object({"index": _COUNT, "memtype": _MEMTYPE})),
+    "npt": _or_null(_object({"index": _COUNT, "memtype": _PAT})),
     "saved": _or_null(_TEXT),
     "undecided": _BOOL,
     "npt_era": _or_null(_TEXT),
@@ -364,7 +367,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
 
 LINES: dict[str, Schema] = {
     **dict.fromkeys(("lookup", "eval", "table"), ANSWER),
-    **dict.fromkeys(("diff", "review"), _CHANGE),
+    **dict.fromkeys(("diff", "review"), _CHANGE_LINE),
     "rules-list": _RULE_SET,
     "rules-show": _RULE,
     "rules-check": _FINDING,
