@@ -16,6 +16,7 @@ from mtcalc.kvm.history import LevelLimits, Row, row_at
 from mtcalc.kvm.quirks import QUIRK_SPANS, known_quirks, off_at_start
 from mtcalc.kvm.release import Version, in_force, newest, sort_key
 from mtcalc.kvm.slot_history import SlotLimits, slot_limits
+from mtcalc.output.rules import around_words
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.kernel import Kernel, kernel_at
 from mtcalc.rules.releases import V6_11
@@ -38,6 +39,8 @@ SAID = {
     "ids": "slot ids",
     "spaces": "address spaces in a slot's id",
     "flags_checked": "unknown slot flags refused",
+    "invalid_mark": "slot flag that is KVM's own mark",
+    "user_end": "user space ends at",
     "memfd_private_only": "GUEST_MEMFD on every VM",
     "host_address": "host addresses of slots checked",
     "most_pages": "slots above 2^31-1 pages refused",
@@ -91,6 +94,16 @@ def test_every_two_releases_differ_around_in_what_their_rows_say() -> None:
         said = [difference.what for difference in differences(at(old), at(new))]
         assert said == list(dict.fromkeys(said))
         assert set(said) == {what for what, value in tables[old].items() if value != tables[new][what]}, (old, new)
+
+
+@pytest.mark.parametrize("name", built_in_names())
+def test_show_says_of_a_kernel_what_a_difference_could(name: str) -> None:
+    """One list for both, but for what cannot happen, which show gives with reasons."""
+    kernel = built_in(name)
+    assert kernel
+    said = list(around_words(kernel).values())
+    wanted = [words for what, words in around.behaviours(kernel) if what != "states that can't be reached"]
+    assert said[2:-1] == wanted
 
 
 def test_the_words_of_a_record_are_those_of_its_fields() -> None:

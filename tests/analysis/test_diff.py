@@ -317,6 +317,7 @@ def test_lists_that_agree_while_the_walks_differ() -> None:
         "MTRR check past the fixed ranges",
         "page reserved or no struct page",
         "slot ids",
+        "user space ends at",
         "slots above host maxphyaddr refused",
         "slots over KVM's own ones refused",
     ]

@@ -117,7 +117,8 @@ def test_a_table_without_a_scenario_loads_rich_alone() -> None:
         (("rules", "list"), {"mtcalc.cli.rules", "mtcalc.output.rules"}),
         (
             ("rules", "show", "v6.7"),
-            {"mtcalc.cli.rules", "mtcalc.output.rules", "mtcalc.rulefile", "mtcalc.rulefile.write"},
+            {"mtcalc.cli.rules", "mtcalc.output.rules", "mtcalc.rulefile", "mtcalc.rulefile.write"}
+            | {"mtcalc.analysis.around"},
         ),
         (
             ("decode", "pat", "linux"),

@@ -8,7 +8,7 @@ import pytest
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.slot_history import slot_limits
-from mtcalc.kvm.slots import USER_END_4_LEVEL, USER_END_5_LEVEL, own_slot_notes, slot_notes
+from mtcalc.kvm.slots import USER_END_4_LEVEL, own_slot_notes, slot_notes
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.inputs import Facts
@@ -16,6 +16,7 @@ from mtcalc.rules.kernel import from_the_start, unknown_inputs
 from support.notes import noted
 
 PAGE = 0x1000
+USER_END_5_LEVEL = (1 << 56) - PAGE
 GIB = 1 << 30
 GOOD = Slot(0, GIB, "ram")
 HIGH = GOOD._replace(gpa=(1 << 46) - PAGE, size=2 * PAGE)
@@ -84,7 +85,35 @@ TABLE = {
 @pytest.mark.parametrize("release", TABLE)
 def test_the_checks_of_a_release(release: str) -> None:
     kernel = resolve(release)
-    assert (*slot_limits(kernel.release), kernel.slot_flags) == TABLE[release]
+    limits = slot_limits(kernel.release)._asdict()
+    mark, end = limits.pop("invalid_mark"), limits.pop("user_end")
+    assert (*limits.values(), kernel.slot_flags) == TABLE[release]
+    assert mark == (2 if release in ("2.6.35", "3.0", "3.6") else 0)
+    five_levels = not release.startswith(("2", "3")) and release not in ("4.1", "4.2")
+    assert end == (USER_END_5_LEVEL if five_levels else USER_END_4_LEVEL)
+
+
+@pytest.mark.parametrize(
+    ("release", "noted_as"),
+    [
+        ("2.6.34", "this kernel does not know slot flag READONLY, and takes it unchecked"),
+        *(
+            (release, "slot flag READONLY is bit 1, here KVM's own mark of an invalid slot, and it is not checked")
+            for release in ("2.6.35", "3.0", "3.6.11")
+        ),
+        ("3.7", None),
+    ],
+)
+def test_bit_1_is_kvms_own_mark_up_to_3_6(release: str, noted_as: str | None) -> None:
+    kernel = resolve(release)
+    assert noted(unknown_inputs(kernel, Facts(slot_flags=2))) == (() if noted_as is None else (noted_as,))
+
+
+@pytest.mark.parametrize(("release", "refused"), [("3.0", True), ("4.13", True), ("4.14", False), ("6.1", False)])
+def test_before_5_level_paging_user_space_has_47_bits(release: str, refused: bool) -> None:
+    (note,) = slot_notes(GOOD._replace(hva=USER_END_4_LEVEL - PAGE), slot_limits(resolve(release).release), 46)
+    assert note.code == ("slot-refused" if refused else "slot-address")
+    assert note.text.endswith("(below 0x7ffffffff000)" if refused else "5-level paging alone, else EINVAL")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +160,7 @@ def test_a_slots_notes_belong_to_its_answers() -> None:
 
 LOG, READONLY, MEMFD, FLAG = 1, 2, 4, 8
 UNCHECKED = "this kernel does not know slot flag {}, and takes it unchecked"
+OWN = "slot flag READONLY is bit 1, here KVM's own mark of an invalid slot, and it is not checked"
 REFUSED = "this kernel refuses slot flag {} (EINVAL)"
 PRIVATE = "this kernel takes GUEST_MEMFD on VMs with private memory alone (6.18 on: on every VM)"
 TOGETHER = "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGES (EINVAL)"
@@ -140,7 +170,8 @@ TOGETHER = "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGE
     ("ref", "flags", "notes"),
     [
         ("3.6", LOG, ()),
-        ("3.6", READONLY, (UNCHECKED.format("READONLY"),)),
+        ("2.6.34", READONLY, (UNCHECKED.format("READONLY"),)),
+        ("3.6", READONLY, (OWN,)),
         ("3.6", FLAG, (UNCHECKED.format("NON_COHERENT_DMA"),)),
         ("3.7", READONLY, ()),
         ("3.7", FLAG, (REFUSED.format("NON_COHERENT_DMA"),)),

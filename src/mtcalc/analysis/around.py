@@ -32,11 +32,11 @@ class Around(NamedTuple):
 
 def differences(before: Kernel, after: Kernel) -> tuple[Around, ...]:
     """What the kernels around two lists of rules do otherwise."""
-    pairs = zip(_facts(before), _facts(after), strict=True)
+    pairs = zip(behaviours(before), behaviours(after), strict=True)
     return tuple(Around(what, old, new) for (what, old), (_, new) in pairs if old != new)
 
 
-def _facts(kernel: Kernel) -> list[tuple[str, str]]:
+def behaviours(kernel: Kernel) -> list[tuple[str, str]]:
     """Each behaviour of a kernel, in words; the same ones in the same order for every kernel."""
     release = kernel.release
     return [
@@ -81,8 +81,13 @@ WORDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "ids": ("slot ids", lambda ids: f"0 to {ids - 1}"),
     "spaces": ("address spaces in a slot's id", str),
     "flags_checked": ("unknown slot flags refused", _yes_no),
+    "invalid_mark": (
+        "slot flag that is KVM's own mark",
+        lambda bits: ", ".join(flag_names(bits, SLOT_FLAGS)) or "none",
+    ),
     "memfd_private_only": ("GUEST_MEMFD on every VM", lambda alone: _yes_no(not alone)),
     "host_address": ("host addresses of slots checked", _yes_no),
+    "user_end": ("user space ends at", hex),
     "most_pages": ("slots above 2^31-1 pages refused", _yes_no),
     "host_maxphyaddr": ("slots above host maxphyaddr refused", _yes_no),
     "internal_slots": ("slots over KVM's own ones refused", _yes_no),

@@ -68,6 +68,7 @@ CODES: dict[str, Code] = {
     "quirk-idle": Code(_INPUT, "a quirk is disabled that decides no memory type"),
     "flag-refused": Code(_INPUT, "a slot flag is set that this kernel refuses", "check_memory_region_flags()"),
     "flag-unchecked": Code(_INPUT, "a slot flag is set that this kernel does not know", "read: 3.6.5 -> 3.7.2"),
+    "flag-own": Code(_INPUT, "a slot flag is set whose bit this kernel keeps for itself", "read: 3.6.5 -> 3.7.2"),
     "flags-together": Code(_INPUT, "slot flags are set that no kernel takes together", "check_memory_region_flags()"),
     "memfd": Code(_INPUT, "GUEST_MEMFD is set, which this kernel takes on some VMs alone", "read: 6.17.0 -> 6.18.2"),
     "unreachable": Code(_INPUT, "the kernel does not let the state happen"),

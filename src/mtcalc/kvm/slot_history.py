@@ -18,8 +18,10 @@ class SlotLimits(NamedTuple):
     ids: int  # user slot ids are 0 to ids - 1
     spaces: int  # address spaces in the id's upper 16 bits; 1: they are part of the id
     flags_checked: bool
+    invalid_mark: int  # the flag bits that are KVM's own mark of an invalid slot
     memfd_private_only: bool  # GUEST_MEMFD only on VMs with private memory, which have no SMM address space
     host_address: bool  # userspace_addr has to lie in user space
+    user_end: int  # the first address behind the largest user space
     most_pages: bool  # at most 2^31-1 pages
     host_maxphyaddr: bool  # the last page has to lie below the host's maxphyaddr
     internal_slots: bool  # overlaps with KVM's own slots are refused
@@ -48,6 +50,11 @@ _FLAGS_CHECKED: tuple[tuple[Version, bool, str], ...] = (
     ((0,), False, "read: 2.6.29 to 3.6.5"),
     ((3, 7), True, "read: 3.6.5 -> 3.7.2"),
 )
+_INVALID_MARK: tuple[tuple[Version, int, str], ...] = (
+    ((0,), 0, "read: 2.6.29 to 2.6.32.69"),
+    ((2, 6, 35), 1 << 1, "KVM_MEMSLOT_INVALID; read: 2.6.32.69 -> 2.6.35"),
+    ((3, 7), 0, "outside the flags of user space; read: 3.6.5 -> 3.7.2"),
+)
 _MEMFD_PRIVATE_ONLY: tuple[tuple[Version, bool, str], ...] = (
     ((0,), False, "no GUEST_MEMFD"),
     ((6, 8), True, "read: 6.6.9 -> 6.8.0"),
@@ -56,6 +63,10 @@ _MEMFD_PRIVATE_ONLY: tuple[tuple[Version, bool, str], ...] = (
 _HOST_ADDRESS: tuple[tuple[Version, bool, str], ...] = (
     ((0,), False, "read: 2.6.29 to 2.6.35"),
     ((3, 0), True, "access_ok(); read: 2.6.35 -> 3.0.86"),
+)
+_USER_END: tuple[tuple[Version, int, str], ...] = (
+    ((0,), (1 << 47) - 0x1000, "TASK_SIZE_MAX with 4-level paging"),
+    ((4, 14), (1 << 56) - 0x1000, "with 5-level paging, where the CPU has it: from memory (?)"),
 )
 _MOST_PAGES: tuple[tuple[Version, bool, str], ...] = (
     ((0,), False, "read: 2.6.29 to 2.6.32.69"),
@@ -78,6 +89,8 @@ def slot_limits(release: Version) -> SlotLimits:
         spaces=in_force(_SPACES, release),
         flags_checked=in_force(_FLAGS_CHECKED, release),
         memfd_private_only=in_force(_MEMFD_PRIVATE_ONLY, release),
+        invalid_mark=in_force(_INVALID_MARK, release),
+        user_end=in_force(_USER_END, release),
         host_address=in_force(_HOST_ADDRESS, release),
         most_pages=in_force(_MOST_PAGES, release),
         host_maxphyaddr=in_force(_HOST_MAXPHYADDR, release),

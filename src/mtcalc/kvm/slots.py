@@ -28,8 +28,7 @@ APIC_PAGE = 0xFEE00000
 """Where KVM puts a slot of its own, one page, for CPUs that virtualize APIC accesses."""
 
 USER_END_4_LEVEL = (1 << 47) - PAGE
-USER_END_5_LEVEL = (1 << 56) - PAGE
-"""The first address behind user space, with 4-level and 5-level paging (TASK_SIZE_MAX)."""
+"""The first address behind user space with 4-level paging (TASK_SIZE_MAX)."""
 
 
 class SlotRefusal(NamedTuple):
@@ -81,15 +80,15 @@ def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[No
         found.append(f"slot id {slot.id} (0 to {limits.ids - 1})")
     if slot.address_space and limits.memfd_private_only and slot.flags & SLOT_FLAGS["GUEST_MEMFD"]:
         found.append("address space 1 on a VM with private memory (0 alone)")
-    if slot.hva is not None and limits.host_address and slot.hva + slot.size > USER_END_5_LEVEL:
-        found.append(f"host address {slot.hva:#x} is outside user space (below {USER_END_5_LEVEL:#x})")
+    if slot.hva is not None and limits.host_address and slot.hva + slot.size > limits.user_end:
+        found.append(f"host address {slot.hva:#x} is outside user space (below {limits.user_end:#x})")
     if limits.most_pages and slot.size // PAGE > MAX_PAGES:
         found.append(f"{slot.size // PAGE} pages (at most 2^31-1)")
     if limits.host_maxphyaddr and slot.end - 1 >> host_maxphyaddr:
         what = f"last page {slot.end - PAGE:#x} is above the host's maxphyaddr {host_maxphyaddr}"
         found.append(f"{what} (end at or below {1 << host_maxphyaddr:#x})")
     notes = [Note("slot-refused", f"this kernel refuses the slot (EINVAL): {what}") for what in found]
-    beyond = slot.hva is not None and USER_END_4_LEVEL < slot.hva + slot.size <= USER_END_5_LEVEL
+    beyond = slot.hva is not None and USER_END_4_LEVEL < slot.hva + slot.size <= limits.user_end
     if beyond and limits.host_address:
         notes.append(
             Note("slot-address", f"host address {slot.hva:#x}: user space with 5-level paging alone, else EINVAL")

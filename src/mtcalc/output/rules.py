@@ -6,11 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
-from mtcalc.kvm.versions import WALK_WORDS
 from mtcalc.output.document import FAINT, STRONG, Block, Cell, Content, Document, Fields, Table, texts
 from mtcalc.rules.condition import condition_text, reason_text, value_text
-from mtcalc.rules.kernel import Kernel, kernel_notes, split_text, version_text
+from mtcalc.rules.kernel import Kernel, kernel_notes, version_text
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import Rule, inputs_read
 
@@ -59,16 +57,26 @@ def show_document(kernel: Kernel) -> Document:
     return Document(blocks, texts(kernel_notes(kernel)))
 
 
+_NAMES = {
+    "guest MTRR walk": "guest MTRRs",
+    "host MMIO test": "host MMIO",
+    "guest MTRRs limit the mapping level": "MTRRs split huge pages",
+    "slot flags accepted": "slot flags",
+    "quirks known": "quirks",
+}
+"""What is called otherwise here than in a difference."""
+
+_WITH_REASONS = ("states that can't be reached",)
+
+
 def around_words(kernel: Kernel) -> dict[str, str]:
     """The kernel behaviour around a rule set, in words."""
+    from mtcalc.analysis.around import behaviours  # which a list of rule sets has no need of
+
     return {
         "behaviour of": version_text(kernel.release),
         "reads": ", ".join(map(str, inputs_read(kernel.rules))) or "nothing",
-        "guest MTRRs": WALK_WORDS[kernel.mtrr_walk],
-        "host MMIO": kernel.mmio_test.title,
-        "MTRRs split huge pages": split_text(kernel),
-        "slot flags": ", ".join(flag_names(kernel.slot_flags, SLOT_FLAGS)),
-        "quirks": ", ".join(kernel.quirks) or "none",
+        **{_NAMES.get(what, what): words for what, words in behaviours(kernel) if what not in _WITH_REASONS},
         "cannot happen": "; ".join(state.why for state in kernel.unreachable) or "-",
     }
 

@@ -14,7 +14,7 @@ from mtcalc.kvm.release import since as since
 from mtcalc.kvm.release import sort_key as sort_key
 from mtcalc.kvm.slot_history import FLAGS, slot_limits
 from mtcalc.kvm.versions import MtrrLimit, MtrrWalk
-from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, condition_text, holds, reason_text
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, condition_text, holds, inputs, reason_text
 from mtcalc.rules.inputs import (
     GUEST_MTRR,
     NONCOHERENT_DMA,
@@ -176,6 +176,12 @@ def unknown_inputs(kernel: Kernel, facts: Facts) -> tuple[Note, ...]:
     return tuple(notes)
 
 
+def slot_inputs(kernel: Kernel, facts: Facts) -> tuple[Note, ...]:
+    """As unknown_inputs(), of a slot as a whole: without what hangs on the guest MTRR type of a page."""
+    whole = tuple(state for state in kernel.unreachable if GUEST_MTRR not in inputs(state.when))
+    return unknown_inputs(kernel._replace(unreachable=whole), facts)
+
+
 def _quirk_notes(kernel: Kernel, disabled: int) -> Iterator[Note]:
     known = {name for name in ALL_QUIRK_BITS if has_quirk(name, kernel.release)} | set(kernel.quirks)
     for name, bit in ALL_QUIRK_BITS.items():
@@ -196,6 +202,9 @@ def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[Note]:
         if flags & bit & ~kernel.slot_flags:
             if limits.flags_checked:
                 yield Note("flag-refused", f"this kernel refuses slot flag {name} (EINVAL)")
+            elif bit & limits.invalid_mark:
+                text = f"slot flag {name} is bit {bit.bit_length() - 1}, here KVM's own mark of an invalid slot"
+                yield Note("flag-own", f"{text}, and it is not checked")
             else:
                 yield Note("flag-unchecked", f"this kernel does not know slot flag {name}, and takes it unchecked")
     if limits.flags_checked and flags & _MEMFD and flags & _NOT_WITH_MEMFD:
