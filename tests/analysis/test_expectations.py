@@ -14,6 +14,7 @@ from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.refs.resolve import resolve
 from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MemType
+from mtcalc.x86.mtrr import decode_registers
 
 PLACE = Place("vm.yaml", 9, 5)
 SLOTS = (Slot(0, 1 << 30, "ram"), Slot(1 << 30, 1 << 21, "blob", 1, flags=8))
@@ -45,6 +46,23 @@ BLOB: dict[str, Any] = {
     "guest_mtrr": MemType.WB,
     "rule": "slot-flag",
 }
+
+
+def test_what_hangs_on_bytes_of_kvms_own_is_unknown() -> None:
+    """4.3 below 1M, with a pair 6: an entry there is, so 'none' would be wrong."""
+    registers = {0x2FF: 0xC06, 0x20C: 0xC0000000, 0x20D: 0x3FFFC0000800}
+    evaluator = Evaluator(resolve("4.3"), Vm(noncoherent_dma=True, mtrrs=decode_registers(registers, 46)), SLOTS)
+    wanted: dict[str, Any] = {
+        "effective": MemType.WC,
+        "ept": 0x08,
+        "memtype": MemType.UC,
+        "ipat": False,
+        "guest_mtrr": MemType.WC,
+    }
+    (verdict,) = check_expectations(evaluator, [Expect(0x1000, MemType.WC, PLACE, **wanted)])
+    assert [(failure.key, failure.got) for failure in verdict.failures] == [
+        (key, "unknown") for key in ("effective", "ept", "memtype", "ipat", "guest_mtrr")
+    ]
 
 
 def test_what_holds_has_no_failures() -> None:

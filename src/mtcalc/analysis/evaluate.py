@@ -25,7 +25,7 @@ from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules import builtin
 from mtcalc.rules.condition import holds
 from mtcalc.rules.inputs import GUEST_MTRR, KINDS, Facts
-from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_notes, unknown_inputs
+from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_notes, slot_inputs, unknown_inputs
 from mtcalc.rules.mmio import is_host_mmio
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
@@ -117,6 +117,30 @@ class Evaluator:
     def base_facts(self) -> Facts:
         """The inputs that are the same for every page of the VM."""
         return self._base
+
+    @property
+    def stray(self) -> bool:
+        """Whether some block of this VM is checked with a stray cursor."""
+        return bool(self._stray)
+
+    def slot_notes(self) -> Iterator[tuple[Slot, Note]]:
+        """What there is to say of each slot as a whole: what the kernel refuses of it, or makes of it."""
+        for slot in self.slots:
+            notes = [*slot_inputs(self.kernel, self._facts(slot, None)), *self._slot_notes[slot]]
+            notes += self._place_notes(slot, slot.end)
+            if not slot.address_space:
+                notes += own_slot_notes(self._slot_limits, slot.gpa, slot.end - 1)
+            yield from ((slot, note) for note in notes)
+
+    def _place_notes(self, slot: Slot, end: int) -> list[Note]:
+        """Where a slot is that the guest sees in part alone; `end`: the first address behind what is looked at."""
+        notes = []
+        if slot.address_space:
+            notes.append(Note("slot-smm", f"slot is in address space {slot.address_space} (SMM)"))
+        if end - 1 >> self.vm.maxphyaddr:
+            beyond = f"the guest, of maxphyaddr {self.vm.maxphyaddr}, can't reach all of this"
+            notes.append(Note("slot-beyond", beyond))
+        return notes
 
     def smm_slot(self, gpa: int) -> Slot | None:
         """The slot of address space 1, which a vCPU in SMM sees, at `gpa` in bytes."""
@@ -231,12 +255,7 @@ class Evaluator:
     def _range(self, slot: Slot, run: list[tuple[int, int, MemType | None]]) -> Answer:
         start, end, memtype = run[0][0], run[-1][1], run[0][2]
         level = max(self.largest_level(slot, low, high) for low, high, _ in run)
-        notes = []
-        if slot.address_space:
-            notes.append(Note("slot-smm", f"slot is in address space {slot.address_space} (SMM)"))
-        if end - 1 >> self.vm.maxphyaddr:
-            beyond = f"the guest, of maxphyaddr {self.vm.maxphyaddr}, can't reach all of this"
-            notes.append(Note("slot-beyond", beyond))
+        notes = self._place_notes(slot, end)
         return self._answer(slot, self._facts(slot, memtype), start, end - 1, level, None, notes)
 
     def _answer(
@@ -274,7 +293,7 @@ class Evaluator:
     def _level_notes(self, slot: Slot, gpa: int, last: int, level: int) -> list[Note]:
         """What the level found for [gpa, last] rests on, where nobody said it."""
         notes = []
-        if self._stray and self._meets_stray(slot, gpa, last):
+        if self.meets_stray(slot, gpa):
             notes.append(STRAY)
         if not host_pages(slot, self.limits).assumed:
             return notes
@@ -287,11 +306,13 @@ class Evaluator:
                 notes.append(SMALL_BAR)
         return notes
 
-    def _meets_stray(self, slot: Slot, gpa: int, last: int) -> bool:
-        """Whether the check for a page of [gpa, last] is of a block that begins with the fixed ranges.
+    def meets_stray(self, slot: Slot | None, gpa: int) -> bool:
+        """Whether the check for the page at `gpa` (bytes) is of a block that begins with the fixed ranges.
 
         The block of 2M is checked on every fault, that of 1G where nothing else is against it.
         """
+        if not self._stray:
+            return False
         return gpa < 1 << 21 or (gpa < 1 << 30 and slot_obstacle(slot, gpa, 3, self.limits) is None)
 
     def _misread_notes(self, gpa: int, last: int) -> list[Note]:

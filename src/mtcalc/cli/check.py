@@ -27,6 +27,7 @@ def check(ctx: click.Context, file: str, refs: tuple[str, ...], assume: Assumpti
     scenario = read_scenario(file, assume=assume)
     kernel = one_kernel(refs, scenario)
     evaluator = evaluator_for(kernel, scenario)
+    of_slots = tuple(evaluator.slot_notes())
     verdicts = list(check_expectations(evaluator, scenario.expects))
     kernel = kernel._replace(notes=(*kernel.notes, *evaluator.vm_notes))
 
@@ -34,8 +35,8 @@ def check(ctx: click.Context, file: str, refs: tuple[str, ...], assume: Assumpti
 
     output.write(
         Result(
-            document=lambda: check_document(kernel, verdicts),
-            data=lambda: check_record(kernel, verdicts),
+            document=lambda: check_document(kernel, verdicts, of_slots),
+            data=lambda: check_record(kernel, verdicts, of_slots),
             lines=lambda: map(verdict_record, verdicts),
             rows=lambda: check_rows(verdicts),
         )

@@ -9,6 +9,7 @@ from typing import Any
 from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
 from mtcalc.kvm.notes import Note
+from mtcalc.kvm.vm import Slot
 from mtcalc.output.document import WARN, Block, Cell, Content, Document, Table, grouped_notes, rules_title, texts
 from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
 
@@ -36,7 +37,12 @@ def _what(verdict: Verdict) -> str:
     return f"rule {verdict.answer.rule.id}" if verdict.answer.rule else "no slot"
 
 
-def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
+_OF_THE_VM = ("quirk-unknown", "quirk-idle", "unreachable")
+
+SlotNotes = Sequence[tuple[Slot, Note]]
+
+
+def check_document(kernel: Kernel, verdicts: Sequence[Verdict], of_slots: SlotNotes = ()) -> Document:
     """The expectations, a row each, and the count."""
     blocks: list[Block] = [rules_title(kernel_label(kernel))]
     rows: list[list[Content]] = [
@@ -53,7 +59,13 @@ def check_document(kernel: Kernel, verdicts: Sequence[Verdict]) -> Document:
         blocks.append(Table(("RESULT", "GPA", "PAT", "WRITTEN AT", "BECAUSE"), rows))
     blocks.append(_summary(verdicts))
     pairs = [(hex(verdict.expect.gpa), note) for verdict in verdicts for note in verdict.notes]
-    return Document(blocks, [*texts(_notes(kernel, verdicts)), *grouped_notes(pairs)])
+    notes = [*texts(_notes(kernel, verdicts)), *_slot_lines(of_slots), *grouped_notes(pairs)]
+    return Document(blocks, notes)
+
+
+def _slot_lines(of_slots: SlotNotes) -> list[str]:
+    """The notes of slots, each behind the names of those it is of; what all have in common behind none."""
+    return grouped_notes(("" if note.code in _OF_THE_VM else slot.name, note) for slot, note in of_slots)
 
 
 def _notes(kernel: Kernel, verdicts: Sequence[Verdict]) -> tuple[Note, ...]:
@@ -72,13 +84,13 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def check_record(kernel: Kernel, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def check_record(kernel: Kernel, verdicts: Sequence[Verdict], of_slots: SlotNotes = ()) -> dict[str, Any]:
     """All verdicts as plain data."""
     return {
         "rules": kernel.rules.name,
         "expectations": [verdict_record(verdict) for verdict in verdicts],
         "failed": sum(bool(verdict.failures) for verdict in verdicts),
-        "notes": texts(_notes(kernel, verdicts)),
+        "notes": [*texts(_notes(kernel, verdicts)), *_slot_lines(of_slots)],
     }
 
 
