@@ -227,6 +227,10 @@ RANGES = ", ".join(f"{{base: {n}G, size: 1G, type: UC}}" for n in range(9))
             "IA32_MTRR_PHYSBASE9 is no register of 8 pairs (vcnt: 10 where there are as many)",
         ),
         (
+            "guest: {mtrr: {msrs: {0x211: 0x800, 0x212: 6}}}",
+            "IA32_MTRR_PHYSMASK8 is no register of 8 pairs (vcnt: 10 where there are as many)",
+        ),
+        (
             f"guest: {{mtrr: {{variable: [{RANGES}]}}}}",
             "9 variable ranges (KVM gives a guest 8, but 10 in 3.16; vcnt: 9 where there are as many)",
         ),

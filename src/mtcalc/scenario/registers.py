@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS
@@ -105,14 +105,19 @@ def _raw(keys: MtrrKeys, root: Node, maxphyaddr: int, problems: Problems) -> Gue
     usual = KVM_PAIRS if vcnt is None else vcnt
     allowed, somewhere = register_numbers(usual), register_numbers(MOST_PAIRS)
     unsaid = None
+    registers: dict[str, int] = {}
     for key in keys.msrs:
-        try:
-            msr = parse_register(key)
-        except ValueError:
-            continue  # already among the problems
+        with suppress(ValueError):  # already among the problems
+            registers[key] = parse_register(key)
+    pairs_given = [
+        (msr - MSR_VARIABLE) // 2 + 1
+        for msr in registers.values()
+        if msr in range(MSR_VARIABLE, MSR_VARIABLE + 2 * MAX_PAIRS)
+    ]
+    for key, msr in registers.items():
         if msr in allowed or msr == MSR_CAP:
             continue
-        right = f"vcnt: {(msr - MSR_VARIABLE) // 2 + 1} where there are as many"
+        right = f"vcnt: {max(pairs_given)} where there are as many"
         beyond = InputError(
             f"{register_name(msr)} is no register of {usual} pairs ({right})", key_place(root, (*path, key))
         )
