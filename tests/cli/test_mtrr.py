@@ -38,6 +38,22 @@ memslots:
 TEN = "guest: {maxphyaddr: 36, mtrr: {vcnt: 10, msrs: {0x2ff: 0xc06, 0x212: 0xc0000000, 0x213: 0xfc0000800}}}\n"
 
 
+FIXED = "guest: {mtrr: {enabled: true, fixed_enabled: true}}\nmemslots: [{name: ram, gpa: 0, size: 4G}]\n"
+
+
+@pytest.mark.parametrize("release", ["4.1", "4.2", "4.5", "4.6", "4.7", "6.1"])
+def test_the_level_by_a_stray_cursor_is_said_to_be_one(release: str, tmp_path: Path) -> None:
+    """4.2 to 4.6, as eval says it: of addresses, of the map and behind a stream."""
+    (tmp_path / "vm.yaml").write_text(FIXED)
+    said = release in ("4.2", "4.5", "4.6")
+    calls = (["--gpa", "0"], ["--gpa", "3G"], [], ["-o", "json"])
+    found = [quick("mtrr", "vm.yaml", "-r", release, *args, cwd=tmp_path).out for args in calls]
+    found.append(quick("mtrr", "vm.yaml", "-r", release, "--gpa", "-", cwd=tmp_path, stdin="0\n").out)
+    assert ["stray cursor" in " ".join(out.split()) for out in found] == [said, False, said, said, said]
+    evaluated = quick("eval", "vm.yaml", "-r", release, "--gpa", "0", cwd=tmp_path).out
+    assert ("stray cursor" in " ".join(evaluated.split())) is said
+
+
 def asked(*args: str, stdin: str = "") -> Run:
     return quick("mtrr", *args, stdin=stdin)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple
 
-from mtcalc.analysis.evaluate import MASK_WIDTH, MISREAD, Evaluator
+from mtcalc.analysis.evaluate import MASK_WIDTH, MISREAD, STRAY, Evaluator
 from mtcalc.analysis.mtrr_words import part_reason
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read, kvm_spans
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, row_at
@@ -36,6 +36,11 @@ from mtcalc.x86.mtrr import (
     matching_blocks,
 )
 
+STRAY_BELOW = Note(
+    "stray",
+    "4.2 to 4.6 check the MTRRs of blocks that begin below 1M with a stray cursor (undefined, the host may oops); "
+    "levels there are those of 4.7",
+)
 GARBAGE_BELOW_1M = Note("garbage", f"{MISREAD}; unknown: bytes of KVM's own, which pairs 6 and 7 have changed")
 
 MAX_PIECES = 1 << 16
@@ -178,7 +183,8 @@ class MtrrView:
         self.slots = SlotMap(slots)
         self.limits = row_at(LEVEL_LIMITS, kernel.release).what
         self.kvm_mtrrs = as_read(vm.mtrrs, self.walk, vm.host_maxphyaddr)
-        self.split_mtrrs = None if self.too_many else Evaluator(kernel, vm, ()).split_mtrrs
+        self._evaluator = None if self.too_many else Evaluator(kernel, vm, ())
+        self.split_mtrrs = None if self._evaluator is None else self._evaluator.split_mtrrs
         self.end = 1 << vm.mtrrs.maxphyaddr
         self._map = GuestMtrrMap(self.kvm_mtrrs, self.walk, vm.cpuid_mtrr) if self.asked else None
 
@@ -214,6 +220,18 @@ class MtrrView:
             notes += self._notes_4_2()
         notes += refused_writes(self.mtrrs, None if self.too_many else self.kernel.release)
         return tuple(notes)
+
+    def notes_at(self, gpas: Iterable[int]) -> tuple[Note, ...]:
+        """As notes(), and what there is to say of the levels at these addresses, in bytes."""
+        meets = self._evaluator is not None and any(
+            self._evaluator.meets_stray(self.slots.find(gpa), gpa) for gpa in gpas
+        )
+        return (*self.notes(), *((STRAY,) if meets else ()))
+
+    def notes_anywhere(self) -> tuple[Note, ...]:
+        """As notes(), and what there is to say of the levels of some addresses."""
+        stray = self._evaluator is not None and self._evaluator.stray
+        return (*self.notes(), *((STRAY_BELOW,) if stray else ()))
 
     def _notes_4_2(self) -> Iterator[Note]:
         if self.mtrrs.fixed_enabled:

@@ -80,7 +80,7 @@ def mtrr_document(view: MtrrView, found: ResolvedMap) -> Document:
     """The registers, both maps side by side, and where they part."""
     reasons = _reasons(found.segments)
     blocks = [_title(view), *_register_blocks(view), _map_table(view, found, reasons)]
-    notes = texts((*view.notes(), *_size_notes(view, found)))
+    notes = texts((*view.notes_anywhere(), *_size_notes(view, found)))
     if view.asked:
         blocks += _parting(reasons)
         if len(reasons) > MOST_REASONS:
@@ -208,7 +208,7 @@ def map_record(view: MtrrView, found: ResolvedMap) -> dict[str, Any]:
             "complete_to": hex(found.complete_to - 1) if incomplete else None,
         },
         "disagreements": [segment_record(view, s) for s in found.segments if s.reason],
-        "notes": texts((*view.notes(), *([incomplete_note(found)] if incomplete else []))),
+        "notes": texts((*view.notes_anywhere(), *([incomplete_note(found)] if incomplete else []))),
     }
 
 
@@ -262,7 +262,8 @@ def seen_document(view: MtrrView, answers: Sequence[tuple[int, Seen]]) -> Docume
         [hex(gpa), _kvm_cell(view, seen.kvm), _manual_cell(seen.manual), LEVEL_NAMES[seen.level]]
         for gpa, seen in answers
     ]
-    return Document([_title(view), Table(tuple(name.upper() for name in SEEN_COLUMNS), rows)], texts(view.notes()))
+    notes = texts(view.notes_at(gpa for gpa, _ in answers))
+    return Document([_title(view), Table(tuple(name.upper() for name in SEEN_COLUMNS), rows)], notes)
 
 
 def seen_record(view: MtrrView, gpa: int, seen: Seen) -> dict[str, Any]:
@@ -308,7 +309,7 @@ def stream_header(form: str) -> str:
 def stream_notes(view: MtrrView, form: str) -> Iterator[str]:
     """What goes behind the lines of a stream."""
     if form == "plain":
-        for line in plain(Document([], texts(view.notes()))):
+        for line in plain(Document([], texts(view.notes_anywhere()))):
             yield f"{line}\n"
 
 
