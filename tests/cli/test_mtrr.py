@@ -46,7 +46,7 @@ def test_the_level_by_a_stray_cursor_is_said_to_be_one(release: str, tmp_path: P
     """4.2 to 4.6, as eval says it: of addresses, of the map and behind a stream."""
     (tmp_path / "vm.yaml").write_text(FIXED)
     said = release in ("4.2", "4.5", "4.6")
-    calls = (["--gpa", "0"], ["--gpa", "3G"], [], ["-o", "json"])
+    calls: tuple[list[str], ...] = (["--gpa", "0"], ["--gpa", "3G"], [], ["-o", "json"])
     found = [quick("mtrr", "vm.yaml", "-r", release, *args, cwd=tmp_path).out for args in calls]
     found.append(quick("mtrr", "vm.yaml", "-r", release, "--gpa", "-", cwd=tmp_path, stdin="0\n").out)
     assert ["stray cursor" in " ".join(out.split()) for out in found] == [said, False, said, said, said]
