@@ -76,6 +76,20 @@ def test_the_note_names_the_first_and_counts_the_others() -> None:
     assert manual.startswith("the manual reserves bits of IA32_MTRR_PHYSBASE0 = 0xc0000106")
 
 
+@pytest.mark.parametrize("release", [*RELEASES, None], ids=str)
+def test_reserved_bits_of_def_type_are_refused_from_2_6_31_on(release: Version | None) -> None:
+    for bit in range(64):
+        found = decode_registers({0x2FF: 0xC06 | 1 << bit if bit > 7 else 0xC06}, 36, kept=True)
+        assert (found.enabled, found.fixed_enabled, found.default) == (True, True, MemType.WB)
+        reserved = bit in (8, 9) or bit > 11
+        assert bool(noted(refused_writes(found, release))) is (reserved and release != (2, 6, 29))
+    odd = decode_registers({0x2FF: 0xF06}, 36, kept=True)
+    assert noted(refused_writes(odd, (3, 0))) == (
+        "this KVM answers with #GP the write of IA32_MTRR_DEF_TYPE = 0xf06 (reserved bits 0x300): "
+        "a guest cannot get here",
+    )
+
+
 @pytest.mark.parametrize("walk", [row.what for row in WALKS if row.what is not MtrrWalk.NONE])
 @pytest.mark.parametrize(
     ("base", "mask"),

@@ -250,10 +250,10 @@ def test_the_width_that_a_mask_is_for() -> None:
         assert width_of_mask(mask) is None
 
 
-def test_kept_bits_are_those_that_the_manual_reserves_of_a_pair() -> None:
-    for msr, value in ((0x204, 0xF06), (0x205, 0xFFF), (0x204, 1 << 63), (0x205, 1 << 36)):
+def test_kept_bits_are_those_that_the_manual_reserves_besides_types() -> None:
+    for msr, value in ((0x204, 0xF06), (0x205, 0xFFF), (0x204, 1 << 63), (0x205, 1 << 36), (0x2FF, 0x1000)):
         check_register(msr, value, 36, kept=True)
         assert gp(msr, value, 36)
-    for msr, value in ((0x204, 0x102), (0x2FF, 0x1000), (0x250, 2), (0x204, 1 << 64)):
+    for msr, value in ((0x204, 0x102), (0x2FF, 0x1003), (0x250, 2), (0x204, 1 << 64)):
         with pytest.raises(ValueError, match=register_name(msr)):
             check_register(msr, value, 36, kept=True)

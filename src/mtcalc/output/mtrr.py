@@ -62,7 +62,7 @@ def _kvm_cell(view: MtrrView, memtype: MemType | None) -> Cell:
 
 
 def _def_type(mtrrs: Mtrrs) -> int:
-    return mtrrs.enabled << 11 | mtrrs.fixed_enabled << 10 | mtrrs.default
+    return mtrrs.enabled << 11 | mtrrs.fixed_enabled << 10 | mtrrs.default | mtrrs.def_type_reserved
 
 
 def _fixed_registers(mtrrs: Mtrrs) -> dict[int, int]:

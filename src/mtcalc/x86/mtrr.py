@@ -20,6 +20,7 @@ MSR_VARIABLE = 0x200
 PAGE = 0x1000
 ONE_MEGABYTE = 1 << 20
 
+DEF_TYPE_RESERVED = (1 << 64) - 1 & ~0xCFF  # all but E, FE and the type
 BASE_RESERVED = 0xF00  # bits 11:8
 MASK_RESERVED = 0x7FF  # bits 10:0
 
@@ -73,6 +74,7 @@ class Mtrrs(NamedTuple):
     fixed: tuple[MemType, ...]  # 88, by FIXED_RANGES
     variable: tuple[VariableRange, ...]
     maxphyaddr: int  # bits
+    def_type_reserved: int = 0  # the reserved bits of IA32_MTRR_DEF_TYPE, which mean nothing
 
 
 class MtrrLookup(NamedTuple):
@@ -143,8 +145,9 @@ def parse_register(text: str, vcnt: int = 32) -> int:
 def check_register(msr: int, value: int, maxphyaddr: int, kept: bool = False) -> None:
     """Raises ValueError with the reason why an MTRR can't hold `value`: writing it is answered with #GP.
 
-    `kept`: the bits of a variable pair that the manual reserves, those above the physical address width (in bits)
-    too, are taken, as not every KVM refuses them: mtcalc.kvm.mtrr_writes. MTRRcap, read-only, is taken as it is.
+    `kept`: the bits of a variable pair and of IA32_MTRR_DEF_TYPE that the manual reserves, those of a pair above the
+    physical address width (in bits) too, are taken, as not every KVM refuses them: mtcalc.kvm.mtrr_writes. MTRRcap,
+    read-only, is taken as it is.
     """
     name = register_name(msr)
     if value >> 64:
@@ -154,8 +157,8 @@ def check_register(msr: int, value: int, maxphyaddr: int, kept: bool = False) ->
         raise ValueError(f"#GP: {name} = {value:#x}: {what} ({right})")
 
     if msr == MSR_DEF_TYPE:
-        if value & ~0xCFF:
-            refuse(f"reserved bits {value & ~0xCFF:#x}", "only E bit 11, FE bit 10 and the type 7:0")
+        if value & DEF_TYPE_RESERVED and not kept:
+            refuse(f"reserved bits {value & DEF_TYPE_RESERVED:#x}", "only E bit 11, FE bit 10 and the type 7:0")
         types = [value & 0xFF]
     elif any(msr == register for register, _, _ in FIXED_REGISTERS):
         types = [value >> 8 * k & 0xFF for k in range(8)]
@@ -196,6 +199,7 @@ def decode_registers(values: Mapping[int, int], maxphyaddr: int, vcnt: int = 8, 
             for n in range(vcnt)
         ),
         maxphyaddr=maxphyaddr,
+        def_type_reserved=def_type & DEF_TYPE_RESERVED,
     )
 
 
