@@ -25,7 +25,7 @@ def mmio_record(row: DiffRow) -> dict[str, Any]:
     }
 
 
-def mmio_change_record(row: Row) -> dict[str, Any]:
+def mmio_change_record(row: DiffRow) -> dict[str, Any]:
     """One single host page as JSON has it: a value an input."""
     record = mmio_record(row)
     record["inputs"] = {key: value[0] if isinstance(value, list) else value for key, value in record["inputs"].items()}
