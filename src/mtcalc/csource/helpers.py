@@ -9,16 +9,12 @@ it has to speak of nothing else.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
-from tree_sitter import Node
-
-from mtcalc.csource.expr import Reader
 from mtcalc.csource.parse import Definition
 from mtcalc.csource.predicates import KNOWN_HELPERS, PASSED_OVER
-from mtcalc.csource.state import Scope, State
-from mtcalc.csource.tree import Known, Slot
 from mtcalc.csource.values import Val, truth
-from mtcalc.text.errors import InputError
 
 _RETURN = re.compile(r"\breturn\b([^;]*);")
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -31,12 +27,13 @@ _BOOL = re.compile(r"\b(?:bool|_Bool)\b")
 _KEYWORDS = frozenset(("if", "for", "while", "switch", "return", "sizeof", "do", "else"))
 
 
-def is_the_kernel_s_own(
-    reader: Reader, name: str, node: Node, values: list[Val], state: State, scope: Scope, known: Val
-) -> bool:
-    """Whether every definition of `name` in the file is what the kernel means by it, called with these arguments."""
+Alone: TypeAlias = Callable[[Definition, str], Val | None]
+"""What a definition that did nothing but return an expression would return here; None where that is not clear."""
+
+
+def is_the_kernel_s_own(definitions: list[Definition], name: str, known: Val, alone: Alone) -> bool:
+    """Whether every definition of `name` in a file means what the kernel does by it, which is `known` here."""
     helper = KNOWN_HELPERS.get(name)
-    definitions = reader.source.definitions(name)
     if helper is None or not definitions:
         return False
     for one in definitions:
@@ -50,7 +47,8 @@ def is_the_kernel_s_own(
         if not returned or (known.mask is not None and _BOOL.search(one.body)):
             return False
         for text in returned:
-            if not _means(reader, name, node, one, text, values, state, scope, known):
+            meant = alone(one, text)
+            if meant is None or not _same(meant, known):
                 return False
     return True
 
@@ -97,31 +95,6 @@ def _written(name: str, body: str, plainly: bool = False) -> bool:
         return True
     # What a loop of a macro steps through stands before what it goes over.
     return bool(re.search(rf"\b\w*for_each\w*\s*\((?:[^;{{}}]{{0,300}},)?\s*{name}\s*,", body))
-
-
-def _means(
-    reader: Reader,
-    name: str,
-    node: Node,
-    one: Definition,
-    text: str,
-    values: list[Val],
-    state: State,
-    scope: Scope,
-    known: Val,
-) -> bool:
-    """Whether a definition that did nothing but return an expression would mean what the name does."""
-    running = len(reader.running)
-    start = State(Slot(), state.env, Known())
-    try:
-        alone = reader.source.alone(name, one, text)
-        found = reader.call_helper(node, alone, values, start, scope)
-    except InputError:
-        del reader.running[running:]
-        return False
-    if len(found) != 1 or found[0][0].slot.tree is not None:
-        return False
-    return _same(found[0][1], known)
 
 
 def _same(one: Val, known: Val) -> bool:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A C file as far as one function needs it: functions cut out by name, parsed, and macros by name.
+"""A C file as far as one function needs it: functions cut out by name and parsed.
 
+What its preprocessor lines say of a name is in macros.py, what it declares in declared.py.
 The whole of a kernel file does not parse (macros, #ifdef across statements); one function alone does. Comments are
 blanked before anything else looks at the text, so that every offset stays what it was.
 """
@@ -18,6 +19,7 @@ from tree_sitter_c import language
 
 from mtcalc.csource.casts import bare_names, signs_marked, types_marked
 from mtcalc.csource.declared import FileNames
+from mtcalc.csource.macros import MAX_NESTING, MacroTable
 from mtcalc.csource.predicates import ATTRIBUTES
 from mtcalc.csource.text import DIRECTIVE, SPLICE, masked
 from mtcalc.csource.words import shown_text
@@ -28,9 +30,6 @@ MAX_FUNCTION = 50_000
 
 MAX_FILE = 2_000_000
 """Characters of a file. vmx.c has some 250,000."""
-
-MAX_NESTING = 100
-"""Brackets open at once in a function."""
 
 MAX_TREE = 300
 """Levels of a function's syntax tree. An `else if` counts two; the real ones have some 20."""
@@ -43,11 +42,6 @@ _MAX_DEFINITIONS = 50
 _MAX_MENTIONS = 1_000
 _MAX_MESSAGE = 500
 
-_MACRO = re.compile(
-    rf"^[ \t]*#[ \t]*(?:define[ \t]+(?P<name>\w+)(?P<takes>\(?)(?P<body>(?:{SPLICE}|[^\n])*+)"
-    r"|undef[ \t]+(?P<gone>\w+)|(?P<group>if\w*|el\w*|endif)\b[ \t]*(?P<asked>[^\n]*))",
-    re.MULTILINE,
-)
 # A function's head as kernel code has it: type and name in column 1, no parenthesis before its own.
 _HEAD = re.compile(r"^[A-Za-z_][\w\t *]*+\s*+\(", re.MULTILINE)
 _LAST_WORD = re.compile(r"([A-Za-z_]\w*)\s*\($")
@@ -59,7 +53,7 @@ _BRACKET = re.compile(r"[()\[\]{}]")
 _PAIRS = {pair: re.compile(f"[{re.escape(pair)}]") for pair in ("()", "{}")}
 
 
-class Function(NamedTuple):
+class ParsedFunction(NamedTuple):
     """One function of a file: its name, where its text starts in the file, its parsed definition.
 
     The parsed text has ~ for a sign that the parser would take for an operator of two operands: the sign is in `text`.
@@ -84,33 +78,12 @@ class Definition(NamedTuple):
     body: str
 
 
-class Macro(NamedTuple):
-    """An object-like #define, or one that can't be used here: then `body` is None.
-
-    `whole`: the text behind the name, as it stands.
-    """
-
-    name: str
-    body: str | None
-    whole: str
-
-
-class _Line(NamedTuple):
-    """A #define or #undef (then `body` is None): where, and inside which #if."""
-
-    offset: int
-    takes: bool
-    body: str | None
-    groups: tuple[int, ...]
-    guard: bool  # directly below an `#ifndef` of the name itself
-
-
 @lru_cache(maxsize=1)
 def _parser() -> Parser:
     return Parser(Language(language()))
 
 
-class Source:
+class CText:
     """A C file's text, and what is looked up in it."""
 
     def __init__(self, text: str, file: str) -> None:
@@ -126,7 +99,7 @@ class Source:
             self._masked = masked(text)
         except ValueError as error:
             self.refuse(error.args[0], error.args[1])
-        self._functions: dict[str, Function | None] = {}
+        self._functions: dict[str, ParsedFunction | None] = {}
         self._otherwise: dict[str, int | None] = {}
         self._heads: dict[str, list[tuple[int, int, int]]] | None = None
 
@@ -148,58 +121,14 @@ class Source:
         raise InputError(message, self.place(offset))
 
     @cached_property
-    def _macro_lines(self) -> tuple[dict[str, list[_Line]], list[tuple[int, tuple[int, ...]]]]:
-        """Every #define and #undef by name, and where which #if are open."""
-        found: dict[str, list[_Line]] = {}
-        groups: tuple[int, ...] = ()
-        opened: list[tuple[int, tuple[int, ...]]] = [(0, ())]
-        guards: dict[int, str] = {}
-        for match in _MACRO.finditer(self._masked):
-            name = match["name"] or match["gone"]
-            if name:
-                guard = bool(groups) and guards.get(groups[-1]) == name
-                row = _Line(match.start(), bool(match["takes"]), match["body"], groups, guard)
-                found.setdefault(name, []).append(row)
-                continue
-            word, asked = match["group"], match["asked"].split()
-            if not word.startswith("if"):
-                groups = groups[:-1]
-            if word != "endif" and len(groups) < MAX_NESTING:
-                groups = (*groups, match.start())
-            if word == "ifndef" and asked:
-                guards[match.start()] = asked[0]
-            opened.append((match.start(), groups))
-        return found, opened
-
-    def macro(self, name: str, offset: int) -> Macro | None:
-        """What the file's own #define lines before an offset make of a name; None where there are none."""
-        lines, opened = self._macro_lines
-        before = [row for row in lines.get(name, ()) if row.offset < offset]
-        inside = opened[bisect_right(opened, offset, key=lambda row: row[0]) - 1][1]
-        if not before or self._is_gone(before[-1], inside):
-            return None
-        bodies = set()
-        for row in before:
-            body = None if row.body is None or row.takes else " ".join(re.sub(SPLICE, " ", row.body).split())
-            if row.groups != inside[: len(row.groups)] and not row.guard:
-                body = None  # whether this line counts is not known
-            bodies.add(body)
-        whole = " ".join(row.body or "" for row in before)
-        return Macro(name, bodies.pop() if len(bodies) == 1 else None, whole)
-
-    @cached_property
     def names(self) -> FileNames:
         """What the file itself declares: enumerators, types, variables."""
         return FileNames(self._masked)
 
-    def undefined(self, name: str, offset: int) -> bool:
-        """Whether the last that the file's preprocessor lines say of a name before an offset is #undef."""
-        before = [row for row in self._macro_lines[0].get(name, ()) if row.offset < offset]
-        return bool(before) and before[-1].body is None
-
-    @staticmethod
-    def _is_gone(last: _Line, inside: tuple[int, ...]) -> bool:
-        return last.body is None and last.groups == inside[: len(last.groups)]
+    @cached_property
+    def macros(self) -> MacroTable:
+        """What the file's own preprocessor lines make of a name."""
+        return MacroTable(self._masked)
 
     def expression(self, name: str, body: str | None) -> Node:
         """The parsed body of a macro. Raises ValueError where it is not one plain expression."""
@@ -214,7 +143,7 @@ class Source:
             raise ValueError(f"{name} is not one number")
         return value
 
-    def function(self, name: str) -> Function | None:
+    def function(self, name: str) -> ParsedFunction | None:
         """The definition of a function in this file, None where there is none. Raises InputError."""
         if name not in self._functions:
             self._functions[name] = self._find(name)
@@ -228,7 +157,7 @@ class Source:
     def definitions(self, name: str) -> list[Definition]:
         """Every definition of a function's name, wherever it stands, of a macro that takes arguments too."""
         found = [self._definition(at) for at in self._bodies_of(name)]
-        for row in self._macro_lines[0].get(name, ()):
+        for row in self.macros.lines(name):
             listed, _, body = (row.body or "").partition(")")
             names = tuple(part.strip() for part in listed.split(","))
             body = re.sub(SPLICE, " ", body).strip()
@@ -268,7 +197,7 @@ class Source:
         names = tuple(words[-1] for words in (re.findall(r"\w+", part) for part in listed) if words)
         return Definition(start, head, names, text[opening + 1 : end or opening + 1])
 
-    def alone(self, name: str, one: Definition, expression: str) -> Function:
+    def alone(self, name: str, one: Definition, expression: str) -> ParsedFunction:
         """A function with a definition's head that returns an expression. Raises InputError."""
         head = re.sub(r"\w+", lambda m: " " * len(m.group()) if m.group() in ATTRIBUTES else m.group(), one.head)
         text = f"{head}{{ return {expression}; }}"
@@ -289,7 +218,7 @@ class Source:
                     self._heads.setdefault(word[1], []).append(row)
         return self._heads.get(name, [])
 
-    def _find(self, name: str) -> Function | None:
+    def _find(self, name: str) -> ParsedFunction | None:
         text = self._masked
         found: list[tuple[int, int, int]] = []  # start, the name, the opening brace
         heads = self._heads_of(name)
@@ -319,7 +248,7 @@ class Source:
             self.refuse(f"{name} again, first in line {first} (one definition: cut out the one you mean)", found[1][1])
         return self._cut(name, *found[0])
 
-    def _cut(self, name: str, start: int, at_name: int, opening: int) -> Function:
+    def _cut(self, name: str, start: int, at_name: int, opening: int) -> ParsedFunction:
         masked = self._masked
         end = _closing(masked, opening, "{}", MAX_FUNCTION * 2)
         if end is None:
@@ -344,7 +273,7 @@ class Source:
         self._check_loops(text, start)
         return self._parsed(name, start, text, at_name - start)
 
-    def _parsed(self, name: str, start: int, text: str, at_name: int) -> Function:
+    def _parsed(self, name: str, start: int, text: str, at_name: int) -> ParsedFunction:
         root = _parser().parse(signs_marked(text, self.names.types).encode("ascii")).root_node
         if root.has_error:
             self._refuse_broken(root, start, text)
@@ -352,7 +281,7 @@ class Source:
         definitions = [node for node in root.named_children if node.type == "function_definition"]
         if len(definitions) != 1 or len(root.named_children) != 1:
             self.refuse(f"{name} is not one function definition (return type, name, parameters, body)", start + at_name)
-        return Function(name, start, text, definitions[0])
+        return ParsedFunction(name, start, text, definitions[0])
 
     def _check_nesting(self, text: str, start: int) -> None:
         """Before anything that nested brackets could drive to recursion, or to quadratic time."""

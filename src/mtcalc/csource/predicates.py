@@ -59,7 +59,7 @@ CONSTANT_FAMILIES = ("MTRR_TYPE_", "X86_MEMTYPE_", "VMX_EPT_")
 """A name so called that no table holds is a slip of the pen or news: refused, never an input."""
 
 
-class Spelling(NamedTuple):
+class ConditionText(NamedTuple):
     """One way to write a condition. `boolean`: the expression is 0 or 1, not a bit of a register."""
 
     pattern: str
@@ -74,30 +74,30 @@ IOMMU_COHERENT = Input("assume", "vcpu->kvm->arch.iommu_flags & KVM_IOMMU_CACHE_
 ATOMIC_READ = r"(?:raw_|arch_)?atomic_read"
 
 SPELLINGS = (
-    Spelling(r"(?:__)?kvm_is_mmio_pfn\((?:[\w>.-]*[>.])?pfn\)", Atom(MMIO), True),
-    Spelling(r"kvm_arch_has_noncoherent_dma\(kvm\)", Atom(NONCOHERENT_DMA), True),
-    Spelling(rf"{ATOMIC_READ}\(&kvm->arch\.noncoherent_dma_count\)", Atom(NONCOHERENT_DMA), False),
-    Spelling(rf"{ATOMIC_READ}\(&kvm->arch\.noncoherent_dma_count\) > 0", Atom(NONCOHERENT_DMA), True),
-    Spelling(r"kvm->arch\.noncoherent_dma_count", Atom(NONCOHERENT_DMA), False),
-    Spelling(r"kvm->arch\.noncoherent_dma_count > 0", Atom(NONCOHERENT_DMA), True),
-    Spelling(r"kvm->arch\.iommu_noncoherent", Atom(NONCOHERENT_DMA), True),
-    Spelling(r"kvm->arch\.iommu_domain", Atom(IOMMU_DOMAIN), False),
-    Spelling(r"kvm->arch\.iommu_flags & KVM_IOMMU_CACHE_COHERENCY", Atom(IOMMU_COHERENT), False),
+    ConditionText(r"(?:__)?kvm_is_mmio_pfn\((?:[\w>.-]*[>.])?pfn\)", Atom(MMIO), True),
+    ConditionText(r"kvm_arch_has_noncoherent_dma\(kvm\)", Atom(NONCOHERENT_DMA), True),
+    ConditionText(rf"{ATOMIC_READ}\(&kvm->arch\.noncoherent_dma_count\)", Atom(NONCOHERENT_DMA), False),
+    ConditionText(rf"{ATOMIC_READ}\(&kvm->arch\.noncoherent_dma_count\) > 0", Atom(NONCOHERENT_DMA), True),
+    ConditionText(r"kvm->arch\.noncoherent_dma_count", Atom(NONCOHERENT_DMA), False),
+    ConditionText(r"kvm->arch\.noncoherent_dma_count > 0", Atom(NONCOHERENT_DMA), True),
+    ConditionText(r"kvm->arch\.iommu_noncoherent", Atom(NONCOHERENT_DMA), True),
+    ConditionText(r"kvm->arch\.iommu_domain", Atom(IOMMU_DOMAIN), False),
+    ConditionText(r"kvm->arch\.iommu_flags & KVM_IOMMU_CACHE_COHERENCY", Atom(IOMMU_COHERENT), False),
     # 6.16's helper: no non-coherent DMA, and the quirk in force.
-    Spelling(
+    ConditionText(
         r"vmx_ignore_guest_pat\(kvm\)",
         And((Not(Atom(NONCOHERENT_DMA)), Atom(QUIRK_IGNORE_GUEST_PAT))),
         True,
     ),
     # The RFC of 2020 counted slots with KVM_MEM_DMA as non-coherent DMA; this is how rules tell them apart in C.
-    Spelling(r"kvm_has_mem_dma\(kvm\)", Atom(MEM_DMA), True),
-    Spelling(
+    ConditionText(r"kvm_has_mem_dma\(kvm\)", Atom(MEM_DMA), True),
+    ConditionText(
         r"(?:static_cpu_has|static_cpu_has_safe|boot_cpu_has|cpu_feature_enabled|this_cpu_has)"
         r"\(X86_FEATURE_SELFSNOOP\)",
         Atom(SELF_SNOOP),
         True,
     ),
-    Spelling(r"cpu_has\(&boot_cpu_data, X86_FEATURE_SELFSNOOP\)", Atom(SELF_SNOOP), True),
+    ConditionText(r"cpu_has\(&boot_cpu_data, X86_FEATURE_SELFSNOOP\)", Atom(SELF_SNOOP), True),
 )
 
 GUEST_MTRR_SPELLINGS = (
@@ -150,7 +150,7 @@ REGISTERS = (
 
 
 class MaskCall(NamedTuple):
-    """A function of an owner (as c_words has it) and a mask.
+    """A function of an owner (as words.py has it) and a mask.
 
     `answer`: what it says of register & mask, None for the bits themselves.
     """
@@ -172,7 +172,7 @@ _GUEST_MTRR = [re.compile(pattern) for pattern in GUEST_MTRR_SPELLINGS]
 _REGISTERS = [(re.compile(register.pattern), register) for register in REGISTERS]
 
 
-def spelling_of(text: str) -> Spelling | None:
+def spelling_of(text: str) -> ConditionText | None:
     """The row of SPELLINGS that an expression is written as, or None."""
     words = known_words(text)
     for pattern, spelling in _CONDITIONS:
@@ -213,7 +213,7 @@ TRANSPARENT = {
     "KVM_BUG_ON": True,
     "KVM_BUG": True,
 }
-"""Macros worth their first argument, and whether they make 0 or 1 of it (then of type long)."""
+"""MacroTable worth their first argument, and whether they make 0 or 1 of it (then of type long)."""
 
 EXPECTING = ("__builtin_expect", "__builtin_expect_with_probability")
 """What is worth its first argument as a long. Source: the GCC manual, "Other Built-in Functions"."""

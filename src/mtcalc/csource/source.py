@@ -4,7 +4,7 @@
     rules_from_c(text, "vmx.c").rules -> mmio -> UC; not noncoherent_dma -> WB, ignore PAT; ...
 
 Takes a whole kernel file of any version from 2.6.31 on, or a lone function with its helpers. What the tables of
-c_predicates do not know becomes an assumption under its source text; what can't be followed is refused.
+predicates.py do not know becomes an assumption under its source text; what can't be followed is refused.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from mtcalc.csource.call import Executor
-from mtcalc.csource.parse import Function, Source
+from mtcalc.csource.calls import call
+from mtcalc.csource.context import Context, NameScope, State, child, line_of, refuse, split, text_of
+from mtcalc.csource.functions import run
+from mtcalc.csource.names import integer_named
+from mtcalc.csource.parse import CText, ParsedFunction
 from mtcalc.csource.predicates import FUNCTION
-from mtcalc.csource.state import Scope, State, child, text_of
-from mtcalc.csource.tree import Found, Known, Leaf, Slot, rules_of, shown_again
+from mtcalc.csource.tree import FoundRule, Hole, Known, Leaf, rules_of, shown_again
 from mtcalc.csource.types import INT, CType, is_type_name
 from mtcalc.csource.values import Val, number
 from mtcalc.rules.condition import Condition
@@ -62,7 +64,7 @@ def rules_from_c(text: str, file: str, name: str | None = None) -> RuleSet:
 
 def read_c(text: str, file: str, name: str | None = None) -> ReadC:
     """As rules_from_c(), with the names of the functions called. Raises InputError."""
-    source = Source(text, file)
+    source = CText(text, file)
     function = source.function(FUNCTION)
     if function is None:
         older = source.function(OLDEST_FUNCTION)
@@ -71,83 +73,83 @@ def read_c(text: str, file: str, name: str | None = None) -> ReadC:
             source.refuse(f"{what} (say v2.6.29, whose kernels had it)", older.offset)
         at = source.mentioned(FUNCTION)
         source.refuse(f"no {FUNCTION}() is defined here (return type and name, starting in column 1)", at)
-    executor = Executor(source)
-    root = Slot()
-    for state, val, node, scope in executor.run(function, None, State(root, {}, Known())):
+    context = Context(source, call)
+    root = Hole()
+    for state, val, node, scope in run(context, function, None, State(root, {}, Known())):
         if val is None:
-            executor.refuse(f"{FUNCTION} returns nothing (a byte)", node, scope)
-        for after, one in executor.split(val, state, node, scope):
-            after.slot.tree = Leaf(_outcome(executor, one, node, scope), executor.line(node, scope))
+            refuse(context, f"{FUNCTION} returns nothing (a byte)", node, scope)
+        for after, one in split(context, val, state, node, scope):
+            after.hole.tree = Leaf(_outcome(context, one, node, scope), line_of(context, node, scope))
     if root.tree is None:
         source.refuse(f"{FUNCTION} never returns (a byte on every way)", function.offset)
-    _check_macros(executor)
+    _check_macros(context)
     rules = _with_ids(shown_again(rules_of(root)), source)
-    unreached = tuple(_unreached(executor, function, child(function.node, "body")))
+    unreached = tuple(_unreached(context, function, child(function.node, "body")))
     read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (_where(source, function),), unreached=unreached)
     _check_assumptions(read, source, function)
-    return ReadC(read, frozenset(executor.called), frozenset(name for name, _ in executor.reached))
+    return ReadC(read, frozenset(context.called), context.followed)
 
 
-def _check_macros(executor: Executor) -> None:
+def _check_macros(context: Context) -> None:
     """Refuses macros of the file that stand where only C's own words, types and fields are looked for.
 
     What a macro says where an expression stands was heeded on the way. Anywhere else, and in what was never
     reached, it could be anything.
     """
-    source = executor.source
-    for name in sorted({function for function, _ in executor.reached}):
+    source = context.source
+    for name in sorted(context.followed):
         function = source.function(name)
         if function is None:
             continue
         for match in _WORD.finditer(function.text):
-            macro = source.macro(match.group(), function.offset)
+            macro = source.macros.of(match.group(), function.offset)
             if macro is None:
                 continue
             at = function.offset + match.start()
             field = function.text[: match.start()].rstrip().endswith((".", "->"))
             if field or match.group() in NEVER_MACROS or is_type_name(match.group()) or match.group() == name:
                 source.refuse(f"{match.group()} is a macro of this file here (without it)", at)
-            if _STATEMENT.search(macro.whole) and match.group() not in executor.kept:
+            if _STATEMENT.search(macro.whole) and match.group() not in context.kept:
                 source.refuse(f"{match.group()} is a macro that makes statements (what it stands for)", at)
 
 
-def _where(source: Source, function: Function) -> str:
+def _where(source: CText, function: ParsedFunction) -> str:
     return f"{source.file}:{source.place(function.offset).line}"
 
 
-def _unreached(executor: Executor, function: Function, node: Node) -> Iterator[str]:
+def _unreached(context: Context, function: ParsedFunction, node: Node) -> Iterator[str]:
     """The outermost statements below a node that were never executed, each in one line."""
     for part in node.named_children:
         plain = part.type.endswith("_statement") and part.type not in _MADE_OF_OTHERS
-        if plain and (function.name, part.start_byte) not in executor.reached:
+        if plain and (function.name, part.start_byte) not in context.reached:
             yield " ".join(function.text_of(part).split())
         else:
-            yield from _unreached(executor, function, part)
+            yield from _unreached(context, function, part)
 
 
-def _outcome(executor: Executor, val: Val, node: Node, scope: Scope) -> Outcome:
+def _outcome(context: Context, val: Val, node: Node, scope: NameScope) -> Outcome:
     words = child(scope.function.node, "type")
-    kind = executor.integer(text_of(words), words, scope) or INT
+    kind = integer_named(context, text_of(words), words, scope) or INT
     wide = kind.bits > 8  # and then nothing cuts the value to a byte
     if kind == CType(8, True):
-        executor.refuse(f"{FUNCTION} returns a signed byte, whose bit 7 would fill what is above it (u8)", words, scope)
+        refuse(context, f"{FUNCTION} returns a signed byte, whose bit 7 would fill what is above it (u8)", words, scope)
     if val.num is not None:
         value = number(val.num, kind._replace(signed=False)).num or 0
         if value > 0xFF and wide:
-            executor.refuse(f"returns {value:#x}, and {_ONE_BYTE}", node, scope)
+            refuse(context, f"returns {value:#x}, and {_ONE_BYTE}", node, scope)
         return Outcome(value & 0xFF)
     if val.bits is None:
         what = f"the byte `{val.text}` is not known"
-        executor.refuse(f"{what} (constants, and a memory type << VMX_EPT_MT_EPTE_SHIFT)", node, scope)
+        refuse(context, f"{what} (constants, and a memory type << VMX_EPT_MT_EPTE_SHIFT)", node, scope)
     bits = val.bits
     if wide and (bits.const > 0xFF or bits.shift > MEMTYPE_SHIFT + 2):
-        executor.refuse(f"`{val.text}` has bits above the lowest 8, and {_ONE_BYTE}", node, scope)
+        refuse(context, f"`{val.text}` has bits above the lowest 8, and {_ONE_BYTE}", node, scope)
     if bits.shift >= 8:
         return Outcome(bits.const & 0xFF)
     return Outcome(bits.const & 0xFF, bits.input, bits.shift)
 
 
-def _check_assumptions(read: RuleSet, source: Source, function: Function) -> None:
+def _check_assumptions(read: RuleSet, source: CText, function: ParsedFunction) -> None:
     """Refuses a text that serves both as a condition and as a memory type: one --assume can't say both."""
     items = inputs_read(read)
     conditions = {item.arg for item in items if item.kind.text and not item.kind.typed}
@@ -167,7 +169,7 @@ def _known_ids() -> dict[tuple[Condition, Outcome | None], str]:
     return ids
 
 
-def _with_ids(found: list[Found], source: Source) -> tuple[Rule, ...]:
+def _with_ids(found: list[FoundRule], source: CText) -> tuple[Rule, ...]:
     known = _known_ids()
     used: set[str] = set()
     rules = []

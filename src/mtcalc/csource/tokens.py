@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""C as tokens that know where they come from, for texts that are only parts of a file."""
+"""C as tokens that know where they come from, for texts that are only parts of a file.
+
+A hunk of a patch starts and ends anywhere: inside a comment, a statement, the head of a function. A parser with a
+grammar (tree-sitter, which parse.py uses for whole functions) makes error nodes of that, and can't say what was meant;
+so hunks are compared and put together as tokens, and only a function that is whole again is parsed.
+"""
 
 from __future__ import annotations
 

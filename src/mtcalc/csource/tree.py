@@ -15,7 +15,7 @@ from mtcalc.rules.inputs import NONCOHERENT_DMA, Input, Value, domain
 from mtcalc.rules.rule import Outcome
 
 
-class Slot:
+class Hole:
     """A place in the tree that is filled once it is known what comes there."""
 
     __slots__ = ("tree",)
@@ -36,8 +36,8 @@ class Branch(NamedTuple):
 
     condition: Condition
     line: int
-    yes: Slot
-    no: Slot
+    yes: Hole
+    no: Hole
 
 
 Tree: TypeAlias = Union[Leaf, Branch]
@@ -117,9 +117,9 @@ def learnt(known: Known, condition: Condition, holds: bool) -> Known:
     return known._replace(settled={**known.settled, condition: holds})
 
 
-def as_condition(slot: Slot) -> Condition:
+def as_condition(hole: Hole) -> Condition:
     """The condition that a tree comes to whose leaves are conditions."""
-    tree = slot.tree
+    tree = hole.tree
     if isinstance(tree, Branch):
         yes, no = as_condition(tree.yes), as_condition(tree.no)
         if yes == no:
@@ -138,7 +138,7 @@ def as_condition(slot: Slot) -> Condition:
     return tree.result
 
 
-class Found(NamedTuple):
+class FoundRule(NamedTuple):
     """One rule of the list: its condition, the byte, the line that decides."""
 
     when: Condition
@@ -146,49 +146,49 @@ class Found(NamedTuple):
     line: int
 
 
-def rules_of(slot: Slot) -> list[Found]:
+def rules_of(hole: Hole) -> list[FoundRule]:
     """The tree as an ordered list, first match wins, in the order of the source."""
-    _fold(slot, {})
-    found: list[Found] = []
-    _flatten(slot, (), 0, found)
+    _fold(hole, {})
+    found: list[FoundRule] = []
+    _flatten(hole, (), 0, found)
     return found
 
 
-def _fold(slot: Slot, keys: dict[object, int]) -> int:
+def _fold(hole: Hole, keys: dict[object, int]) -> int:
     """Replaces branches whose two sides are the same; a number that equal trees share."""
-    tree = slot.tree
+    tree = hole.tree
     assert tree is not None
     if isinstance(tree, Leaf):
         return keys.setdefault(("leaf", tree.result), len(keys))
     yes, no = _fold(tree.yes, keys), _fold(tree.no, keys)
     if yes == no:
-        slot.tree = tree.no.tree
+        hole.tree = tree.no.tree
         return no
     return keys.setdefault((tree.condition, yes, no), len(keys))
 
 
-def _flatten(slot: Slot, given: tuple[Condition, ...], line: int, found: list[Found]) -> None:
-    while isinstance(slot.tree, Branch):
-        condition, at, yes, no = slot.tree
+def _flatten(hole: Hole, given: tuple[Condition, ...], line: int, found: list[FoundRule]) -> None:
+    while isinstance(hole.tree, Branch):
+        condition, at, yes, no = hole.tree
         if isinstance(yes.tree, Leaf):
             _emit((*given, condition), yes.tree, at, found)
-            slot = no
+            hole = no
         elif isinstance(no.tree, Leaf) and isinstance(condition, Not):
             _emit((*given, condition.of), no.tree, at, found)
-            slot = yes
+            hole = yes
         else:
             _flatten(yes, (*given, condition), at, found)
-            slot = no
-    assert slot.tree is not None
-    _emit(given, slot.tree, line or slot.tree.line, found)
+            hole = no
+    assert hole.tree is not None
+    _emit(given, hole.tree, line or hole.tree.line, found)
 
 
-def _emit(given: tuple[Condition, ...], leaf: Leaf, line: int, found: list[Found]) -> None:
+def _emit(given: tuple[Condition, ...], leaf: Leaf, line: int, found: list[FoundRule]) -> None:
     assert isinstance(leaf.result, Outcome)
-    found.append(Found(all_of(given), leaf.result, line))
+    found.append(FoundRule(all_of(given), leaf.result, line))
 
 
-def shown_again(found: Iterable[Found]) -> list[Found]:
+def shown_again(found: Iterable[FoundRule]) -> list[FoundRule]:
     """The rules with their assumptions as the source says them.
 
     An unwritten conversion is told where without it two different texts would be one.
