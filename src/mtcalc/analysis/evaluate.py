@@ -101,7 +101,7 @@ class Evaluator:
         wide = asks and self.kvm_mtrrs.maxphyaddr > vm.maxphyaddr and vm.mtrrs.enabled
         width = (MASK_WIDTH,) if wide and any(pair.valid for pair in vm.mtrrs.variable) else ()
         self._mmio = {
-            backing: is_host_mmio(kernel.mmio_test, backing, vm.host_pat)
+            backing: is_host_mmio(kernel.mmio_test, backing, vm.host_pat, vm.assume)
             for backing in {slot.backing for slot in slots}
         }
         refused = () if count > pairs else refused_writes(vm.mtrrs, kernel.release)

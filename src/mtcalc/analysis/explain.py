@@ -101,7 +101,8 @@ def _mmio_step(kernel: Kernel, slot: Slot, facts: Facts, host_pat: bool) -> Step
     elif not backing.struct_page and E820_RAM not in asked:
         page += ", which this test does not ask"
     lines = (page, f"test of {test.title}")
-    return Step("host MMIO", "yes" if facts.mmio else "no", lines, row_at(MMIO_TESTS, kernel.release).source)
+    source = test.sources[0] if test.sources else row_at(MMIO_TESTS, kernel.release).source
+    return Step("host MMIO", "yes" if facts.mmio else "no", lines, source)
 
 
 def lookup_words(found: MtrrLookup, mtrrs: Mtrrs) -> str:

@@ -12,5 +12,6 @@ expressions.py, statements.py, functions.py (a whole function), calls.py. The on
 expressions and whose function is executed, is closed by the record, which holds the function that evaluates calls.
 helpers.py: whether a file's own definition of a known helper is the kernel's.
 
-On top: source.py (a text -> rules), kernel.py (the kernel around them), writer.py (rules -> a text).
+On top: source.py (vmx_get_mt_mask() -> rules), mmio.py (the host-MMIO test -> rules), kernel.py (the kernel around
+them), writer.py (rules -> a text).
 """

@@ -149,7 +149,7 @@ def unknown_call(context: Context, name: str, node: Node, listed: list[Node], st
         if name in RANGE_MACROS and len(values) == 2 and all(val.num is not None for val in values):
             found.append((after, attempt(context, partial(range_of, values, text), node, scope)))
             continue
-        found.append((after, masking_call(name, values, text) or known_text(text)))
+        found.append((after, masking_call(name, values, text) or known_text(context, text)))
     return found
 
 

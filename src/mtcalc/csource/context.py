@@ -11,6 +11,7 @@ from tree_sitter import Node
 
 from mtcalc.csource.masks import NEVER
 from mtcalc.csource.parse import CText, ParsedFunction
+from mtcalc.csource.predicates import ConditionText, spelling_of
 from mtcalc.csource.tree import Branch, Hole, Known, learnt, simplified
 from mtcalc.csource.values import Val, Var, number
 from mtcalc.rules.condition import ALWAYS, And, Condition, Not, Or
@@ -56,6 +57,8 @@ class Context:
     source: CText
     call: Callable[[Context, Node, State, NameScope], Ends]
     """Evaluates a call: given from above, since what is called is executed, and executing evaluates."""
+    spelling: Callable[[str], ConditionText | None] = spelling_of
+    """What the text of a call or of a field means: the table of what is being read."""
     running: list[str] = field(default_factory=list)
     """The functions being executed, outermost first."""
     called: set[str] = field(default_factory=set)

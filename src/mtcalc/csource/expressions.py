@@ -81,7 +81,7 @@ def _field(context: Context, node: Node, state: State, scope: NameScope) -> Ends
     for after, val in values_of(context, argument, state, scope):
         if not val.opaque:
             refuse(context, f"`{val.text}` has no fields (a pointer to a structure)", node, scope)
-        found.append((after, known_text(f"{holder_of(val, text_of(operator))}{text_of(field)}")))
+        found.append((after, known_text(context, f"{holder_of(val, text_of(operator))}{text_of(field)}")))
     return found
 
 
@@ -96,11 +96,11 @@ def _subscript(context: Context, node: Node, state: State, scope: NameScope) -> 
     return found
 
 
-def known_text(text: str) -> Val:
+def known_text(context: Context, text: str) -> Val:
     """An expression that only its text tells of: a spelling we know, or opaque."""
     if is_guest_mtrr(text):
         return Val(text, type=BYTE, bits=Bits(0, GUEST_MTRR, 0))
-    spelling = spelling_of(text)
+    spelling = context.spelling(text)
     if spelling is not None and spelling.boolean:
         return truth_value(spelling.condition, text)
     register = register_of(text)
@@ -135,7 +135,7 @@ def _pointer(context: Context, node: Node, state: State, scope: NameScope) -> En
                 refuse(context, f"{val.ref.name} has no value yet here (an assignment on every way)", node, scope)
             found.append((after, after.env[val.ref]))
         elif val.opaque and turned_back(operator, val) is not None:
-            found.append((after, known_text(turned_back(operator, val) or "")))
+            found.append((after, known_text(context, turned_back(operator, val) or "")))
         elif val.opaque or (operator == "&" and argument.type in ("field_expression", "subscript_expression")):
             found.append((after, Val(operator + val.inside(UNARY), UNARY)))
         else:

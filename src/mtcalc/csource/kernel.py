@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from mtcalc.csource.mmio import ReadTest, mmio_test_of
 from mtcalc.csource.source import ReadC, read_c
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, QUIRK_CD_NW_CLEARED
@@ -35,6 +36,8 @@ def kernel_of_c(text: str, file: str, ref: str, around: Kernel | None = None) ->
     several the newest; else the last of the era that the names tell; else 6.10's if the rules ask for the guest's
     MTRR type, else the newest. Raises InputError for C that is not understood, ValueError where `around` never asks
     for the guest's MTRR type, and the rules do.
+
+    The host-MMIO test is the text's own where it defines one.
     """
     found = read_c(text, file)
     if around is None:
@@ -42,7 +45,15 @@ def kernel_of_c(text: str, file: str, ref: str, around: Kernel | None = None) ->
     elif GUEST_MTRR in inputs_read(found.rules) and not asks_guest_mtrr(around):
         shown = version_text(around.release)
         raise ValueError(f"--kernel: the rules ask for the guest's MTRR type, which {shown} never does (6.10 or older)")
-    return with_read(around._replace(ref=ref, rules=found.rules, proposal="", notes=(), default=False, mmio_said=False))
+    kernel = around._replace(ref=ref, rules=found.rules, proposal="", notes=(), default=False)
+    return with_read(with_test(kernel, mmio_test_of(text, file, kernel.release)))
+
+
+def with_test(kernel: Kernel, test: ReadTest | None) -> Kernel:
+    """The kernel with the host-MMIO test that its text defines; one that defines none keeps the one around it."""
+    if test is None:
+        return kernel._replace(mmio_said=False)
+    return kernel._replace(mmio_test=test.rules, mmio_said=True)
 
 
 def _around(found: ReadC, ref: str) -> Kernel:

@@ -12,12 +12,29 @@ from typing import NamedTuple
 
 from mtcalc.csource.words import known_words
 from mtcalc.kvm.flags import ALL_QUIRK_BITS, ALL_SLOT_FLAGS, QUIRK_ALIASES, QUIRKS, SLOT_FLAGS
-from mtcalc.rules.condition import And, Atom, Condition, Not
-from mtcalc.rules.inputs import CR0_CD, MEM_DMA, MMIO, NONCOHERENT_DMA, QUIRK_IGNORE_GUEST_PAT, SELF_SNOOP, Input
+from mtcalc.rules.condition import And, Atom, Condition, Not, Or
+from mtcalc.rules.inputs import (
+    CR0_CD,
+    E820_RAM,
+    HOST_PAT,
+    HOST_TYPE,
+    MEM_DMA,
+    MMIO,
+    NONCOHERENT_DMA,
+    QUIRK_IGNORE_GUEST_PAT,
+    RESERVED,
+    SELF_SNOOP,
+    STRUCT_PAGE,
+    ZERO_PAGE,
+    Input,
+)
 from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT
 from mtcalc.x86.memtype import MemType
 
 FUNCTION = "vmx_get_mt_mask"
+
+UNCACHED = (MemType.UC, MemType.UC_MINUS, MemType.WC)
+"""The host's types that pat_pfn_immune_to_uc_mtrr() says yes to. read: 4.15.1 -> 4.16.13, one text since."""
 
 MMIO_PARAMETER = "is_mmio"
 MMIO_PLACE = 2
@@ -100,6 +117,29 @@ SPELLINGS = (
     ConditionText(r"cpu_has\(&boot_cpu_data, X86_FEATURE_SELFSNOOP\)", Atom(SELF_SNOOP), True),
 )
 
+_PAGE = r"pfn_to_page\(pfn\)"
+_HEAD = rf"(?:{_PAGE}|compound_(?:trans_)?head\({_PAGE}\))"
+_FOLIO = rf"(?:pfn_folio\(pfn\)|page_folio\({_PAGE}\))"
+_TO_ADDRESS = "(?:pfn_to_hpa|PFN_PHYS)"
+_ADDRESS = rf"(?:{_TO_ADDRESS}\(pfn\)|pfn << PAGE_SHIFT)"
+_END = rf"(?:{_TO_ADDRESS}\(pfn \+ 1\)|(?:{_TO_ADDRESS}\(pfn\)|\(pfn << PAGE_SHIFT\)) \+ PAGE_SIZE)"
+_BEHIND = rf"(?:{_END}(?: - 1)?|pfn \+ 1 << PAGE_SHIFT|\(pfn \+ 1 << PAGE_SHIFT\) - 1)"
+
+HOST_PAGE_SPELLINGS = (
+    ConditionText(r"pfn_valid\(pfn\)", Atom(STRUCT_PAGE), True),
+    # The zero page is in the kernel's image, and reserved as all of that is.
+    ConditionText(
+        rf"PageReserved\({_HEAD}\)|folio_test_reserved\({_FOLIO}\)", Or((Atom(RESERVED), Atom(ZERO_PAGE))), True
+    ),
+    ConditionText(rf"is_zero_pfn\(pfn\)|is_zero_page\({_PAGE}\)", Atom(ZERO_PAGE), True),
+    ConditionText(r"pat_enabled\(\)", Atom(HOST_PAT), True),
+    # Source: arch/x86/mm/pat/memtype.c, before 5.7 arch/x86/mm/pat.c.
+    ConditionText(r"pat_pfn_immune_to_uc_mtrr\(pfn\)", Or(tuple(Atom(HOST_TYPE, kind) for kind in UNCACHED)), True),
+    # Some RAM in the page, as the firmware says: the kernel's own table, e820__mapped_any(), can say less (mem=).
+    ConditionText(rf"e820__mapped_raw_any\({_ADDRESS}, {_BEHIND}, E820_(?:TYPE_)?RAM\)", Atom(E820_RAM), True),
+)
+"""The same of what the host-MMIO test asks of a host page. Source: arch/x86/kvm/mmu/spte.c, virt/kvm/kvm_main.c."""
+
 GUEST_MTRR_SPELLINGS = (
     r"kvm_mtrr_get_guest_memory_type\((?:vcpu|kvm), gfn\)",
     r"kvm_get_guest_memory_type\((?:vcpu|kvm), gfn\)",
@@ -168,17 +208,24 @@ MASK_CALLS = {
 }
 
 _CONDITIONS = [(re.compile(s.pattern), s) for s in SPELLINGS]
+_HOST_PAGE = [(re.compile(s.pattern), s) for s in HOST_PAGE_SPELLINGS]
 _GUEST_MTRR = [re.compile(pattern) for pattern in GUEST_MTRR_SPELLINGS]
 _REGISTERS = [(re.compile(register.pattern), register) for register in REGISTERS]
 
 
 def spelling_of(text: str) -> ConditionText | None:
     """The row of SPELLINGS that an expression is written as, or None."""
+    return _row_of(text, _CONDITIONS)
+
+
+def host_page_spelling(text: str) -> ConditionText | None:
+    """The row of HOST_PAGE_SPELLINGS that an expression is written as, or None."""
+    return _row_of(text, _HOST_PAGE)
+
+
+def _row_of(text: str, rows: list[tuple[re.Pattern[str], ConditionText]]) -> ConditionText | None:
     words = known_words(text)
-    for pattern, spelling in _CONDITIONS:
-        if pattern.fullmatch(words):
-            return spelling
-    return None
+    return next((row for pattern, row in rows if pattern.fullmatch(words)), None)
 
 
 def register_of(text: str) -> Register | None:

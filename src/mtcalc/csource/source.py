@@ -82,15 +82,15 @@ def read_c(text: str, file: str, name: str | None = None) -> ReadC:
             after.hole.tree = Leaf(_outcome(context, one, node, scope), line_of(context, node, scope))
     if root.tree is None:
         source.refuse(f"{FUNCTION} never returns (a byte on every way)", function.offset)
-    _check_macros(context)
+    check_macros(context)
     rules = _with_ids(shown_again(rules_of(root)), source)
     unreached = tuple(_unreached(context, function, child(function.node, "body")))
-    read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (_where(source, function),), unreached=unreached)
+    read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (where(source, function),), unreached=unreached)
     _check_assumptions(read, source, function)
     return ReadC(read, frozenset(context.called), context.followed)
 
 
-def _check_macros(context: Context) -> None:
+def check_macros(context: Context) -> None:
     """Refuses macros of the file that stand where only C's own words, types and fields are looked for.
 
     What a macro says where an expression stands was heeded on the way. Anywhere else, and in what was never
@@ -113,7 +113,8 @@ def _check_macros(context: Context) -> None:
                 source.refuse(f"{match.group()} is a macro that makes statements (what it stands for)", at)
 
 
-def _where(source: CText, function: ParsedFunction) -> str:
+def where(source: CText, function: ParsedFunction) -> str:
+    """FILE:LINE of a function."""
     return f"{source.file}:{source.place(function.offset).line}"
 
 

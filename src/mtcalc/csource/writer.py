@@ -14,9 +14,9 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from mtcalc.csource.predicates import FUNCTION
-from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not
-from mtcalc.rules.inputs import NONCOHERENT_DMA, QUIRK_IGNORE_GUEST_PAT, Input
+from mtcalc.csource.predicates import FUNCTION, UNCACHED
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
+from mtcalc.rules.inputs import HOST_TYPE, NONCOHERENT_DMA, QUIRK_IGNORE_GUEST_PAT, RESERVED, ZERO_PAGE, Input
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.ept import MEMTYPE_SHIFT, ept_mask
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
@@ -90,7 +90,16 @@ _PLAIN = {
     "slot_flag": "slot->flags & KVM_MEM_{arg}",
     "quirk": "kvm_check_has_quirk({kvm}, KVM_X86_QUIRK_{arg})",
 }
-_PRIMARY = re.compile(r"[A-Za-z_][\w.>-]*(?:\([^()]*\))?$")
+_HOST_PAGE = {
+    "struct_page": "pfn_valid(pfn)",
+    "reserved": "PageReserved(pfn_to_page(pfn))",
+    "zero_page": "is_zero_pfn(pfn)",
+    "host_pat": "pat_enabled()",
+    "e820_ram": "e820__mapped_raw_any(pfn_to_hpa(pfn), pfn_to_hpa(pfn + 1) - 1, E820_TYPE_RAM)",
+}
+_UNCACHED = tuple(Atom(HOST_TYPE, kind) for kind in UNCACHED)
+_IS_UNCACHED = Atom(Input("assume", "pat_pfn_immune_to_uc_mtrr(pfn)"))
+_PRIMARY = re.compile(r"[A-Za-z_][\w.>-]*(?:\((?:[^()]|\([^()]*\))*\))?$")
 _SHIFT = "VMX_EPT_MT_EPTE_SHIFT"
 _HELPED = And((Not(Atom(NONCOHERENT_DMA)), Atom(QUIRK_IGNORE_GUEST_PAT)))
 _IPAT = ept_mask(MemType.UC, True)
@@ -290,3 +299,41 @@ def _atom(atom: Atom, spelling: Spelling, kvm: str) -> str:
         return item.arg
     text = {"cr0_cd": spelling.cd, "noncoherent_dma": spelling.dma}.get(item.name) or _PLAIN[item.name]
     return text.format(kvm=kvm, arg=item.arg)
+
+
+def write_mmio_c(rules: RuleSet, name: str = "kvm_is_mmio_pfn") -> str:
+    """A host-MMIO test as C: a function of that name, each rule an early return.
+
+    In C the zero page is reserved, and the host's type is UC, UC- and WC, or none of them: what tells more apart
+    raises ValueError.
+    """
+    lines = [f"static bool {name}(kvm_pfn_t pfn)", "{"]
+    for rule in rules.rules[:-1]:
+        lines += [f"\tif ({_condition(_host_page(rule.when), MODERN)})", f"\t\treturn {_taken(rule)};", ""]
+    return "\n".join([*lines, f"\treturn {_taken(rules.rules[-1])};", "}", ""])
+
+
+def _taken(rule: Rule) -> str:
+    return "true" if rule.then.const else "false"
+
+
+def _host_page(condition: Condition) -> Condition:
+    """A condition on a host page as one on C expressions. Raises ValueError."""
+    if isinstance(condition, Not):
+        return Not(_host_page(condition.of))
+    if isinstance(condition, And | Or):
+        parts = condition.of
+        if isinstance(condition, Or) and {Atom(RESERVED), Atom(ZERO_PAGE)} <= set(parts):
+            parts = tuple(part for part in parts if part != Atom(ZERO_PAGE))
+        if isinstance(condition, Or) and set(_UNCACHED) <= set(parts):
+            at = min(map(parts.index, _UNCACHED))
+            rest = [part for part in parts if part not in _UNCACHED]
+            done = [*map(_host_page, rest[:at]), _IS_UNCACHED, *map(_host_page, rest[at:])]
+        else:
+            done = [_host_page(part) for part in parts]
+        return done[0] if len(done) == 1 else type(condition)(tuple(done))
+    if condition.input.kind.text:
+        return condition
+    if condition.input == HOST_TYPE:
+        raise ValueError(f"no C says host_type {condition.value} (UC, UC- and WC together)")
+    return Atom(Input("assume", _HOST_PAGE[condition.input.name]))

@@ -9,7 +9,8 @@ from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
-from mtcalc.csource.kernel import kernel_of_c
+from mtcalc.csource.kernel import kernel_of_c, with_test
+from mtcalc.csource.mmio import ReadTest, mmio_test_of
 from mtcalc.csource.predicates import FUNCTION, ONE_VCPU
 from mtcalc.csource.source import read_c, rules_from_c
 from mtcalc.csource.tokens import Function, Token, functions, render, texts, tokens
@@ -589,13 +590,15 @@ def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) 
     _check_comments(patched_text, patched.lines)
     try:
         read = read_c(patched_text, file)
+        test = mmio_test_of(patched_text, file, before.release)
     except InputError as error:
         if error.place is None or not 0 < error.place.line <= len(patched.lines):
             raise
         origin = patched.lines[error.place.line - 1].place
         raise InputError(error.message, _column_in(origin, error.place)) from None
     rules = read.rules
-    unknown = [change.name for change in patched.known if change.name not in read.followed]
+    followed = read.followed if test is None or not before.mmio_said else read.followed | test.followed
+    unknown = [change.name for change in patched.known if change.name not in followed]
     unknown = [name for name in unknown if name in read.called or "mmio" in name]
     placed = []
     for rule in rules.rules:
@@ -603,9 +606,10 @@ def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) 
         origin_place = patched.lines[line - 1].place if 0 < line <= len(patched.lines) else None
         placed.append(rule._replace(source=f"{origin_place.file}:{origin_place.line}") if origin_place else rule)
     decided = [(rule.when, rule.then) for rule in before.rules.rules]
-    if decided == [(rule.when, rule.then) for rule in placed] and _same_function(base.text, patched_text):
+    same = decided == [(rule.when, rule.then) for rule in placed] and _same_test(before, test)
+    if same and _same_function(base.text, patched_text):
         raise NothingTouchedError(patched.mails, base.file, unknown)
-    after = _after(before, rules._replace(rules=tuple(placed)), file, patched.mails)
+    after = with_test(_after(before, rules._replace(rules=tuple(placed)), file, patched.mails), test)
     after = _with_known(after, unknown)
     if patched.numbered:
         at = ", ".join(f"{hunk.place.file}:{hunk.place.line}" for hunk in patched.numbered[:3])
@@ -649,6 +653,14 @@ def _check_comments(text: str, lines: Sequence[PatchedLine]) -> None:
         if found.group().startswith("/*") and not (found.group().endswith("*/") and len(found.group()) > 3):
             place = lines[text.count("\n", 0, found.start())].place
             raise InputError("after the patch, a comment that never ends (*/ behind it)", place)
+
+
+def _same_test(before: Kernel, test: ReadTest | None) -> bool:
+    """Whether a C text's host-MMIO test is the one before the patch, or there is none."""
+    if test is None:
+        return not before.mmio_said
+    pairs = [[(rule.when, rule.then) for rule in rules.rules] for rules in (before.mmio_test, test.rules)]
+    return before.mmio_said and pairs[0] == pairs[1]
 
 
 def _same_function(before: str, after: str) -> bool:

@@ -214,8 +214,8 @@ def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[Note]:
 
 
 def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:
-    """Which of the inputs given the rules do not read."""
-    read = {same_input(item) for item in inputs_read(kernel.rules)}
+    """Which of the inputs given neither the rules nor the host-MMIO test read."""
+    read = {same_input(item) for rules in (kernel.rules, kernel.mmio_test) for item in inputs_read(rules)}
     return tuple(item for item in given if same_input(item) not in read)
 
 

@@ -7,11 +7,12 @@ the function's name there: MMIO_TESTS in mtcalc.kvm.history.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mtcalc.kvm.versions import MmioTest
 from mtcalc.rules.condition import ALWAYS, And, Atom, Not, Or
-from mtcalc.rules.inputs import E820_RAM, HOST_PAT, HOST_TYPE, RESERVED, STRUCT_PAGE, ZERO_PAGE, HostPage
+from mtcalc.rules.inputs import E820_RAM, HOST_PAT, HOST_TYPE, RESERVED, STRUCT_PAGE, ZERO_PAGE, HostPage, Value
 from mtcalc.rules.rule import Rule, RuleSet, decide, mmio
 from mtcalc.x86.memtype import MemType
 
@@ -81,13 +82,17 @@ MMIO_RULES: dict[MmioTest, RuleSet] = {
 """The test in its versions. Up to 4.1 the zero page counts as what it is, reserved, whether somebody says so or not."""
 
 
-def host_page(backing: Backing, host_pat: bool = True) -> HostPage:
-    """What the test can know of the host page behind a guest page; `host_pat`: the host's PAT is on."""
-    return HostPage(
-        backing.struct_page, backing.reserved, backing.zero_page, backing.host_type, host_pat, backing.e820_ram
-    )
+def host_page(backing: Backing, host_pat: bool = True, assume: Mapping[str, Value] | None = None) -> HostPage:
+    """What the test can know of the host page behind a guest page.
+
+    `host_pat`: the host's PAT is on; `assume`: what only a C text asks for.
+    """
+    kind, zero, firmware = backing.host_type, backing.zero_page, backing.e820_ram
+    return HostPage(backing.struct_page, backing.reserved, zero, kind, host_pat, firmware, assume or {})
 
 
-def is_host_mmio(test: RuleSet, backing: Backing, host_pat: bool = True) -> bool:
+def is_host_mmio(
+    test: RuleSet, backing: Backing, host_pat: bool = True, assume: Mapping[str, Value] | None = None
+) -> bool:
     """Whether KVM takes a host page for MMIO. Raises UnknownInput as decide() does."""
-    return bool(decide(test, host_page(backing, host_pat))[1])
+    return bool(decide(test, host_page(backing, host_pat, assume))[1])
