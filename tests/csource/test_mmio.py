@@ -17,6 +17,7 @@ from mtcalc.kvm.host_mmio import RAM, Backing
 from mtcalc.kvm.versions import MmioTest
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.refs.resolve import resolve
+from mtcalc.rulefile.write import write_rule_file
 from mtcalc.rules.condition import ALWAYS, And, Atom
 from mtcalc.rules.inputs import HOST_TYPE, STRUCT_PAGE, UnknownInput
 from mtcalc.rules.kernel import Kernel
@@ -413,6 +414,28 @@ def test_evaluation_asks_for_what_the_test_assumes(tmp_path: Path) -> None:
     refused = quick("eval", str(scenario), "-r", str(path), "--gpa", "0")
     assert (refused.status, refused.out) == (2, "")
     assert "these rules ask for `foo(pfn)`" in refused.err
+
+
+def test_a_diff_takes_assumptions_of_the_test(tmp_path: Path) -> None:
+    path = tmp_path / "f.c"
+    path.write_text(ZONE + VMX)
+    everything = quick("diff", "6.16", str(path)).out
+    assert 'assume "foo(pfn)"' in everything
+    for said in ("yes", "no"):
+        found = quick("diff", "6.16", str(path), "--assume", f"foo(pfn)={said}")
+        assert (found.status, found.err) == (1, "")
+        assert "foo(pfn)" not in found.out
+        assert 0 < found.out.count("MMIO -> ") < everything.count("MMIO -> ")
+    refused = quick("diff", "6.16", str(path), "--assume", "bar(pfn)=yes")
+    assert "neither rule set asks for `bar(pfn)`" in refused.err
+
+
+def test_a_test_with_an_assumption_in_a_rule_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    written = kernel(ZONE + VMX)
+    path.write_text(write_rule_file(written))
+    again = resolve(str(path)).mmio_test
+    assert [rule[:3] for rule in again.rules] == [rule[:3] for rule in written.mmio_test.rules]
 
 
 def patched(old: str, new: str, tmp_path: Path) -> tuple[str, str]:

@@ -110,8 +110,13 @@ def diff(before: Kernel, after: Kernel) -> Diff:
     found = _compared(before, after)._replace(around=differences(before, after))
     if not (before.mmio_said and after.mmio_said) or before.mmio_test == after.mmio_test:
         return found
-    tests = (kernel._replace(rules=kernel.mmio_test, quirks=tuple(QUIRKS), unreachable=()) for kernel in found[:2])
-    return found._replace(mmio=_compared(*tests))
+    return found._replace(mmio=_compared(_asking_test(before), _asking_test(after)))
+
+
+def _asking_test(kernel: Kernel) -> Kernel:
+    """The kernel with its host-MMIO test for rules. Of what it can't reach, only what is assumed concerns that."""
+    assumed = tuple(state for state in kernel.unreachable if {item.kind.text for item in inputs(state.when)} == {True})
+    return kernel._replace(rules=kernel.mmio_test, quirks=tuple(QUIRKS), unreachable=assumed)
 
 
 def _compared(before: Kernel, after: Kernel) -> Diff:

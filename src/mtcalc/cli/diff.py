@@ -36,7 +36,7 @@ def diff(ctx: click.Context, before: str, after: str, expand: bool, assume: Assu
     sides = (named_kernel(before, base=base), named_kernel(after, base=base))
     for text, value in assume:
         item = Input("assume_type" if isinstance(value, MemType) else "assume", text)
-        read = {other for kernel in sides for other in inputs_read(kernel.rules)}
+        read = {other for kernel in sides for rules in (kernel.rules, kernel.mmio_test) for other in inputs_read(rules)}
         if item not in read:
             other = Input("assume" if item.name == "assume_type" else "assume_type", text)
             if other not in read:

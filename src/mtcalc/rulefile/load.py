@@ -68,6 +68,7 @@ _EPT_KEYS = ("memtype", "ipat", "byte", "shift")
 _VM_WIDE = frozenset(
     kind.name for kind in KINDS.values() if kind.scope in (Scope.VM, Scope.VCPU, Scope.HOST) and not kind.typed
 )
+_TEST_KINDS = {**HOST_PAGE_KINDS, "assume": KINDS["assume"]}
 _REACHABLE = frozenset(kind.name for kind in KINDS.values() if not kind.text and not kind.typed)
 
 _Located: TypeAlias = tuple[Rule, Place]
@@ -378,7 +379,7 @@ def _mmio_test(node: Node) -> RuleSet:
         if "mmio" not in keys.entries:
             raise InputError("a rule of mmio_test without mmio (mmio: true, or false)", item.place)
         taken = word(keys.entries["mmio"].value, "mmio", ("true", "false")) == "true"
-        when = condition(keys.entries["when"].value, "when", HOST_PAGE_KINDS) if "when" in keys.entries else ALWAYS
+        when = condition(keys.entries["when"].value, "when", _TEST_KINDS) if "when" in keys.entries else ALWAYS
         name = text_of(keys, "id", f"rule-{len(found) + 1}")
         found.append(Rule(name, when, mmio(taken), text_of(keys, "why", ""), text_of(keys, "source", "")))
     if not found or found[-1].when != ALWAYS:
