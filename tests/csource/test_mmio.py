@@ -269,6 +269,21 @@ def test_what_only_the_source_knows_is_an_assumption() -> None:
 
 
 @pytest.mark.parametrize(
+    "parameters",
+    [
+        "struct kvm *kvm, kvm_pfn_t pfn",
+        "gfn_t gfn, kvm_pfn_t page",
+        "gfn_t gfn, u64 pfn",
+        "const kvm_pfn_t pfn, bool ask",
+    ],
+)
+def test_the_page_among_the_parameters(parameters: str) -> None:
+    name = "page" if "page" in parameters else "pfn"
+    found = read(function(f"return !pfn_valid({name});", f"static bool kvm_is_mmio_pfn({parameters})"))
+    assert [rule.id for rule in found.rules] == ["no-struct-page", "ram"]
+
+
+@pytest.mark.parametrize(
     ("spelling", "assumed"),
     [
         # Another page, another table, another range of addresses: not what the words mean.
@@ -305,6 +320,8 @@ def test_more_assumptions_than_can_be_compared() -> None:
         ("#define kvm_is_mmio_pfn(pfn) (!pfn_valid(pfn))\n", "kvm_is_mmio_pfn is a macro that is not followed"),
         (function("", "static void kvm_is_mmio_pfn(kvm_pfn_t pfn)"), "returns nothing"),
         (function("return true;", "static bool kvm_is_mmio_pfn(void)"), "takes no page"),
+        (function("return true;", "static bool kvm_is_mmio_pfn(u64 one, u64 other)"), "takes no page"),
+        (function("return true;", "static bool kvm_is_mmio_pfn(struct page *page)"), "takes no page"),
         (function("x:\n\tgoto x;"), "goto x goes backwards"),
         (function("if (pfn_valid(pfn))\n\t\treturn true;"), "can end here without a return"),
         (

@@ -543,7 +543,9 @@ def harness(at: int, program: Program, texts: Sequence[str]) -> str:
             parts.append(f"static {kind} {name}{tag}(struct kvm_vcpu *vcpu) {{ return in_{name}; }}\n")
     parts.append(program.text.replace("vmx_get_mt_mask", f"f{at}"))
     parts.append(f"static void run{at}(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn)\n{{\n")
-    parts.append("bool is_mmio = 0;\n")
+    # Of the function's own type, which the texts are computed in.
+    taken = re.search(r"(\w+) is_mmio,", program.text)
+    parts.append(f"{taken[1] if taken else 'bool'} is_mmio = 0;\n")
     for state in program.states():
         values = dict(zip(program.inputs, state, strict=False))
         parts.append(f'{_setting(values, *state[-2:])}\nprintf("%02x", f{at}(vcpu, gfn, is_mmio, slot));')

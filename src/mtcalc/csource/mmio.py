@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tree_sitter import Node
+
 from mtcalc.csource.calls import call
 from mtcalc.csource.context import Context, NameScope, State, child, fork, line_of, refuse, text_of
 from mtcalc.csource.functions import run
@@ -143,24 +145,37 @@ def _arguments(context: Context, function: ParsedFunction) -> tuple[list[Val], d
     scope = NameScope(function, {})
     head = child(function.node, "declarator")
     listed = head.child_by_field_name("parameters")
+    named_ones = [node for node in listed.named_children if node.child_by_field_name("declarator")] if listed else []
+    kinds = [integer_named(context, text_of(child(node, "type")), node, scope) for node in named_ones]
+    page = _page_among(named_ones, kinds)
+    if page is None:
+        refuse(context, f"{function.name} takes no page (its number)", head, scope)
     passed: list[Val] = []
     env: dict[Var, Val] = {}
-    for node in listed.named_children if listed is not None else ():
-        inner = node.child_by_field_name("declarator")
-        if inner is None:
-            continue  # run() says what is wrong with it
-        kind = integer_named(context, text_of(child(node, "type")), node, scope)
+    for node, kind in zip(named_ones, kinds, strict=True):
+        inner = child(node, "declarator")
         if inner.type == "pointer_declarator" and kind == INT:
             kept = Var("kept", "", len(env), INT)
             env[kept] = number(NOT_ASKED_YET, INT)
             passed.append(Val(f"&{kept.name}", UNARY, ref=kept))
-        elif not passed and kind is not None:
+        elif node is page and kind is not None:
             passed.append(Val(named("pfn", text_of(inner)), type=kind))
         else:
             passed.append(_other(text_of(inner), kind))
-    if not passed:
-        refuse(context, f"{function.name} takes no page (its number)", head, scope)
     return passed, env
+
+
+def _page_among(parameters: list[Node], kinds: list[CType | None]) -> Node | None:
+    """The parameter that is a page's number: by its type, else by its name, else the only whole number."""
+    numbers = [
+        node
+        for node, kind in zip(parameters, kinds, strict=True)
+        if kind is not None and child(node, "declarator").type == "identifier"
+    ]
+    by_type = [node for node in numbers if text_of(child(node, "type")) in ("pfn_t", LATER_PFN)]
+    by_name = [node for node in numbers if text_of(child(node, "declarator")) == "pfn"]
+    found = by_type or by_name or numbers
+    return found[0] if len(found) == 1 else None
 
 
 def _other(declared: str, kind: CType | None) -> Val:
