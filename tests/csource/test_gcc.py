@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from mtcalc.csource.source import rules_from_c
-from support.gcc_oracle import GCC, Program, Verdict, judge, random_program
+from support.gcc_oracle import GCC, Verdict, judge
+from support.random_c import Program, random_program
 
 pytestmark = pytest.mark.skipif(GCC is None, reason="no gcc here")
 
