@@ -330,7 +330,7 @@ class Writer:
             inner = "".join(self.statement(depth - 1) for _ in range(self.rng.randint(0, 2)))
             self.scopes.pop()
             head = case if case == "default" else f"case {case}"
-            if self.chance(0.01) and case != "default":
+            if self.chance(0.01) and case != "default" and int(case, 0) + 1 not in [int(one, 0) for one in cases]:
                 head += f" ... {case} + 1"  # refused, or right
             text += f"{head}: {{\n{inner}}}\n{self.pick('break;', '', 'break;')}\n"
         return f"switch ({asked}) {{\n{text}}}\n"
