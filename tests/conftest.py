@@ -32,28 +32,15 @@ SMOKE = frozenset(
 )
 """Modules that touch every library we stand on: YAML, pydantic, tree-sitter, rich, click, and those of the tests."""
 
-PROGRAM = frozenset(
-    f"{name}.py"
-    for name in (
-        "cli/test_completion",
-        "cli/test_diff_size",
-        "cli/test_escapes",
-        "cli/test_hostile",
-        "cli/test_manners",
-        "cli/test_size",
-        "cli/test_startup",
-        "cli/test_stream",
-        "cli/test_terminal",
-        "csource/test_gcc",
-        "csource/test_hostile",
-        "patches/test_mutated",
-        "refs/test_imaginary_release",
-        "test_fuzz",
-        "test_readme",
-        "test_versions",
-    )
+PROGRAM = (
+    *("cli/", "claims/", "importers/", "kvm/test_spte", "csource/test_gcc", "csource/test_hostile"),
+    *("patches/test_mutated", "refs/test_file", "refs/test_imaginary_release", "refs/test_git", "analysis/test_table"),
+    *("test_fuzz", "test_readme", "test_reports", "test_versions"),
 )
-"""Modules that start programs, shells, terminals or compilers of their own, or wait for large inputs."""
+"""How the names begin of what runs the program as a process, starts others, or goes through large tables and inputs."""
+
+NOT_PROGRAM = ("cli/test_golden.py", "cli/test_usage.py", "cli/test_table.py", "cli/test_review.py")
+"""Of those what a plain run has all the same: a little of every command."""
 
 QUICK = "not program and not property"
 
@@ -70,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = item.path.relative_to(root).as_posix()
         if name in SMOKE:
             item.add_marker(pytest.mark.smoke)
-        if name in PROGRAM:
+        if name.startswith(PROGRAM) and name not in NOT_PROGRAM:
             item.add_marker(pytest.mark.program)
         if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
             item.add_marker(pytest.mark.property)
