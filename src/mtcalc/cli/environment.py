@@ -9,6 +9,7 @@ import sys
 RULES = "MTCALC_RULES"
 OUTPUT = "MTCALC_OUTPUT"
 COLOR = "MTCALC_COLOR"
+GIT = "MTCALC_GIT"
 COMPLETE = "_MTCALC_COMPLETE"
 """What a shell's completion script sets on a TAB; the words typed so far are in COMP_WORDS and COMP_CWORD."""
 

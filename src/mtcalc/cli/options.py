@@ -26,7 +26,7 @@ from mtcalc.rules.inputs import (
 )
 from mtcalc.rules.kernel import Kernel, unread
 from mtcalc.text.errors import InputError, Place
-from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
+from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_git_ref, is_patch_ref
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 if TYPE_CHECKING:
@@ -157,10 +157,11 @@ def base_option(function: Command) -> Command:
 
 BASE = "mtcalc.base"
 RELEASE = "mtcalc.release"
+GIT = "mtcalc.git"
 
 
 def release_option(function: Command) -> Command:
-    """--kernel, the kernel around every C file among the REFs; release_of() takes it from the context."""
+    """--kernel, the kernel around every C file among the REFs, and --git, the tree of git:REV; both in the context."""
 
     def remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         ctx.meta[RELEASE] = value
@@ -172,17 +173,59 @@ def release_option(function: Command) -> Command:
         expose_value=False,
         callback=remember,
         help="The kernel around a C file.  [as its rules and names tell]",
-    )(function)
+    )(git_option(function))
+
+
+def release_word() -> str | None:
+    """The RELEASE of --kernel, whatever it is for."""
+    ctx = click.get_current_context(silent=True)
+    word: str | None = ctx.meta.get(RELEASE) if ctx else None
+    return word
 
 
 def release_of(refs: Iterable[str]) -> str | None:
     """The RELEASE of --kernel. Raises UsageError where it is given and none of `refs` can be C."""
-    ctx = click.get_current_context(silent=True)
-    release: str | None = ctx.meta.get(RELEASE) if ctx else None
+    release = release_word()
+    refs = tuple(refs)
     # A rule file's base may be C.
-    if release is not None and not any(ref.lower().endswith((*C_SUFFIXES, *RULE_FILE_SUFFIXES)) for ref in refs):
+    if release is not None and not any(
+        is_git_ref(ref) or ref.lower().endswith((*C_SUFFIXES, *RULE_FILE_SUFFIXES)) for ref in refs
+    ):
         raise click.UsageError("--kernel without a C file (it says which kernel is around it)")
     return release
+
+
+def git_option(function: Command) -> Command:
+    """--git, the git tree of every git:REV; git_folder() takes it from the context."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        ctx.meta[GIT] = value
+
+    return click.option(
+        "--git",
+        type=click.Path(),
+        metavar="DIR",
+        expose_value=False,
+        callback=remember,
+        help="The git tree of git:REV.  [the working directory's]",
+    )(function)
+
+
+def git_folder() -> str | None:
+    """The folder of --git, else of MTCALC_GIT; None: the working directory."""
+    ctx = click.get_current_context(silent=True)
+    folder: str | None = ctx.meta.get(GIT) if ctx else None
+    return folder if folder is not None else os.environ.get(environment.GIT) or None
+
+
+def check_git(refs: Iterable[str]) -> None:
+    """Raises UsageError where --git is given, and none of `refs` can be in a git tree, nor a patch on top of it."""
+    ctx = click.get_current_context(silent=True)
+    given = ctx is not None and ctx.meta.get(GIT) is not None
+    if given and not any(
+        is_git_ref(ref) or is_patch_ref(ref) or ref.lower().endswith(RULE_FILE_SUFFIXES) for ref in refs
+    ):
+        raise click.UsageError("--git without a git:REV (it says which tree that is in)")
 
 
 def base_of(refs: Iterable[str]) -> str | None:
@@ -192,7 +235,9 @@ def base_of(refs: Iterable[str]) -> str | None:
     base: str | None = ctx.meta.get(BASE) if ctx else None
     if base is not None and not any(map(is_patch_ref, refs)):
         raise click.UsageError("--base without a patch (it says what a patch goes on top of)")
-    release_of((*refs, base) if base is not None else refs)
+    every = (*refs, base) if base is not None else refs
+    release_of(every)
+    check_git(every)
     return base
 
 
@@ -205,7 +250,7 @@ def rules_option(function: Command) -> Command:
         type=REF,
         multiple=True,
         metavar="REF",
-        help=f"Rule set: name, release, uname -r, host, latest, .yaml, .c, patch.  [{DEFAULT_REF}]",
+        help=f"Rule set: name, release, uname -r, host, latest, .yaml, .c, patch, git:REV.  [{DEFAULT_REF}]",
     )(base_option(function))
 
 
@@ -260,13 +305,14 @@ def named_kernel(
     ctx = click.get_current_context(silent=True)
     release = ctx.meta.get(RELEASE) if ctx else None
     try:
-        if place is None or not is_file_ref(ref):
-            return resolve(ref, base, directory, release)
+        if place is None or not (is_file_ref(ref) or is_git_ref(ref)):
+            return resolve(ref, base, directory, release, git_folder())
         from mtcalc.refs.named_file import check_named_file, unquoted
 
-        check_named_file(ref, directory)
+        if is_file_ref(ref):
+            check_named_file(ref, directory)
         with unquoted():
-            return resolve(ref, base, directory, release)
+            return resolve(ref, base, directory, release, git_folder())
     except InputError as error:
         if error.place is not None:
             raise

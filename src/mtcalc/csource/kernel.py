@@ -17,8 +17,8 @@ from mtcalc.rules.kernel import (
     version_text,
     with_read,
 )
-from mtcalc.rules.rule import RuleSet, inputs_read
-from mtcalc.rules.truth import space_of, verdicts
+from mtcalc.rules.rule import inputs_read
+from mtcalc.rules.truth import same_bytes
 
 ERAS: tuple[tuple[Version, Version, tuple[str, ...]], ...] = (
     # The releases with these functions, the first and the last; the first row that has one of them tells.
@@ -61,7 +61,7 @@ def _around(found: ReadC, ref: str) -> Kernel:
     alike = []
     for name in built_in_names():
         kernel = built_in(name)
-        if kernel is None or not _equal(kernel.rules, found.rules):
+        if kernel is None or not same_bytes(kernel.rules, found.rules):
             continue
         if not last or sort_key(first) <= sort_key(kernel.release) <= sort_key(last):
             alike.append(kernel)
@@ -73,12 +73,3 @@ def _around(found: ReadC, ref: str) -> Kernel:
     if CR0_CD in read or QUIRK_CD_NW_CLEARED in read:
         return kernel_at((6, 10), found.rules, ref)  # e1548088ff54, 6.11: the guest's CR0.CD is no longer looked at
     return kernel_for_rules(found.rules, ref)
-
-
-def _equal(one: RuleSet, other: RuleSet) -> bool:
-    """Whether two rule sets give the same byte for every value of the inputs they read, and read the same ones."""
-    items = inputs_read(one)
-    if set(items) != set(inputs_read(other)):
-        return False
-    space = space_of(items)
-    return verdicts(one, space).by_byte == verdicts(other, space).by_byte

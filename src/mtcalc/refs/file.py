@@ -38,11 +38,7 @@ def kernel_of_file(
         if split is not None:
             below, path = split
             check_named_file(path, "")  # a scenario's name for it was checked as a whole, '6.6+' included
-            from mtcalc.rulefile.load import load_rule_file
-
-            kernel = load_rule_file(read_source(path), path, _Resolver(path, resolve), below=below)
-            name = f"{below.rules.name}+{kernel.rules.name}"
-            return kernel._replace(ref=ref, rules=kernel.rules._replace(name=name))
+            return rules_on_top(below, path, ref, resolve)
     if path.lower().endswith(RULE_FILE_SUFFIXES):
         from mtcalc.rulefile.load import load_rule_file
 
@@ -51,8 +47,17 @@ def kernel_of_file(
         source = _c_file(path)
         from mtcalc.csource.kernel import kernel_of_c
 
-        return kernel_of_c(source.text, source.file, ref, _named_kernel(release))
+        return kernel_of_c(source.text, source.file, ref, named_release(release))
     raise InputError(f"{ref}: unknown kind of rule set (.yaml, .c, .patch, .diff, .mbox, .eml, .txt, or - for a patch)")
+
+
+def rules_on_top(below: Kernel, path: str, ref: str, resolve: Resolve) -> Kernel:
+    """A kernel with the changes of a rule file on top of its rules. Raises InputError."""
+    from mtcalc.rulefile.load import load_rule_file
+
+    kernel = load_rule_file(read_source(path), path, _Resolver(path, resolve), below=below)
+    name = f"{below.rules.name}+{kernel.rules.name}"
+    return kernel._replace(ref=ref, rules=kernel.rules._replace(name=name))
 
 
 def _on_top(ref: str, directory: str) -> tuple[Kernel, str] | None:
@@ -86,7 +91,7 @@ def patched(
     below: Kernel | CFile | None = None
     if base is not None:
         if is_file_ref(base) and base.lower().endswith(C_SUFFIXES):
-            below = _c_file(os.path.join(directory, base))._replace(around=_named_kernel(release))
+            below = _c_file(os.path.join(directory, base))._replace(around=named_release(release))
         else:
             below = resolve(base, None, directory)
     return rules_from_patch(mails, path, below)
@@ -99,7 +104,7 @@ def unchecked_rule_file(path: str, resolve: Resolve) -> Kernel:
     return load_rule_file(read_source(path), path, _Resolver(path, resolve), strict=False)
 
 
-def _named_kernel(release: str | None) -> Kernel | None:
+def named_release(release: str | None) -> Kernel | None:
     """The kernel that --kernel names, if it does. Raises ValueError."""
     if release is None:
         return None

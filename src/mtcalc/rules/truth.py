@@ -115,6 +115,15 @@ class Verdicts(NamedTuple):
     by_byte: dict[int, int]
 
 
+def same_bytes(one: RuleSet, other: RuleSet) -> bool:
+    """Whether two rule sets give the same byte for every value of the inputs they read, and read the same ones."""
+    items = inputs_read(one)
+    if set(items) != set(inputs_read(other)):
+        return False
+    space = space_of(items)
+    return verdicts(one, space).by_byte == verdicts(other, space).by_byte
+
+
 def verdicts(rule_set: RuleSet, space: Space) -> Verdicts:
     """The rule set's decisions over the whole space, which has to hold every input it reads."""
     left = space.full

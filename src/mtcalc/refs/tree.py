@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A commit of a Linux tree -> Kernel: the function's file and its release, as they are there.
+
+Which file holds a function, and its name, moved with the years; the newest place is looked in first.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import NamedTuple
+
+from mtcalc.csource.cut import Cut, cut
+from mtcalc.csource.kernel import kernel_of_c
+from mtcalc.csource.predicates import FUNCTION
+from mtcalc.kvm.release import newest
+from mtcalc.refs.git import Commit, Entry, Git, MissingObject
+from mtcalc.refs.names import parse_release, resolve_name
+from mtcalc.rules.kernel import Kernel, kernel_at, version_text
+from mtcalc.rules.rule import RuleSet
+from mtcalc.text.errors import InputError
+
+
+class Spot(NamedTuple):
+    """Where a function was for some years, and its name there."""
+
+    path: str
+    function: str
+
+
+RULES = FUNCTION
+MMIO = "kvm_is_mmio_pfn"
+"""What the host-MMIO test is called, whatever its name was."""
+
+SPOTS: dict[str, tuple[Spot, ...]] = {
+    RULES: (
+        Spot("arch/x86/kvm/vmx/vmx.c", FUNCTION),  # read: 4.20 -> 5.0.1
+        Spot("arch/x86/kvm/vmx.c", FUNCTION),
+    ),
+    MMIO: (
+        Spot("arch/x86/kvm/mmu/spte.c", "__kvm_is_mmio_pfn"),  # read: 6.16.1 -> 6.17.0
+        Spot("arch/x86/kvm/mmu/spte.c", "kvm_is_mmio_pfn"),
+        Spot("arch/x86/kvm/mmu/mmu.c", "kvm_is_mmio_pfn"),
+        Spot("arch/x86/kvm/mmu.c", "kvm_is_mmio_pfn"),  # read: 4.1.3 -> 4.2.8, private to it
+        Spot("virt/kvm/kvm_main.c", "kvm_is_mmio_pfn"),
+        Spot("virt/kvm/kvm_main.c", "kvm_is_reserved_pfn"),  # read: 3.16.0 -> 3.18.9; later it is not the test
+    ),
+}
+"""What `log` follows. Of several that are there, the first is what decides the memory type."""
+
+PATHS = tuple(dict.fromkeys(spot.path for spots in SPOTS.values() for spot in spots))
+
+_MAKE = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*:?=[ \t]*(\S*)[ \t]*$", re.MULTILINE)
+_MAKEFILE_HEAD = 4_000
+
+
+class Piece(NamedTuple):
+    """A function as it stands in some file: what of the file its meaning hangs on, and the file's blob."""
+
+    spot: Spot
+    blob: str
+    text: Cut
+
+
+class Tree:
+    """The kernel files of a git tree's commits. Equal files are read once, equal functions understood once."""
+
+    def __init__(self, git: Git, release: Kernel | None = None) -> None:
+        self.git = git
+        self._named = release  # the kernel around, where somebody named one
+        self._cuts: dict[tuple[str, str], Cut | None] = {}
+        self._makefiles: dict[str, str] = {}
+        self._kernels: dict[tuple[Cut, Cut | None, str], Kernel | InputError] = {}
+
+    def entry(self, tree: str, path: str) -> Entry | None:
+        """What stands at a path below a tree object; None for nothing. Raises MissingObject."""
+        here: Entry | None = Entry(True, tree)
+        for name in path.encode().split(b"/"):
+            if here is None or not here.folder:
+                return None
+            here = self.git.tree(here.id).get(name)
+        return here
+
+    def piece(self, commit: Commit, what: str) -> Piece | None:
+        """The function `what` at a commit; None where it is in none of its files. Raises MissingObject."""
+        for spot in SPOTS[what]:
+            entry = self.entry(commit.tree, spot.path)
+            if entry is None or entry.folder:
+                continue
+            key = (entry.id, spot.function)
+            if key not in self._cuts:
+                content = self.git.read(entry.id)
+                for path, function in (spot for spots in SPOTS.values() for spot in spots):
+                    if path == spot.path:
+                        self._cuts[entry.id, function] = cut(content, function)
+            found = self._cuts[key]
+            if found is not None:
+                return Piece(spot, entry.id, found)
+        return None
+
+    def release(self, commit: Commit) -> str:
+        """What the commit's Makefile says, such as '6.12.0-rc3'; '' where it says nothing. Raises MissingObject."""
+        entry = self.entry(commit.tree, "Makefile")
+        if entry is None or entry.folder:
+            return ""
+        if entry.id not in self._makefiles:
+            self._makefiles[entry.id] = makefile_release(kernel_text(self.git.read(entry.id)))
+        return self._makefiles[entry.id]
+
+    def kernel(self, commit: Commit, ref: str) -> Kernel:
+        """The rules at a commit with the behaviour of the release around them, named `ref`.
+
+        Raises InputError: no such function there, one that is not understood; MissingObject.
+        """
+        try:
+            rules, test = self.piece(commit, RULES), self.piece(commit, MMIO)
+        except MissingObject as error:
+            raise MissingObject(f"{ref}: {error.message}") from None
+        if rules is None:
+            looked = " nor ".join(spot.path for spot in SPOTS[RULES])
+            raise InputError(f"{ref}: no {FUNCTION}() in it: neither in {looked} (a commit of Linux 2.6.31 or later)")
+        release = self.release(commit)
+        key = (rules.text, test.text if test else None, release)
+        found = self._kernels.get(key)
+        if found is None:
+            try:
+                found = self._read(rules, test, release, ref)
+            except InputError as error:
+                found = error
+            self._kernels[key] = found
+        if isinstance(found, InputError):
+            raise found
+        return found._replace(ref=ref, rules=found.rules._replace(name=ref))
+
+    def _read(self, rules: Piece, test: Piece | None, release: str, ref: str) -> Kernel:
+        around, notes = (self._named, []) if self._named is not None else _around(release)
+        text = kernel_text(self.git.read(rules.blob))
+        file = f"{ref}:{rules.spot.path}"
+        try:
+            kernel = kernel_of_c(text, file, ref, around)
+        except InputError:
+            raise
+        except ValueError as error:
+            if self._named is not None:
+                raise
+            kernel = kernel_of_c(text, file, ref)
+            notes.append(
+                f"{str(error).removeprefix('--kernel: ')}: behaviour of {version_text(kernel.release)} instead"
+            )
+            around = None
+        if test is not None:
+            try:
+                found = mmio_rules(kernel_text(self.git.read(test.blob)), f"{ref}:{test.spot.path}")
+            except InputError as error:
+                notes.append(f"{test.spot.function}() is not read, the release's stands for it: {error.message}")
+                found = None
+            if found is not None:
+                return kernel._replace(mmio_test=found, mmio_said=True, notes=tuple(notes))
+        return kernel._replace(mmio_said=around is not None, notes=tuple(notes))
+
+
+def mmio_rules(text: str, file: str) -> RuleSet | None:
+    """The host-MMIO test in a C text as rules; None while nothing reads it. Raises InputError."""
+    try:
+        reader = import_module("mtcalc.csource.mmio")
+    except ModuleNotFoundError:
+        return None
+    found: RuleSet = reader.read_mmio_test(text, file)
+    return found
+
+
+def makefile_release(text: str) -> str:
+    """The release that a kernel's Makefile names: '6.12.0-rc3', '2.6.32.9'; '' where it names none."""
+    said = {match[1]: match[2] for match in reversed(list(_MAKE.finditer(text[:_MAKEFILE_HEAD])))}
+    if not said.get("VERSION") or not said.get("PATCHLEVEL"):
+        return ""
+    number = ".".join((said["VERSION"], said["PATCHLEVEL"], said.get("SUBLEVEL") or "0"))
+    for word in (f"{number}{said.get('EXTRAVERSION', '')}", number):
+        if parse_release(word) is not None:
+            return word
+    return ""
+
+
+def _around(release: str) -> tuple[Kernel | None, list[str]]:
+    """The kernel whose behaviour is around rules in a tree of a release, and what is to be said of that."""
+    parsed = parse_release(release)
+    if parsed is None:
+        return None, ["no release in its Makefile: the behaviour around is what the rules and names tell"]
+    last = newest()
+    if parsed[0][:2] > last[:2]:
+        shown = version_text(last)
+        note = f"its Makefile names {release}, newer than any known: behaviour of {shown}"
+        return kernel_at(last, resolve_name("latest").rules, release), [note]
+    for word in (release, ".".join(release.split(".")[:2])):
+        try:
+            return resolve_name(word), []
+        except ValueError:
+            continue
+    return None, [f"its Makefile names {release}, of which nothing is known"]
+
+
+def kernel_text(content: bytes) -> str:
+    """A file of the kernel as text; old ones have names in Latin-1 in their comments."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+__all__ = ["MMIO", "PATHS", "RULES", "SPOTS", "MissingObject", "Piece", "Spot", "Tree", "makefile_release"]
