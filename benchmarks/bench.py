@@ -151,6 +151,67 @@ def bench_import() -> None:
         long_log(log, 2 * LINES)
         loop = [*python(BARE_LOOP), str(log)]
         ratio("import-log", [MTCALC, "import", str(log)], loop, "import of 2 million lines / a bare loop", runs=5)
+COMMITS = 50_000
+TOUCHING = 3_000
+VMX_FUNCTIONS = 800
+VMX = "arch/x86/kvm/vmx/vmx.c"
+
+
+def many_commits(folder: Path) -> None:
+    """A git tree of COMMITS commits; TOUCHING change a large vmx.c, every hundredth of those its rules."""
+    from mtcalc.csource.writer import Style, texts_of_its_time, write_c
+    from mtcalc.rules.builtin import built_in
+
+    named = [built_in(name) for name in ("v4.4", "v6.7", "slot-flag", "v6.11")]
+    texts = [texts_of_its_time(kernel.rules)[0] for kernel in named if kernel]
+    texts += [write_c(kernel.rules, Style.GOTO) for kernel in named if kernel]
+    draw = random.Random(1)
+
+    def function(number: int, value: int) -> str:
+        body = "\n".join(f"\tvmx_some_value[{line}] = value + {value + line};" for line in range(6))
+        return f"static void vmx_stand_in_{number}(struct kvm_vcpu *vcpu, u32 value)\n{{\n{body}\n}}\n"
+
+    functions = [function(number, number) for number in range(VMX_FUNCTIONS)]
+    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
+    git = ["git", "-C", str(folder)]
+    feed = subprocess.Popen([*git, "fast-import", "--quiet"], stdin=subprocess.PIPE)
+    assert feed.stdin
+
+    def put(path: str, text: str) -> bytes:
+        return f"M 100644 inline {path}\ndata {len(text)}\n{text}\n".encode()
+
+    rules = 0
+    for number in range(COMMITS):
+        who = f"A Writer <writer@example.org> {1_500_000_000 + number * 600} +0000"
+        feed.stdin.write(f"commit refs/heads/master\nauthor {who}\ncommitter {who}\ndata 6\nchange\n".encode())
+        if not number:
+            feed.stdin.write(put("Makefile", "VERSION = 6\nPATCHLEVEL = 7\nSUBLEVEL = 0\nEXTRAVERSION =\n"))
+            for other in range(300):
+                feed.stdin.write(put(f"arch/x86/d{other % 20}/f{other}.c", f"int x{other};\n"))
+        if number % (COMMITS // TOUCHING) == 0:
+            at = draw.randrange(VMX_FUNCTIONS)
+            functions[at] = function(at, number)
+            rules += number % (100 * (COMMITS // TOUCHING)) == 0
+            half = VMX_FUNCTIONS // 2
+            text = "\n".join([*functions[:half], texts[rules % len(texts)], *functions[half:]])
+            feed.stdin.write(put(VMX, text))
+        else:
+            feed.stdin.write(put(f"arch/x86/d{number % 20}/f{number % 300}.c", f"int x{number};\n"))
+    feed.stdin.close()
+    feed.wait()
+    subprocess.run([*git, "gc", "--quiet"], check=True)
+
+
+def bench_log() -> None:
+    """The history of the rules against the patches to their file, as git prints them."""
+    with tempfile.TemporaryDirectory() as room:
+        tree = Path(room) / "tree"
+        many_commits(tree)
+        ours = [MTCALC, "log", "--git", str(tree), "-o", "json"]
+        patches = ["git", "-C", str(tree), "log", "-p", "--", VMX]
+        found = ["git", "-C", str(tree), "rev-list", "HEAD", "--", VMX]
+        ratio("log-patches", ours, patches, f"log of {TOUCHING} in {COMMITS} commits / git log -p -- vmx.c", runs=3)
+        ratio("log-commits", ours, found, "the same / git rev-list HEAD -- vmx.c", runs=3)
 
 
 BENCHES: dict[str, Callable[[], None]] = {
@@ -158,6 +219,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "stream": bench_stream,
     "size": bench_size,
     "import": bench_import,
+    "log": bench_log,
 }
 
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "table": CommandRow("table:table", "The whole matrix for fixed inputs, or who gets a certain answer."),
     "diff": CommandRow("diff:diff", "Every input on which two rule sets differ."),
     "review": CommandRow("review:review", "What a patch mail changes, and what to ask about it."),
+    "log": CommandRow("log:log", "The commits of a git tree that changed the rules, and how."),
     "rules": CommandRow("rules:rules", "The rule sets: list them, show or check one."),
     "mtrr": CommandRow("mtrr:mtrr", "The guest's MTRRs decoded; addresses as KVM and as the manual see them."),
     "decode": CommandRow("decode:decode", "PAT, MTRR and EPT entry values in words."),
