@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from mtcalc.output.schemas import SCHEMAS
 from mtcalc.text.yaml import parse_yaml
 from support.editors import as_editors_see
 from support.program import DATA, quick
+from support.trees import linux
 
 ROOT = Path(__file__).parents[2]
 ODD = """\
@@ -127,10 +129,13 @@ CALLS: dict[str, list[str]] = {
         SEED,
         f"{SEED} --expand",
         f"{SEED} --base v4.4",
+        "git:v6.7..HEAD",
+        "git:HEAD",
         "odd.patch --base odd.c",
         "odd.patch --base odd.c --expand",
         "untouched.patch",
     ],
+    "log": ["", "v6.16..HEAD", "v6.7..v6.16"],
     "rules-list": [""],
     "rules-show": [*mtcalc.built_in_names(), "odd.c", "6.12.80", "6.1.0-18-amd64"],
     "rules-check": ["v6.7", "reserved.yaml", "odd.c", "found.yaml"],
@@ -177,6 +182,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "untouched.patch").write_text("--- a/README\n+++ b/README\n@@ -1 +1 @@\n-old\n+new\n")
     (path / "garbage.yaml").write_text(GARBAGE)
     (path / "reserved.yaml").write_text(RESERVED)
+    if shutil.which("git"):
+        linux(path / "linux")
     for name in ("golden", "patches"):
         (path / name).symlink_to(DATA / name)
     return path
@@ -187,7 +194,9 @@ def complaints(name: str, value: Any) -> list[str]:
 
 
 def answered(name: str, args: str, folder: Path) -> Any:
-    done = quick(*name.split("-"), *args.split(), "-o", "json", cwd=folder)
+    if (name == "log" or "git:" in args) and not shutil.which("git"):
+        pytest.skip("git is not installed")
+    done = quick(*name.split("-"), *args.split(), "-o", "json", cwd=folder, env={"MTCALC_GIT": str(folder / "linux")})
     assert done.status in (0, 1), done.err
     return json.loads(done.out)
 

@@ -19,14 +19,18 @@ from mtcalc.x86.memtype import MemType
 
 def review_document(patch: PatchedRules, found: Diff, remarks: tuple[Remark, ...]) -> Document:
     """Whose patch, on what base; the difference; the questions, each with a state that shows it."""
-    blocks: list[Block] = [Fields(_head(patch)), *diff_blocks(found)]
-    if remarks:
-        blocks.append(Cell("Questions", STRONG))
-        for number, remark in enumerate(remarks, 1):
-            blocks.append(Fields(_shown(found, remark), title=f"{number}. {remark.text}"))
+    blocks: list[Block] = [Fields(_head(patch)), *diff_blocks(found), *questions_blocks(found, remarks)]
     if patch.left_aside:
         blocks.append(Fields([("", name) for name in patch.left_aside], title="left aside (not vmx_get_mt_mask)"))
     return Document(blocks, diff_notes(found))
+
+
+def questions_blocks(found: Diff, remarks: Sequence[Remark]) -> list[Block]:
+    """The questions, each with a state that shows it."""
+    blocks: list[Block] = [Cell("Questions", STRONG)] if remarks else []
+    for number, remark in enumerate(remarks, 1):
+        blocks.append(Fields(_shown(found, remark), title=f"{number}. {remark.text}"))
+    return blocks
 
 
 def untouched_text(asked: Sequence[str]) -> str:

@@ -159,7 +159,16 @@ _QUESTION = _object(
 _REVIEW = _object(
     {
         "patches": _list(
-            _object({"subject": _or_null(_TEXT), "author": _or_null(_TEXT), "message_id": _or_null(_TEXT)})
+            _object(
+                {"subject": _or_null(_TEXT), "author": _or_null(_TEXT), "message_id": _or_null(_TEXT)},
+                touches=_BOOL,
+                commit=_or_null(_TEXT),
+                text=_TEXT,
+                changed=_COUNT,
+                rows=_list(_CHANGE),
+                mmio_rows=_list(_MMIO_ROW),
+                questions=_list(_QUESTION),
+            )
         ),
         "date": _or_null(_TEXT),
         "base": _or_null(_TEXT),
@@ -167,8 +176,20 @@ _REVIEW = _object(
         "left_aside": _TEXTS,
         "questions": _list(_QUESTION),
         **_DIFF_KEYS,
-        # null where no rule is touched
+        # Null where no patch touches a rule.
         **dict.fromkeys(("before", "after", "before_ref", "after_ref"), _or_null(_TEXT)),
+    }
+)
+
+_COMMIT = _object(
+    {
+        "commit": {"type": "string", "pattern": "^[0-9a-f]{40}([0-9a-f]{24})?$"},
+        "subject": _TEXT,
+        "date": _TEXT,
+        "function": {"enum": ["vmx_get_mt_mask", "kvm_is_mmio_pfn"]},
+        "first": _BOOL,
+        "changed": _COUNT,
+        "text": _TEXT,
     }
 )
 
@@ -354,6 +375,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "explain": _fixed("mtcalc explain -o json", _EXPLANATION),
     "diff": _fixed("mtcalc diff -o json", _object(_DIFF_KEYS)),
     "review": _fixed("mtcalc review -o json", _REVIEW),
+    "log": _fixed("mtcalc log -o json", _list(_COMMIT)),
     "rules-list": _fixed("mtcalc rules list -o json", _list(_RULE_SET)),
     "rules-show": _fixed("mtcalc rules show -o json", _RULE_SET),
     "rules-check": _fixed("mtcalc rules check -o json", _list(_FINDING)),

@@ -461,7 +461,7 @@ def _rules_in_order(mails: Sequence[Mail], file: str, base: Kernel | CFile | Non
     after = _after(base, rules._replace(rules=placed), file, fitted.mails)
     after = _with_known(after, _not_followed(patches, [fitted.written.text]))
     aside = (*left_aside(patches, fitted.named), *quoted)
-    return PatchedRules(base, after, fitted.mails, aside, note, day, _one_vcpu("", fitted.written.text))
+    return PatchedRules(base, after, fitted.mails, aside, note, day, one_vcpu("", fitted.written.text))
 
 
 def _with_known(after: Kernel, names: Sequence[str]) -> Kernel:
@@ -615,11 +615,11 @@ def _on_c_file(mails: Sequence[Mail], file: str, base: CFile, day: date | None) 
         at = ", ".join(f"{hunk.place.file}:{hunk.place.line}" for hunk in patched.numbered[:3])
         alone = Note("patch", f"placed by its line number alone, as it has no context: {at}")
         after = after._replace(notes=(*after.notes, alone))
-    asked = _one_vcpu(base.text, patched_text)
+    asked = one_vcpu(base.text, patched_text)
     return PatchedRules(before, after, patched.mails, patched.left_aside, None, day, asked)
 
 
-def _one_vcpu(before: str, after: str) -> tuple[str, ...]:
+def one_vcpu(before: str, after: str) -> tuple[str, ...]:
     """The expressions that take one vCPU's state for all, of what the function reaches, and that are new."""
     found = [_one_vcpu_in(text) for text in (before, after)]
     return tuple(text for text in found[1] if text not in found[0])

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is reviewed, patch by patch, whether it came as mails or out of a git tree."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+from mtcalc.rules.kernel import Kernel
+
+
+class Part(NamedTuple):
+    """One patch or commit. `before` and `after` where it touches a rule and both can be read; else `why` not."""
+
+    subject: str
+    author: str
+    message_id: str = ""
+    commit: str = ""  # its id, where it came from git
+    touches: bool = False
+    before: Kernel | None = None
+    after: Kernel | None = None
+    why: str = ""
+
+
+class Whole(NamedTuple):
+    """All parts together; `before` and `after` None where none touches a rule."""
+
+    parts: tuple[Part, ...]
+    base: str
+    base_note: str
+    date: date | None
+    before: Kernel | None = None
+    after: Kernel | None = None
+    one_vcpu: tuple[str, ...] = ()  # where the new code takes one vCPU's state for all

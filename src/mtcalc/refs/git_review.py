@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""git:REV and git:A..B as what is reviewed: a commit, or all from where it leaves A."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import date
+
+from mtcalc.patches.apply import one_vcpu
+from mtcalc.patches.series import Part, Whole
+from mtcalc.refs.file import named_release
+from mtcalc.refs.git import Commit, Git, MissingObject, open_git
+from mtcalc.refs.history import read_range, touching
+from mtcalc.refs.tree import MMIO, RULES, Tree
+from mtcalc.text.errors import InputError
+from mtcalc.text.filenames import GIT
+
+
+def reviewed_commits(ref: str, release: str | None = None, folder: str | None = None) -> Whole:
+    """The commits of git:REV or git:A..B, the oldest first, merges left out, and the rules before and after them.
+
+    Raises InputError: no such commits; rules that can't be read at either end; MissingObject.
+    """
+    with open_git(folder) as git:
+        tree = Tree(git, named_release(release))
+        if ".." not in ref:
+            commit = git.commit(ref.removeprefix(GIT))
+            before, note = _parent(git, ref, commit)
+            commits, after, touched = [commit], commit, {commit.id}
+        else:
+            asked = read_range(git, ref)
+            assert asked.first is not None
+            ids = git.commits(asked.last.id, asked.first.id)
+            if not ids:
+                raise InputError(f"{ref}: no commit in it (A..B: those of B that are not in A)")
+            commits, after = [git.commit_of(one) for one in reversed(ids)], asked.last
+            touched = set(touching(git, asked))
+            before, note = _left_at(git, asked.first, asked.last)
+        parts = tuple(_part(tree, commit) if commit.id in touched else _untouched(commit) for commit in commits)
+        whole = Whole(parts, f"{GIT}{before.id[:12]}", note, _day(commits[0]))
+        pieces = [tree.piece(one, RULES) for one in (before, after)]
+        texts = [piece.text if piece else None for piece in pieces]
+        if texts[0] == texts[1] and not any(part.touches for part in parts):
+            return whole
+        kernels = tree.kernel(before, f"{GIT}{before.id[:12]}"), tree.kernel(after, ref)
+        asks = one_vcpu(*(text.functions.decode("utf-8", "replace") if text else "" for text in texts))
+        return whole._replace(before=kernels[0], after=kernels[1], one_vcpu=asks)
+
+
+def _parent(git: Git, ref: str, commit: Commit) -> tuple[Commit, str]:
+    if not commit.parents:
+        raise InputError(f"{ref} is the first commit: nothing is before it (git:A..B, or a later one)")
+    try:
+        parent = git.commit_of(commit.parents[0])
+    except MissingObject as error:
+        raise MissingObject(f"{ref}: the commit before it is missing: {error.message}") from None
+    merge = "the first commit before a merge" if len(commit.parents) > 1 else "the commit before"
+    return parent, f"base {GIT}{parent.id[:12]}: {merge}, {parent.subject[:50]}"
+
+
+def _left_at(git: Git, first: Commit, last: Commit) -> tuple[Commit, str]:
+    """The commit before a range: its first end, or where it left the history of that end."""
+    left = git.fork_points(last.id, first.id)
+    if first.id in left or not left:
+        return first, f"base {GIT}{first.id[:12]}: {first.subject[:60]}"
+    fork = git.commit_of(left[0])
+    return fork, f"base {GIT}{fork.id[:12]}: where the range leaves {first.id[:12]}, {fork.subject[:40]}"
+
+
+def _untouched(commit: Commit) -> Part:
+    return Part(commit.subject, commit.author, commit=commit.id)
+
+
+def _part(tree: Tree, commit: Commit) -> Part:
+    part = _untouched(commit)
+    try:
+        parent = tree.git.commit_of(commit.parents[0]) if commit.parents else None
+        if parent is None or all(_text(tree, parent, what) == _text(tree, commit, what) for what in (RULES, MMIO)):
+            return part
+        part = part._replace(touches=True)
+        before = tree.kernel(parent, f"{GIT}{parent.id[:12]}")
+        return part._replace(before=before, after=tree.kernel(commit, f"{GIT}{commit.id[:12]}"))
+    except InputError as error:
+        return part._replace(touches=True, why=str(error).partition("\n")[0])
+
+
+def _text(tree: Tree, commit: Commit, what: str) -> object:
+    piece = tree.piece(commit, what)
+    return piece and piece.text
+
+
+def _day(commit: Commit) -> date | None:
+    with suppress(ValueError):
+        return date.fromisoformat(commit.date)
+    return None

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc review git:REV and git:A..B, over trees that the tests build."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtcalc.analysis.diff import diff
+from mtcalc.refs.resolve import resolve
+from support.patches import kernel
+from support.program import quick
+from support.trees import VMX, TestTree, function_of, in_file, linux, needs_git
+
+pytestmark = needs_git
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> TestTree:
+    return linux(tmp_path_factory.mktemp("linux"))
+
+
+def review(tree: TestTree, *args: str) -> tuple[int, dict[str, Any]]:
+    done = quick("review", *args, "--git", str(tree.folder), "-o", "json")
+    assert done.err == ""
+    return done.status, json.loads(done.out)
+
+
+def test_review_of_a_commit(tree: TestTree) -> None:
+    status, found = review(tree, "git:v6.7")
+    wanted = diff(resolve("4.4"), resolve("6.7"))
+    assert (status, found["changed"], found["reachable"]) == (1, wanted.changed_count, wanted.total)
+    (patch,) = found["patches"]
+    assert (patch["commit"], patch["touches"], patch["changed"]) == (
+        tree.git("rev-parse", "v6.7"),
+        True,
+        found["changed"],
+    )
+    assert (patch["subject"], patch["author"]) == ("KVM: to v6.7", "A Writer")
+    assert patch["rows"] == found["rows"]
+    assert patch["questions"] == found["questions"]
+    assert found["base"] == f"git:{tree.git('rev-parse', '--short=12', 'v6.7^')}"
+    assert found["date"] == tree.git("log", "-1", "--format=%as", "v6.7")
+
+
+def test_review_of_a_range(tree: TestTree) -> None:
+    """Each commit with its own rows, those that touch nothing too; the whole is the difference of the ends."""
+    status, found = review(tree, "git:v6.7..v6.16")
+    whole = json.loads(quick("diff", "git:v6.7", "git:v6.16", "-o", "json", cwd=tree.folder).out)
+    assert status == 1
+    assert (found["rows"], found["changed"]) == (whole["rows"], whole["changed"])
+    assert [patch["touches"] for patch in found["patches"]] == [False, True, False, True, False, True]
+    logged = quick("log", "v6.7..v6.16", "-o", "json", cwd=tree.folder).json
+    by_log = {record["commit"]: record["changed"] for record in logged}
+    assert {patch["commit"]: patch["changed"] for patch in found["patches"] if patch["touches"]} == by_log
+    plain = quick("review", "git:v6.7..v6.16", cwd=tree.folder).out
+    assert "3 that touch no rule" in plain
+    assert max(map(len, plain.splitlines())) <= 80
+
+
+def test_review_of_what_touches_nothing(tree: TestTree) -> None:
+    for words in ("git:v6.16..HEAD", "git:HEAD", "git:v6.7~1"):
+        status, found = review(tree, words)
+        assert (status, found["changed"], found["patches"][0]["touches"]) == (0, 0, False)
+        assert found["text"].startswith("touches no rule")
+
+
+def test_review_of_a_branch_that_left(tmp_path: Path) -> None:
+    """git:A..B where A went on: B's own commits, against where they left A."""
+    tree = linux(tmp_path)
+    tree.git("checkout", "-q", "-b", "topic", "v6.7")
+    tree.commit("nothing", {"a": "b"})
+    tree.commit("topic", {VMX: in_file(function_of("slot-flag"))})
+    status, found = review(tree, "git:master..topic")
+    assert status == 1
+    assert found["base"] == f"git:{tree.git('rev-parse', '--short=12', 'v6.7')}"
+    assert [patch["subject"] for patch in found["patches"]] == ["nothing", "topic"]
+    assert found["changed"] == diff(kernel("v6.7"), kernel("slot-flag")).changed_count
+
+
+def test_review_of_what_is_undone_again(tmp_path: Path) -> None:
+    """Two patches that change something, and nothing in all."""
+    tree = linux(tmp_path)
+    before = (tree.folder / VMX).read_text()
+    tree.commit("there", {VMX: in_file(function_of("v6.7"))})
+    tree.commit("and back", {VMX: before})
+    status, found = review(tree, "git:HEAD~2..HEAD")
+    assert (status, found["changed"]) == (0, 0)
+    assert all(patch["changed"] for patch in found["patches"])
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("git:v2.6.31",), "is the first commit"),
+        (("git:HEAD..v6.7",), "no commit in it"),
+        (("git:v6.7...HEAD",), "three dots"),
+        (("git:nope..HEAD",), "no such commit"),
+        (("git:v6.16", "--base", "v6.7"), "--base with git:v6.16"),
+    ],
+)
+def test_review_refuses(words: tuple[str, ...], why: str, tree: TestTree) -> None:
+    done = quick("review", *words, "--git", str(tree.folder))
+    assert (done.status, done.out) == (2, "")
+    assert why in done.err
