@@ -18,7 +18,7 @@ import mtcalc
 from mtcalc.output.schemas import SCHEMAS
 from mtcalc.text.yaml import parse_yaml
 from support.editors import as_editors_see
-from support.program import DATA, quick
+from support.program import DATA, Run, quick
 from support.trees import linux
 
 ROOT = Path(__file__).parents[2]
@@ -193,10 +193,15 @@ def complaints(name: str, value: Any) -> list[str]:
     return [f"{error.json_path}: {error.message}"[:300] for error in validator(name).iter_errors(value)]
 
 
-def answered(name: str, args: str, folder: Path) -> Any:
+def called(name: str, args: str, folder: Path, form: str) -> Run:
     if (name == "log" or "git:" in args) and not shutil.which("git"):
         pytest.skip("git is not installed")
-    done = quick(*name.split("-"), *args.split(), "-o", "json", cwd=folder, env={"MTCALC_GIT": str(folder / "linux")})
+    env = {"MTCALC_GIT": str(folder / "linux")}
+    return quick(*name.split("-"), *args.split(), "-o", form, cwd=folder, env=env)
+
+
+def answered(name: str, args: str, folder: Path) -> Any:
+    done = called(name, args, folder, "json")
     assert done.status in (0, 1), done.err
     return json.loads(done.out)
 
@@ -214,7 +219,7 @@ LINES = [name for name in CALLS if name != "explain"]  # which has no jsonl
 
 @pytest.mark.parametrize(("name", "args"), [case for case in CASES if case[0] in LINES])
 def test_what_commands_write_line_by_line_is_valid(name: str, args: str, folder: Path) -> None:
-    done = quick(*name.split("-"), *args.split(), "-o", "jsonl", cwd=folder)
+    done = called(name, args, folder, "jsonl")
     assert done.status in (0, 1), done.err
     for line in done.out.splitlines():
         assert complaints(f"{name}-jsonl", json.loads(line)) == []
@@ -268,7 +273,7 @@ def test_a_missing_key_or_another_type_is_not_valid(name: str, folder: Path) -> 
     for other in spoilt:
         assert complaints(name, other)
     if name in LINES:
-        outs = (quick(*name.split("-"), *args.split(), "-o", "jsonl", cwd=folder).out for args in CALLS[name])
+        outs = (called(name, args, folder, "jsonl").out for args in CALLS[name])
         line = json.loads(next(filter(None, outs)).splitlines()[0])
         line.pop("end", None)  # of ranges alone
         assert all(complaints(f"{name}-jsonl", other) for other in _spoilt(line))

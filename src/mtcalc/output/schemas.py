@@ -390,6 +390,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
 LINES: dict[str, Schema] = {
     **dict.fromkeys(("lookup", "eval", "table"), ANSWER),
     **dict.fromkeys(("diff", "review"), _CHANGE_LINE),
+    "log": _COMMIT,
     "rules-list": _RULE_SET,
     "rules-show": _RULE,
     "rules-check": _FINDING,
