@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from mtcalc.analysis.diff import check_expandable
@@ -48,7 +50,9 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     from mtcalc.refs.file import patched
 
     try:
-        rules = patched(patch, resolve, base, release=release_of([base] if base else []))
+        release = release_of([base] if base else [])
+        again = partial(resolve, release=release, git=git_folder())
+        rules = patched(patch, again, base, release=release, git=git_folder())
     except NothingTouchedError as untouched:
         mails, named, text = untouched.mails, untouched.base, untouched_text(untouched.asked)
         kernel = resolve("latest")

@@ -13,7 +13,7 @@ from mtcalc.refs.named_file import UnreadFile, check_named_file, unquoted
 from mtcalc.refs.names import resolve_name
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
-from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_patch_ref
+from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_git_ref, is_patch_ref
 from mtcalc.text.source import read_bytes, read_source
 
 Resolve: TypeAlias = Callable[[str, str | None, str], Kernel]
@@ -21,15 +21,20 @@ Resolve: TypeAlias = Callable[[str, str | None, str], Kernel]
 
 
 def kernel_of_file(
-    ref: str, resolve: Resolve, base: str | None = None, directory: str = "", release: str | None = None
+    ref: str,
+    resolve: Resolve,
+    base: str | None = None,
+    directory: str = "",
+    release: str | None = None,
+    git: str | None = None,
 ) -> Kernel:
     """The kernel of a rule file, a C source, or a patch on top of the REF `base`.
 
-    A relative name is relative to `directory`, the base's too; `release` is the kernel around a C file. Raises
-    InputError; ValueError for a base REF that is not known.
+    A relative name is relative to `directory`, the base's too; `release` is the kernel around a C file, `git` a
+    folder of the git tree that a patch may be made on. Raises InputError; ValueError for a base REF that is not known.
     """
     if is_patch_ref(ref):
-        found = patched(ref, resolve, base, directory, release)
+        found = patched(ref, resolve, base, directory, release, git)
         notes = (*found.after.notes, Note("base", found.choice_note)) if found.choice_note else found.after.notes
         return found.after._replace(notes=notes)
     path = os.path.join(directory, ref)
@@ -80,16 +85,32 @@ def _on_top(ref: str, directory: str) -> tuple[Kernel, str] | None:
 
 
 def patched(
-    ref: str, resolve: Resolve, base: str | None = None, directory: str = "", release: str | None = None
+    ref: str,
+    resolve: Resolve,
+    base: str | None = None,
+    directory: str = "",
+    release: str | None = None,
+    git: str | None = None,
 ) -> PatchedRules:
-    """The kernels before and after a patch, '-' being standard input. Raises as kernel_of_file() does."""
+    """The kernels before and after a patch, '-' being standard input. Raises as kernel_of_file() does.
+
+    Without a base: the file that its index line names, where the git tree has it; else what it fits.
+    """
     from mtcalc.patches.decode import patch_text
     from mtcalc.patches.read import read_patches
 
     path = ref if ref == "-" else os.path.join(directory, ref)
     mails = read_patches(patch_text(read_bytes(path), path), path)
+    from mtcalc.refs.git_base import on_index_line, on_revision
+
     below: Kernel | CFile | None = None
-    if base is not None:
+    if base is None:
+        found = on_index_line(mails, path, release, git)
+        if found is not None:
+            return found
+    elif is_git_ref(base) and "+" not in base:
+        return on_revision(mails, path, base, release, git)
+    else:
         if is_file_ref(base) and base.lower().endswith(C_SUFFIXES):
             below = _c_file(os.path.join(directory, base))._replace(around=named_release(release))
         else:

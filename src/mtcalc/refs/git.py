@@ -66,6 +66,10 @@ class MissingObject(InputError):
     """An object that the tree names and does not have: a shallow or a partial clone."""
 
 
+class AmbiguousObject(InputError):
+    """Several objects whose ids begin with the digits given."""
+
+
 class Commit(NamedTuple):
     """One commit. `date` is its author's day, YYYY-MM-DD, in the time zone of the author."""
 
@@ -108,10 +112,13 @@ class Git:
         return _commit(object_id, self.read(object_id))
 
     def blob(self, abbreviated: str) -> tuple[str, bytes] | None:
-        """The id and the bytes of the one blob whose id begins so; None where there is none, or several."""
+        """The id and the bytes of the one blob whose id begins so; None where there is none, or several.
+
+        Raises InputError for no git tree.
+        """
         try:
             found = self._ask(f"{abbreviated}^{{blob}}")
-        except InputError:
+        except AmbiguousObject:
             return None
         return None if found is None else (found[0], found[2])
 
@@ -179,7 +186,7 @@ class Git:
         found = _HEADER.fullmatch(header)
         if found is None:
             if header.endswith(b" ambiguous\n"):
-                raise InputError(f"git:{name.partition('^')[0]}: several objects begin so (more digits of the id)")
+                raise AmbiguousObject(f"git:{name.partition('^')[0]}: several objects begin so (more digits of the id)")
             return None
         size = int(found[3])
         if size > LIMIT:

@@ -31,4 +31,4 @@ def resolve(
         return resolve_name(ref)
     from mtcalc.refs.file import kernel_of_file
 
-    return kernel_of_file(ref, again, base, directory, release)
+    return kernel_of_file(ref, again, base, directory, release, git)

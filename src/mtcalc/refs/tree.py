@@ -107,6 +107,20 @@ class Tree:
             self._makefiles[entry.id] = makefile_release(kernel_text(self.git.read(entry.id)))
         return self._makefiles[entry.id]
 
+    def around_blob(self, blob: str) -> Kernel | None:
+        """The kernel around a file, where it is the one that HEAD has; else nothing is known. Raises MissingObject."""
+        try:
+            head = self.git.commit("HEAD")
+        except MissingObject:
+            raise
+        except InputError:  # no commit yet
+            return None
+        for spot in SPOTS[RULES]:
+            entry = self.entry(head.tree, spot.path)
+            if entry is not None and entry.id == blob:
+                return _around(self.release(head))[0]
+        return None
+
     def kernel(self, commit: Commit, ref: str) -> Kernel:
         """The rules at a commit with the behaviour of the release around them, named `ref`.
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a patch goes on top of, out of a git tree: the blob of its index line, or a revision that somebody names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtcalc.csource.cut import cut
+from mtcalc.csource.predicates import FUNCTION
+from mtcalc.patches.apply import CFile, NothingTouchedError, PatchedRules, rules_from_patch
+from mtcalc.patches.read import FilePatch, Mail
+from mtcalc.refs.file import named_release
+from mtcalc.refs.git import open_git
+from mtcalc.refs.tree import RULES, Tree, kernel_text
+from mtcalc.text.errors import InputError
+from mtcalc.text.filenames import GIT
+
+
+def on_index_line(
+    mails: Sequence[Mail], file: str, release: str | None = None, folder: str | None = None
+) -> PatchedRules | None:
+    """The rules before and after patches, on the very file that they were made on; None where it is not there.
+
+    An index line has the id of that file's content, so what is found is no guess; that the patches apply to it is
+    asked all the same, since the id is cut short. Raises NothingTouchedError; InputError for a `folder` that is no
+    git tree.
+    """
+    item = _first_of_rules(mails)
+    if item is None:
+        return None
+    try:
+        with open_git(folder) as git:
+            found = git.blob(item.blobs[0])
+            if found is None or cut(found[1], FUNCTION) is None:
+                return None
+            around = named_release(release) or Tree(git).around_blob(found[0])
+    except InputError:
+        if folder is not None:
+            raise
+        return None
+    name = f"git blob {found[0][:12]}"
+    try:
+        rules = rules_from_patch(mails, file, CFile(kernel_text(found[1]), f"{name}:{item.path}", around))
+    except NothingTouchedError:
+        raise
+    except ValueError:  # a damaged mail, or C that is not understood: the statements may still tell
+        return None
+    return _named(rules, name)._replace(choice_note=f"base {name}: the patch's index line names it")
+
+
+def on_revision(
+    mails: Sequence[Mail], file: str, base: str, release: str | None = None, folder: str | None = None
+) -> PatchedRules:
+    """The rules before and after patches on the file of a commit, git:REV. Raises as rules_from_patch() does."""
+    with open_git(folder) as git:
+        commit = git.commit(base.removeprefix(GIT))
+        tree = Tree(git, named_release(release))
+        around = tree.kernel(commit, base)
+        piece = tree.piece(commit, RULES)
+        assert piece is not None  # else there is no kernel
+        text = kernel_text(git.read(piece.blob))
+    return _named(rules_from_patch(mails, file, CFile(text, f"{base}:{piece.spot.path}", around)), base)
+
+
+def _first_of_rules(mails: Sequence[Mail]) -> FilePatch | None:
+    """The first patch of a file that has held the function, if its index line says what it is made on."""
+    for mail in mails:
+        for item in mail.files:
+            if item.path.endswith(("kvm/vmx/vmx.c", "kvm/vmx.c")) and "selftests" not in item.path:
+                return item if item.blobs[0].strip("0") else None
+    return None
+
+
+def _named(rules: PatchedRules, name: str) -> PatchedRules:
+    before = rules.before._replace(ref=name, rules=rules.before.rules._replace(name=name))
+    return rules._replace(before=before, after=rules.after._replace(proposal=f"patch on top of {name}"))
