@@ -28,7 +28,11 @@ def on_a_terminal(patience: str, **env: str) -> tuple[str, str]:
     ours, theirs = pty.openpty()
     given = {"TERM": "xterm-256color", **env}
     done = subprocess.run(
-        [sys.executable, "-c", CODE, patience], stdout=subprocess.PIPE, stderr=theirs, env=environment(given), check=True
+        [sys.executable, "-c", CODE, patience],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environment(given),
+        check=True,
     )
     os.close(theirs)
     seen = b""

@@ -26,7 +26,7 @@ from mtcalc.rules.inputs import (
 )
 from mtcalc.rules.kernel import Kernel, unread
 from mtcalc.text.errors import InputError, Place
-from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_git_ref, is_patch_ref
+from mtcalc.text.filenames import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_git_ref, may_be
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def release_of(refs: Iterable[str]) -> str | None:
     refs = tuple(refs)
     # A rule file's base may be C.
     if release is not None and not any(
-        is_git_ref(ref) or ref.lower().endswith((*C_SUFFIXES, *RULE_FILE_SUFFIXES)) for ref in refs
+        is_git_ref(ref) or may_be(ref, *C_SUFFIXES, *RULE_FILE_SUFFIXES) for ref in refs
     ):
         raise click.UsageError("--kernel without a C file (it says which kernel is around it)")
     return release
@@ -222,9 +222,7 @@ def check_git(refs: Iterable[str]) -> None:
     """Raises UsageError where --git is given, and none of `refs` can be in a git tree, nor a patch on top of it."""
     ctx = click.get_current_context(silent=True)
     given = ctx is not None and ctx.meta.get(GIT) is not None
-    if given and not any(
-        is_git_ref(ref) or is_patch_ref(ref) or ref.lower().endswith(RULE_FILE_SUFFIXES) for ref in refs
-    ):
+    if given and not any(is_git_ref(ref) or may_be(ref, *PATCH_SUFFIXES, *RULE_FILE_SUFFIXES) for ref in refs):
         raise click.UsageError("--git without a git:REV (it says which tree that is in)")
 
 
@@ -233,7 +231,7 @@ def base_of(refs: Iterable[str]) -> str | None:
     refs = tuple(refs)
     ctx = click.get_current_context(silent=True)
     base: str | None = ctx.meta.get(BASE) if ctx else None
-    if base is not None and not any(map(is_patch_ref, refs)):
+    if base is not None and not any(may_be(ref, *PATCH_SUFFIXES) for ref in refs):
         raise click.UsageError("--base without a patch (it says what a patch goes on top of)")
     every = (*refs, base) if base is not None else refs
     release_of(every)
@@ -320,7 +318,7 @@ def named_kernel(
     except ValueError as error:
         if str(error).startswith("--kernel"):
             raise InputError(str(error)) from None
-        if base is not None and is_patch_ref(ref):  # of a patch, its base alone is looked up by name
+        if base is not None and may_be(ref, *PATCH_SUFFIXES):  # of a patch, its base alone is looked up by name
             raise InputError(f"--base: {error}") from None
         raise InputError(f"{origin}{error}", place) from None
 

@@ -9,12 +9,13 @@ from typing import TypeAlias
 
 from mtcalc.kvm.notes import Note
 from mtcalc.patches.apply import CFile, PatchedRules, rules_from_patch
+from mtcalc.refs.kinds import FileKind, kind_by_content, kind_by_suffix
 from mtcalc.refs.named_file import UnreadFile, check_named_file, unquoted
 from mtcalc.refs.names import resolve_name
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
-from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_git_ref, is_patch_ref
-from mtcalc.text.source import read_bytes, read_source
+from mtcalc.text.filenames import RULE_FILE_SUFFIXES, is_file_ref, is_git_ref
+from mtcalc.text.source import decode_source, read_bytes, read_source
 
 Resolve: TypeAlias = Callable[[str, str | None, str], Kernel]
 """resolve(), which finds bases: (REF, its base, the directory that file names are relative to)."""
@@ -33,27 +34,48 @@ def kernel_of_file(
     A relative name is relative to `directory`, the base's too; `release` is the kernel around a C file, `git` a
     folder of the git tree that a patch may be made on. Raises InputError; ValueError for a base REF that is not known.
     """
-    if is_patch_ref(ref):
-        found = patched(ref, resolve, base, directory, release, git)
-        notes = (*found.after.notes, Note("base", found.choice_note)) if found.choice_note else found.after.notes
-        return found.after._replace(notes=notes)
-    path = os.path.join(directory, ref)
+    path = _path(ref, directory)
     if path.lower().endswith(RULE_FILE_SUFFIXES) and not os.path.exists(path):
         split = _on_top(ref, directory)
         if split is not None:
             below, path = split
             check_named_file(path, "")  # a scenario's name for it was checked as a whole, '6.6+' included
             return rules_on_top(below, path, ref, resolve)
-    if path.lower().endswith(RULE_FILE_SUFFIXES):
+    kind, content = _told(ref, path)
+    if kind is FileKind.PATCH:
+        found = patched(ref, resolve, base, directory, release, git, content)
+        notes = (*found.after.notes, Note("base", found.choice_note)) if found.choice_note else found.after.notes
+        return found.after._replace(notes=notes)
+    if base is not None and kind_by_suffix(ref) is None:
+        raise InputError(f"{ref} is {kind.value}, and --base goes with a patch (it says what that goes on top of)")
+    if kind is FileKind.RULES:
         from mtcalc.rulefile.load import load_rule_file
 
-        return load_rule_file(read_source(path), path, _Resolver(path, resolve))
-    if path.lower().endswith(C_SUFFIXES):
-        source = _c_file(path)
-        from mtcalc.csource.kernel import kernel_of_c
+        return load_rule_file(decode_source(content, path), path, _Resolver(path, resolve))
+    from mtcalc.csource.kernel import kernel_of_c
 
-        return kernel_of_c(source.text, source.file, ref, named_release(release))
-    raise InputError(f"{ref}: unknown kind of rule set (.yaml, .c, .patch, .diff, .mbox, .eml, .txt, or - for a patch)")
+    return kernel_of_c(decode_source(content, path), path, ref, named_release(release))
+
+
+def _path(ref: str, directory: str) -> str:
+    return ref if ref == "-" else os.path.join(directory, ref)
+
+
+def _told(ref: str, path: str) -> tuple[FileKind, bytes]:
+    """The kind of a file REF, by its suffix or else by its content, and that content: a pipe is read but once.
+
+    What standard input does not tell is a patch. Raises InputError.
+    """
+    kind = kind_by_suffix(ref)
+    if kind is None and ref != "-" and (not os.path.exists(path) or os.path.isdir(path)):
+        raise InputError(
+            f"{ref}: unknown kind of rule set (.yaml, .c, .patch, .diff, .mbox, .eml, .txt, or - for a patch)"
+        )
+    content = read_bytes(path)
+    kind = kind or kind_by_content(content) or (FileKind.PATCH if ref == "-" else None)
+    if kind is None:
+        raise InputError(f"{ref}: no rule set by its suffix nor by what is in it (rules, C, or a patch)")
+    return kind, content
 
 
 def rules_on_top(below: Kernel, path: str, ref: str, resolve: Resolve) -> Kernel:
@@ -91,16 +113,18 @@ def patched(
     directory: str = "",
     release: str | None = None,
     git: str | None = None,
+    content: bytes | None = None,
 ) -> PatchedRules:
     """The kernels before and after a patch, '-' being standard input. Raises as kernel_of_file() does.
 
+    `content` is the patch's, where it was read already.
     Without a base: the file that its index line names, where the git tree has it; else what it fits.
     """
     from mtcalc.patches.decode import patch_text
     from mtcalc.patches.read import read_patches
 
-    path = ref if ref == "-" else os.path.join(directory, ref)
-    mails = read_patches(patch_text(read_bytes(path), path), path)
+    path = _path(ref, directory)
+    mails = read_patches(patch_text(read_bytes(path) if content is None else content, path), path)
     from mtcalc.refs.git_base import on_index_line, on_revision
 
     below: Kernel | CFile | None = None
@@ -111,10 +135,7 @@ def patched(
     elif is_git_ref(base) and "+" not in base:
         return on_revision(mails, path, base, release, git)
     else:
-        if is_file_ref(base) and base.lower().endswith(C_SUFFIXES):
-            below = _c_file(os.path.join(directory, base))._replace(around=named_release(release))
-        else:
-            below = resolve(base, None, directory)
+        below = _c_base(base, directory, release) or resolve(base, None, directory)
     return rules_from_patch(mails, path, below)
 
 
@@ -137,8 +158,17 @@ def named_release(release: str | None) -> Kernel | None:
         raise ValueError(f"--kernel: {error}") from None
 
 
-def _c_file(path: str) -> CFile:
-    return CFile(read_source(path), path)
+def _c_base(base: str, directory: str, release: str | None) -> CFile | None:
+    """A base that is a C file; None for another REF. Of a pipe, which is read but once, nothing else can be a base."""
+    if not is_file_ref(base) or kind_by_suffix(base) not in (FileKind.C, None):
+        return None
+    path = _path(base, directory)
+    kind, content = _told(base, path)
+    if kind is not FileKind.C:
+        if os.path.isfile(path):
+            return None
+        raise InputError(f"{base} is {kind.value} in a pipe (a C file there, or a file's name)")
+    return CFile(decode_source(content, path), path, named_release(release))
 
 
 MOST_BASES = 16
@@ -161,9 +191,9 @@ class _Resolver:
             return self._file(ref)
 
     def _file(self, ref: str) -> Kernel:
-        if not ref.lower().endswith(RULE_FILE_SUFFIXES):
-            return self._resolve(ref, None, self._directory)
         path = os.path.join(self._directory, ref)
+        if _told(ref, path)[0] is not FileKind.RULES:
+            return self._resolve(ref, None, self._directory)
         if os.path.realpath(path) in self._seen:
             raise UnreadFile(f"{ref} is its own base (a rule set that stands by itself at the end)")
         if len(self._seen) >= MOST_BASES:

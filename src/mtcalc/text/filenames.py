@@ -16,9 +16,12 @@ def is_file_ref(ref: str) -> bool:
     return ref == "-" or "/" in ref or ref.lower().endswith(RULE_FILE_SUFFIXES + C_SUFFIXES + PATCH_SUFFIXES)
 
 
-def is_patch_ref(ref: str) -> bool:
-    """Whether a REF means a patch: by its suffix, or '-'."""
-    return ref == "-" or (ref.lower().endswith(PATCH_SUFFIXES) and not is_git_ref(ref))
+def may_be(ref: str, *suffixes: str) -> bool:
+    """Whether a REF can mean a file of a kind: by its suffix, or because none tells, but its content will."""
+    if not is_file_ref(ref):
+        return False
+    name = ref.lower()
+    return name.endswith(suffixes) or not name.endswith(RULE_FILE_SUFFIXES + C_SUFFIXES + PATCH_SUFFIXES)
 
 
 def is_git_ref(ref: str) -> bool:
