@@ -36,7 +36,7 @@ def test_a_tag_has_its_rules_and_its_release(name: str, release: str, path: str,
     assert found[2:9] == named[2:9]
     assert diff(found, named).same
     assert found.rules.sources[0].startswith(f"git:{name}:{path}:")
-    assert found.notes[0].startswith(f"git:{name} is {tree.git('rev-parse', '--short=12', name)} of ")
+    assert found.notes[0].text.startswith(f"git:{name} is {tree.git('rev-parse', '--short=12', name)} of ")
 
 
 @pytest.mark.parametrize(
@@ -180,13 +180,13 @@ def test_around_by_makefile(tmp_path: Path) -> None:
     tree.commit("new", {"Makefile": makefile("9.4-rc2"), VMX: in_file(function_of("v6.16"))})
     newer = resolve("git:HEAD", git=folder)
     assert newer.release == resolve("latest").release
-    assert any("newer than any known" in note for note in newer.notes)
+    assert any("newer than any known" in note.text for note in newer.notes)
     tree.commit("none", {"Makefile": None})
-    assert any("no release in its Makefile" in note for note in resolve("git:HEAD", git=folder).notes)
+    assert any("no release in its Makefile" in note.text for note in resolve("git:HEAD", git=folder).notes)
     tree.commit("odd", {"Makefile": makefile("6.12"), VMX: in_file(function_of("v6.7"))})
     odd = resolve("git:HEAD", git=folder)
     assert odd.release == (6, 10)
-    assert any("never does" in note for note in odd.notes)
+    assert any("never does" in note.text for note in odd.notes)
     assert resolve("git:HEAD", git=folder, release="6.8").release == (6, 8)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from mtcalc.kvm.notes import Note
 from mtcalc.refs.file import Resolve, named_release, rules_on_top
 from mtcalc.refs.git import Commit, check_revision, open_git
 from mtcalc.refs.tree import Tree
@@ -41,7 +42,8 @@ def kernel_of_git(
     return kernel._replace(notes=(commit_note(ref, commit, makefile), *kernel.notes))
 
 
-def commit_note(ref: str, commit: Commit, makefile: str) -> str:
+def commit_note(ref: str, commit: Commit, makefile: str) -> Note:
     """Which commit a revision is; a branch moves, and a name may be a branch's and a tag's."""
     linux = f", Linux {makefile}" if makefile else ""
-    return f"{ref} is {commit.id[:12]} of {commit.date or 'no date'}{linux}: {commit.subject[:60] or 'no subject'}"
+    subject = commit.subject[:60] or "no subject"
+    return Note("commit", f"{ref} is {commit.id[:12]} of {commit.date or 'no date'}{linux}: {subject}")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mtcalc.csource.cut import Cut, cut
 from mtcalc.csource.kernel import kernel_of_c
 from mtcalc.csource.predicates import FUNCTION
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import newest
 from mtcalc.refs.git import Commit, Entry, Git, MissingObject
 from mtcalc.refs.names import parse_release, resolve_name
@@ -158,15 +159,15 @@ class Tree:
             if self._named is not None:
                 raise
             kernel = kernel_of_c(text, file, ref)
-            notes.append(
-                f"{str(error).removeprefix('--kernel: ')}: behaviour of {version_text(kernel.release)} instead"
-            )
+            why = str(error).removeprefix("--kernel: ")
+            notes.append(Note("around", f"{why}: behaviour of {version_text(kernel.release)} instead"))
             around = None
         if test is not None:
             try:
                 found = mmio_rules(kernel_text(self.git.read(test.blob)), f"{ref}:{test.spot.path}")
             except InputError as error:
-                notes.append(f"{test.spot.function}() is not read, the release's stands for it: {error.message}")
+                what = f"{test.spot.function}() is not read, the release's stands for it: {error.message}"
+                notes.append(Note("test-unread", what))
                 found = None
             if found is not None:
                 return kernel._replace(mmio_test=found, mmio_said=True, notes=tuple(notes))
@@ -195,22 +196,23 @@ def makefile_release(text: str) -> str:
     return ""
 
 
-def _around(release: str) -> tuple[Kernel | None, list[str]]:
+def _around(release: str) -> tuple[Kernel | None, list[Note]]:
     """The kernel whose behaviour is around rules in a tree of a release, and what is to be said of that."""
     parsed = parse_release(release)
     if parsed is None:
-        return None, ["no release in its Makefile: the behaviour around is what the rules and names tell"]
+        none = "no release in its Makefile: the behaviour around is what the rules and names tell"
+        return None, [Note("around", none)]
     last = newest()
     if parsed[0][:2] > last[:2]:
         shown = version_text(last)
-        note = f"its Makefile names {release}, newer than any known: behaviour of {shown}"
+        note = Note("around", f"its Makefile names {release}, newer than any known: behaviour of {shown}")
         return kernel_at(last, resolve_name("latest").rules, release), [note]
     for word in (release, ".".join(release.split(".")[:2])):
         try:
             return resolve_name(word), []
         except ValueError:
             continue
-    return None, [f"its Makefile names {release}, of which nothing is known"]
+    return None, [Note("around", f"its Makefile names {release}, of which nothing is known")]
 
 
 def kernel_text(content: bytes) -> str:
