@@ -206,27 +206,62 @@ static bool kvm_is_mmio_pfn(pfn_t pfn)
 \treturn true;
 }
 """
+CACHED = """
+static bool kvm_is_mmio_pfn(pfn_t pfn, int *is_host_mmio)
+{
+\tif (*is_host_mmio < 0)
+\t\t*is_host_mmio = __kvm_is_mmio_pfn(pfn);
+
+\treturn *is_host_mmio;
+}
+"""
 
 
-def test_the_test_and_its_names(tmp_path: Path) -> None:
-    """Under the one name that it is known by; what else is called kvm_is_reserved_pfn later is not the test."""
-    tree = TestTree(tmp_path)
-    tree.commit("before", {"Makefile": makefile("3.18"), MAIN: OLD_TEST.replace("reserved", "mmio")})
-    tree.commit("renamed", {MAIN: OLD_TEST})
+def host_mmio_tree(folder: Path) -> TestTree:
+    """The test under its names and in its files, in the order of the years."""
+    tree = TestTree(folder)
+    tree.commit("before", {"Makefile": makefile("3.16"), MAIN: OLD_TEST.replace("reserved", "mmio")})
+    tree.commit("renamed", {"Makefile": makefile("3.18"), MAIN: OLD_TEST})
     tree.commit("private", {"Makefile": makefile("4.2"), "arch/x86/kvm/mmu.c": NEW_TEST})
     tree.commit("elsewhere", {MAIN: OLD_TEST.replace("return true", "return !false")})
     tree.commit("moved", {"arch/x86/kvm/mmu.c": None, MMU: NEW_TEST})
     tree.commit("moved again", {MMU: "int a;\n", SPTE: NEW_TEST})
-    tree.commit(
-        "new name", {SPTE: NEW_TEST.replace("kvm_is", "__kvm_is") + "static bool kvm_is_mmio_pfn(int p)\n{\n}\n"}
-    )
-    found = log(tree)[::-1]
-    assert [record["subject"] for record in found] == ["before", "renamed", "private", "new name"]
+    tree.commit("cached", {SPTE: NEW_TEST.replace("kvm_is", "__kvm_is") + CACHED})
+    inner = NEW_TEST.replace("kvm_is", "__kvm_is").replace("!is_zero_pfn(pfn) && ", "")
+    tree.commit("inner", {SPTE: inner + CACHED})
+    return tree
+
+
+def test_the_test_and_its_names(tmp_path: Path) -> None:
+    """Under the one name that it is known by; what else is called kvm_is_reserved_pfn later is not the test."""
+    found = log(host_mmio_tree(tmp_path))[::-1]
+    assert [record["subject"] for record in found] == ["before", "renamed", "private", "cached", "inner"]
     assert {record["function"] for record in found} == {"kvm_is_mmio_pfn"}
-    assert [record["first"] for record in found] == [True, False, False, False]
-    names = ["kvm_is_mmio_pfn", "kvm_is_reserved_pfn", "kvm_is_mmio_pfn", "__kvm_is_mmio_pfn"]
+    assert [record["first"] for record in found] == [True, False, False, False, False]
+    names = ["kvm_is_mmio_pfn", "kvm_is_reserved_pfn", *["kvm_is_mmio_pfn"] * 3]
     for record, name in zip(found, names, strict=True):
-        assert f"{name}()" in record["text"]
+        assert f"{name}()" in record["text"] or record["changed"]
+
+
+def test_the_test_as_rules(tmp_path: Path) -> None:
+    """Which host pages each commit makes MMIO, or no longer; and the tree's own test goes with git:REV."""
+    pytest.importorskip("mtcalc.csource.mmio")
+    tree = host_mmio_tree(tmp_path)
+    changed = {record["subject"]: record["changed"] for record in log(tree)}
+    assert {subject: count > 0 for subject, count in changed.items()} == {
+        "before": False,
+        "renamed": False,
+        "private": True,
+        "cached": False,
+        "inner": True,
+    }
+    tree.commit("rules", {VMX: in_file(function_of("v4.4"))})
+    good = tree.commit("back", {SPTE: NEW_TEST})
+    found = quick("review", f"git:{good}", "-o", "json", cwd=tmp_path)
+    record = json.loads(found.out)
+    assert (found.status, record["changed"]) == (1, 0)
+    assert record["mmio_rows"]
+    assert record["patches"][0]["mmio_rows"] == record["mmio_rows"]
 
 
 # Trees that lack something.

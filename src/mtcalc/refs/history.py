@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from mtcalc.kvm.release import newest
 from mtcalc.refs.git import Commit, Git, MissingObject, check_revision
-from mtcalc.refs.tree import MMIO, PATHS, RULES, SPOTS, Piece, Tree, kernel_text, mmio_rules
+from mtcalc.refs.tree import MMIO, PATHS, RULES, SPOTS, Piece, Tree
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import RuleSet
 from mtcalc.text.errors import InputError
@@ -104,7 +105,8 @@ def _side(tree: Tree, commit: Commit | None, piece: Piece | None, what: str) -> 
     try:
         if what == RULES:
             return Side(True, name, kernel=tree.kernel(commit, ref))
-        test = mmio_rules(kernel_text(tree.git.read(piece.blob)), f"{ref}:{piece.spot.path}")
+        around = tree.around(commit)
+        test = tree.mmio_test(piece, around.release if around else newest(), ref)
         return Side(True, name, test=test, why="" if test else "it is not read as rules")
     except InputError as error:
         return Side(True, name, why=str(error).partition("\n")[0])

@@ -14,7 +14,7 @@ from mtcalc.csource.cut import Cut, cut
 from mtcalc.csource.kernel import kernel_of_c
 from mtcalc.csource.predicates import FUNCTION
 from mtcalc.kvm.notes import Note
-from mtcalc.kvm.release import newest
+from mtcalc.kvm.release import Version, newest
 from mtcalc.refs.git import Commit, Entry, Git, MissingObject
 from mtcalc.refs.names import parse_release, resolve_name
 from mtcalc.rules.kernel import Kernel, kernel_at, version_text
@@ -39,8 +39,8 @@ SPOTS: dict[str, tuple[Spot, ...]] = {
         Spot("arch/x86/kvm/vmx.c", FUNCTION),
     ),
     MMIO: (
-        Spot("arch/x86/kvm/mmu/spte.c", "__kvm_is_mmio_pfn"),  # read: 6.16.1 -> 6.17.0
-        Spot("arch/x86/kvm/mmu/spte.c", "kvm_is_mmio_pfn"),
+        Spot("arch/x86/kvm/mmu/spte.c", "kvm_is_mmio_pfn"),  # calls __kvm_is_mmio_pfn(); read: 6.16.1 -> 6.17.0
+        Spot("arch/x86/kvm/mmu/spte.c", "__kvm_is_mmio_pfn"),
         Spot("arch/x86/kvm/mmu/mmu.c", "kvm_is_mmio_pfn"),
         Spot("arch/x86/kvm/mmu.c", "kvm_is_mmio_pfn"),  # read: 4.1.3 -> 4.2.8, private to it
         Spot("virt/kvm/kvm_main.c", "kvm_is_mmio_pfn"),
@@ -147,6 +147,14 @@ class Tree:
             raise found
         return found._replace(ref=ref, rules=found.rules._replace(name=ref))
 
+    def mmio_test(self, piece: Piece, release: Version, ref: str) -> RuleSet | None:
+        """The host-MMIO test of a commit called `ref` as rules; None where it can't be read. Raises InputError."""
+        return _mmio_rules(kernel_text(self.git.read(piece.blob)), f"{ref}:{piece.spot.path}", release)
+
+    def around(self, commit: Commit) -> Kernel | None:
+        """The kernel around a commit: the one named, else its Makefile's; None for none that is known."""
+        return self._named or _around(self.release(commit))[0]
+
     def _read(self, rules: Piece, test: Piece | None, release: str, ref: str) -> Kernel:
         around, notes = (self._named, []) if self._named is not None else _around(release)
         text = kernel_text(self.git.read(rules.blob))
@@ -164,7 +172,7 @@ class Tree:
             around = None
         if test is not None:
             try:
-                found = mmio_rules(kernel_text(self.git.read(test.blob)), f"{ref}:{test.spot.path}")
+                found = self.mmio_test(test, kernel.release, ref)
             except InputError as error:
                 what = f"{test.spot.function}() is not read, the release's stands for it: {error.message}"
                 notes.append(Note("test-unread", what))
@@ -174,14 +182,14 @@ class Tree:
         return kernel._replace(mmio_said=around is not None, notes=tuple(notes))
 
 
-def mmio_rules(text: str, file: str) -> RuleSet | None:
-    """The host-MMIO test in a C text as rules; None while nothing reads it. Raises InputError."""
+def _mmio_rules(text: str, file: str, release: Version) -> RuleSet | None:
+    """The host-MMIO test in a C text of a release as rules; None where nothing reads it. Raises InputError."""
     try:
         reader = import_module("mtcalc.csource.mmio")
     except ModuleNotFoundError:
         return None
-    found: RuleSet = reader.read_mmio_test(text, file)
-    return found
+    found = reader.mmio_test_of(text, file, release)
+    return None if found is None else found.rules
 
 
 def makefile_release(text: str) -> str:
