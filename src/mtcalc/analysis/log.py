@@ -68,8 +68,8 @@ def _as(state: State, word: str = ",") -> str:
         return ""
     rules = state.kernel.rules
     known = [built_in(name) for name in built_in_names()]
-    tests = [test for test in MMIO_RULES.values() if same_bytes(test, rules)]
+    tests = [test.title.partition(":")[0] for test in MMIO_RULES.values() if same_bytes(test, rules)]
     names = [kernel.rules.name for kernel in known if kernel is not None and same_bytes(kernel.rules, rules)]
     if tests:
-        return f"{word} as {tests[0].title.partition(':')[0]}"
+        return f"{word} the test of {' and '.join(tests)}"
     return f"{word} as {', '.join(names)}" if names else ""
