@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import pytest
 from mtcalc.analysis.diff import diff
 from mtcalc.refs.resolve import resolve
 from support.patches import kernel
-from support.program import quick
+from support.program import environment, quick
+from support.readme import README
 from support.trees import VMX, TestTree, function_of, in_file, linux, needs_git
 
 pytestmark = needs_git
@@ -106,3 +110,18 @@ def test_review_refuses(words: tuple[str, ...], why: str, tree: TestTree) -> Non
     done = quick("review", *words, "--git", str(tree.folder))
     assert (done.status, done.out) == (2, "")
     assert why in done.err
+
+
+def test_the_commands_of_the_readme(tree: TestTree) -> None:
+    """Its block for a git tree, run in one."""
+    text = README.read_text()
+    block = text[text.index("### In a git tree") :].split("```")[1].removeprefix("sh\n")
+    commands = block.splitlines()
+    assert len(commands) == 5
+    env = {**environment(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tree.folder, env=env, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode in (0, 1), done.stderr) == (True, ""), command
+        assert done.stdout

@@ -39,7 +39,7 @@ def shown(text: str) -> list[Shown]:
 def run(command: str) -> str:
     """What a command prints, standard error after standard output, in the root of the checkout."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
-    for name in ("MTCALC_RULES", "MTCALC_OUTPUT", "MTCALC_COLOR", "FORCE_COLOR", "COLUMNS"):
+    for name in ("MTCALC_RULES", "MTCALC_GIT", "MTCALC_OUTPUT", "MTCALC_COLOR", "FORCE_COLOR", "COLUMNS"):
         env.pop(name, None)
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).rstrip("\n")
