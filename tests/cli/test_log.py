@@ -168,6 +168,24 @@ def test_what_stands_around_the_function(tmp_path: Path) -> None:
     assert len(changes(tmp_path / "other", f"#define X 1\n{using}", f"#define X 0\n{using}")) == 1
 
 
+def test_a_file_that_is_no_text_of_a_kernel(tmp_path: Path) -> None:
+    """Too large, or not text: what can't be told is said, and the rest goes on."""
+    tree = TestTree(tmp_path)
+    plain = in_file(function_of("v6.7"))
+    tree.commit("one", {"Makefile": makefile("6.7"), VMX: plain})
+    tree.commit("large", {VMX: plain + "x" * (16 << 20)})
+    tree.commit("smaller", {VMX: plain})
+    tree.commit("bytes", {VMX: plain.encode().replace(b"if (is_mmio)", b"if (is_mmio\0)")})
+    tree.commit("last", {VMX: in_file(function_of("v6.11"))})
+    found = log(tree)[::-1]
+    assert [record["subject"] for record in found] == ["one", "large", "smaller", "bytes", "last"]
+    for record in found[1:3]:
+        assert record["changed"] == 0
+        assert "too large (at most 16 MiB)" in record["text"]
+    assert found[3]["text"].startswith("the text of vmx_get_mt_mask() changes: git:")
+    assert found[4]["text"].startswith("vmx_get_mt_mask() is read from here on")
+
+
 def test_a_move_is_no_change(tmp_path: Path) -> None:
     tree = TestTree(tmp_path)
     tree.commit("one", {"Makefile": makefile("4.20"), OLD_VMX: in_file(function_of("v4.4"))})

@@ -49,6 +49,7 @@ def test_a_bar_on_a_terminal() -> None:
     out, seen = on_a_terminal("-1")
     assert out == "True\n"
     assert "reading commits" in seen
+    assert "\x1b[?25l" not in seen  # Ctrl-C would leave the cursor hidden
     assert seen.rstrip("\r\n").endswith("\x1b[2K")  # and its line is empty again
 
 

@@ -71,10 +71,10 @@ def check(ctx: click.Context, ref: str, output: Output) -> None:
     """
     from mtcalc.analysis.rule_check import check_rules
     from mtcalc.output.rules import finding_record, findings_document, findings_rows
-    from mtcalc.text.filenames import RULE_FILE_SUFFIXES
+    from mtcalc.text.filenames import RULE_FILE_SUFFIXES, is_git_ref
 
     base = base_of([ref])
-    if ref.lower().endswith(RULE_FILE_SUFFIXES):
+    if ref.lower().endswith(RULE_FILE_SUFFIXES) and not is_git_ref(ref):
         from mtcalc.refs.file import unchecked_rule_file
         from mtcalc.refs.resolve import resolve
 

@@ -45,7 +45,11 @@ class _Bar:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        console = Console(file=sys.stderr, no_color=not colour)
+        class Shown(Console):
+            def show_cursor(self, show: bool = True) -> bool:
+                return False  # Ctrl-C ends the program where it is, and would leave a hidden cursor behind
+
+        console = Shown(file=sys.stderr, no_color=not colour)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
         self._task = self._bar.add_task(what, total=total)

@@ -87,6 +87,8 @@ def _step(tree: Tree, commit: Commit, what: str) -> Step | None:
     except MissingObject:
         missing = "a version of its file is missing (a partial clone): whether it changes is not known"
         return Step(commit, what, missing=missing)
+    except InputError as error:
+        return Step(commit, what, missing=f"whether it changes is not known: {error.message}")
     if (before and before.text) == (after and after.text):
         return None
     same = before is not None and after is not None and before.text.functions == after.text.functions

@@ -133,7 +133,8 @@ class Tree:
             raise MissingObject(f"{ref}: {error.message}") from None
         if rules is None:
             looked = " nor ".join(spot.path for spot in SPOTS[RULES])
-            raise InputError(f"{ref}: no {FUNCTION}() in it: neither in {looked} (a commit of Linux 2.6.31 or later)")
+            what = f"{ref}: no {FUNCTION}() in it: neither in {looked}"
+            raise InputError(f"{what} (a commit of Linux 2.6.31 or later; -r RELEASE for older ones)")
         release = self.release(commit)
         key = (rules.text, test.text if test else None, release)
         found = self._kernels.get(key)
