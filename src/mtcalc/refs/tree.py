@@ -230,6 +230,3 @@ def kernel_text(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
-
-
-__all__ = ["MMIO", "PATHS", "RULES", "SPOTS", "MissingObject", "Piece", "Spot", "Tree", "makefile_release"]
