@@ -151,6 +151,8 @@ def bench_import() -> None:
         long_log(log, 2 * LINES)
         loop = [*python(BARE_LOOP), str(log)]
         ratio("import-log", [MTCALC, "import", str(log)], loop, "import of 2 million lines / a bare loop", runs=5)
+
+
 COMMITS = 50_000
 TOUCHING = 3_000
 VMX_FUNCTIONS = 800

@@ -13,8 +13,13 @@ import pytest
 from mtcalc.csource.source import rules_from_c
 from mtcalc.csource.writer import Style, texts_of_its_time, write_c
 from mtcalc.kvm.flags import SLOT_FLAGS
-from mtcalc.patches.apply import CFile, NothingTouchedError, PatchedRules, apply_to_c, fitting, rules_from_patch
+from mtcalc.patches.apply import rules_from_patch
+from mtcalc.patches.c_file import patch_c
+from mtcalc.patches.choose import fitting
+from mtcalc.patches.hunks import prepare
+from mtcalc.patches.known import known_changes
 from mtcalc.patches.read import read_patches
+from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules
 from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import RuleSet
@@ -51,6 +56,17 @@ def refused(text: str, base: Kernel | CFile | None = None) -> InputError:
         patched(text, base)
     assert caught.value.place is not None
     return caught.value
+
+
+def patched_file(text: str, c_text: str, file: str) -> str:
+    """A C file's text with a patch applied."""
+    return "\n".join(line.text for line in patch_c(read_patches(text, "m.patch"), CFile(c_text, file)).lines)
+
+
+def fits(text: str) -> list[str]:
+    """The built-in rule sets that a patch fits."""
+    mails = read_patches(text, "m.patch")
+    return list(fitting(prepare(mails, known=known_changes(mails)))[0])
 
 
 def insert(text: str, before: str, new: str) -> str:
@@ -170,9 +186,9 @@ def test_fits_its_own_base(old: str, new: str) -> None:
     if before == after:
         return
     text = mail(diff(c_file(before), c_file(after)))
-    assert old in fitting(read_patches(text, "m.patch"))
+    assert old in fits(text)
     without_names = mail(diff(c_file(before), c_file(after), section=False))
-    assert old in fitting(read_patches(without_names, "m.patch"))
+    assert old in fits(without_names)
 
 
 def test_blanks_eaten_everywhere() -> None:
@@ -455,11 +471,11 @@ def test_seed_on_a_c_file(form: str) -> None:
 def test_apply_keeps_the_rest_of_the_file() -> None:
     text = c_file(EARLY)
     wanted = c_file(with_flag(EARLY))
-    patches = read_patches(diff(text, wanted), "m.patch")
-    assert apply_to_c(patches, text, "vmx.c") == wanted
-    assert apply_to_c(patches, crlf(text), "arch/x86/kvm/vmx/vmx.c") == wanted
+    patches = diff(text, wanted)
+    assert patched_file(patches, text, "vmx.c") == wanted
+    assert patched_file(patches, crlf(text), "arch/x86/kvm/vmx/vmx.c") == wanted
     moved = "\n" * 40 + text.replace("\t", "        ")
-    assert apply_to_c(patches, moved, "vmx.c").split() == wanted.split()
+    assert patched_file(patches, moved, "vmx.c").split() == wanted.split()
 
 
 def test_hunks_over_the_edge_of_a_lone_function() -> None:
@@ -484,21 +500,21 @@ def test_a_hunk_that_fits_twice() -> None:
     block = "\tif (some)\n\t\tgo();\n\n\tcall();\n"
     old = BEFORE.replace("\treturn 0;\n", block) + "\n" + EARLY.replace("{\n", "{\n" + block, 1)
     new = old[: len(BEFORE) + 10] + old[len(BEFORE) + 10 :].replace("\tcall();\n", "\tcall(1);\n")
-    assert apply_to_c(read_patches(diff(old, new, context=0, section=False), "m"), old, "vmx.c") == new
+    assert patched_file(diff(old, new, context=0, section=False), old, "vmx.c") == new
     shifted = "\n\n\n" + old
-    named = apply_to_c(read_patches(diff(old, new, context=0), "m"), shifted, "vmx.c")
+    named = patched_file(diff(old, new, context=0), shifted, "vmx.c")
     assert named == "\n\n\n" + new
     with pytest.raises(InputError, match="this hunk fits in several places"):
-        apply_to_c(read_patches(diff(old, new, context=0, section=False), "m"), shifted, "vmx.c")
+        patched_file(diff(old, new, context=0, section=False), shifted, "vmx.c")
     twice = shifted.replace("{\n" + block, "{\n" + block + block)
     with pytest.raises(InputError, match="this hunk fits in several places"):
-        apply_to_c(read_patches(diff(old, new, context=0), "m"), twice, "vmx.c")
+        patched_file(diff(old, new, context=0), twice, "vmx.c")
 
 
 def test_a_patch_of_another_c_file() -> None:
     with pytest.raises(NothingTouchedError, match="touches no rule"):
-        apply_to_c(read_patches(diff("int a;\n", "int b;\n", "arch/x86/kvm/svm/svm.c"), "m"), c_file(EARLY), "vmx.c")
-    changed = apply_to_c(read_patches(diff("int a;\n", "int b;\n", "arch/x86/kvm/mtrr.c"), "m"), "int a;\n", "mtrr.c")
+        patched_file(diff("int a;\n", "int b;\n", "arch/x86/kvm/svm/svm.c"), c_file(EARLY), "vmx.c")
+    changed = patched_file(diff("int a;\n", "int b;\n", "arch/x86/kvm/mtrr.c"), "int a;\n", "mtrr.c")
     assert changed == "int b;\n"
 
 
@@ -537,6 +553,6 @@ def test_a_set_without_a_helper_that_the_patch_changes_is_no_base() -> None:
  \t\treturn MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT;
 """
     mails = read_patches(text, "x.patch")
-    assert fitting(mails) == ["v6.16"]
+    assert fits(text) == ["v6.16"]
     found = rules_from_patch(mails, "x.patch")
     assert (found.before.rules.name, found.left_aside) == ("v6.16", ())

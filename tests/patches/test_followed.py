@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from mtcalc.csource.writer import Style, texts_of_its_time, write_c
-from mtcalc.patches.apply import CFile, NothingTouchedError, PatchedRules, rules_from_patch
+from mtcalc.patches.apply import rules_from_patch
 from mtcalc.patches.read import read_patches
+from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
 from support.notes import noted

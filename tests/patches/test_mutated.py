@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mtcalc.csource.tokens import texts, tokens
 from mtcalc.csource.writer import Style, texts_of_its_time, write_c
-from mtcalc.patches.apply import CFile, PatchedRules, rules_from_patch
+from mtcalc.patches.apply import rules_from_patch
 from mtcalc.patches.read import read_patches
+from mtcalc.patches.result import CFile, PatchedRules
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
 from support.patches import blanks_eaten, c_file, diff, kernel, mail, quoted, quoted_printable, same_bytes

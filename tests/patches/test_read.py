@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mtcalc.patches.mail import parse_date
-from mtcalc.patches.read import FilePatch, Hunk, Mail, read_patches
+from mtcalc.patches.read import read_patches
+from mtcalc.patches.records import FilePatch, Hunk, Mail
 from mtcalc.text.errors import InputError
 from support.patches import VMX, base64, blanks_eaten, crlf, diff, mail, quoted, quoted_printable, trailing_eaten
 

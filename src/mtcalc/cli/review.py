@@ -46,7 +46,7 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     check_git([patch, *([base] if base else [])])
     # Both bring the C parser, which a TAB has no need of.
     from mtcalc.output.review import review_document, review_record, untouched_record, untouched_text
-    from mtcalc.patches.apply import NothingTouchedError
+    from mtcalc.patches.result import NothingTouchedError
     from mtcalc.refs.file import patched
 
     try:

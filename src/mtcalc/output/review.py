@@ -12,8 +12,8 @@ from mtcalc.analysis.review import Remark, state_of
 from mtcalc.output.diff import byte_words, diff_blocks, diff_notes, diff_record
 from mtcalc.output.diff_records import change_record
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields
-from mtcalc.patches.apply import PatchedRules
-from mtcalc.patches.read import Mail
+from mtcalc.patches.records import Mail
+from mtcalc.patches.result import PatchedRules
 from mtcalc.x86.memtype import MemType
 
 

@@ -2,7 +2,7 @@
 """The bytes of a patch file as text: packed ones unpacked, colours taken off.
 
 A mail may hold other charsets than UTF-8 in each of its parts: a byte that is not UTF-8 stays in the text as a
-lone surrogate until patch_mail, which reads the headers, decodes it.
+lone surrogate until mail, which reads the headers, decodes it.
 """
 
 from __future__ import annotations

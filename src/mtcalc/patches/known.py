@@ -12,18 +12,10 @@ from mtcalc.csource.source import read_c
 from mtcalc.csource.tokens import Function, Token, render, texts, tokens
 from mtcalc.csource.types import is_type_name
 from mtcalc.csource.writer import HELPER
-from mtcalc.patches.hunks import (
-    KNOWN,
-    NOT_NAMES,
-    KnownChange,
-    comments_only,
-    head_name,
-    is_code,
-    section_function,
-    sides_of,
-)
+from mtcalc.patches.hunks import KNOWN, KnownChange, Prepared, is_code
 from mtcalc.patches.macros import parameters_in_order
-from mtcalc.patches.read import Hunk, Line, Mail
+from mtcalc.patches.pieces import NOT_NAMES, comments_only, head_name, section_function, sides_of
+from mtcalc.patches.records import Hunk, HunkLine, Mail
 from mtcalc.text.errors import InputError, Place
 
 # Slot flags and quirks are told by name, whatever their bits.
@@ -91,7 +83,7 @@ def _changed_in(hunk: Hunk) -> dict[str, Place]:
     return found if not found or hunk.trouble or not comments_only(hunk) else {}
 
 
-def _changed_lines(hunk: Hunk) -> Iterator[tuple[str, Line]]:
+def _changed_lines(hunk: Hunk) -> Iterator[tuple[str, HunkLine]]:
     """The changed lines of a hunk, each with the function that it lies in, '' for none."""
     name = section_function(hunk.section)
     for line in hunk.lines:
@@ -106,7 +98,7 @@ def _changed_lines(hunk: Hunk) -> Iterator[tuple[str, Line]]:
 def _renamed_in(hunk: Hunk) -> Iterator[tuple[str, Function, Place]]:
     """Known functions that a hunk gives another name, each as a function of that name that calls it."""
     gone: dict[str, str] = {}  # by what a head's line says but for the name
-    new: dict[str, Line] = {}
+    new: dict[str, HunkLine] = {}
     for name, line in _changed_lines(hunk):
         if head_name(line.text) != name:
             continue
@@ -122,7 +114,7 @@ def _renamed_in(hunk: Hunk) -> Iterator[tuple[str, Function, Place]]:
             yield old, Function(head_name(new[said].text), head, tuple(body)), new[said].place
 
 
-def _head_from(hunk: Hunk, first: Line) -> tuple[Token, ...]:
+def _head_from(hunk: Hunk, first: HunkLine) -> tuple[Token, ...]:
     """The head that begins with a line of the new side; () where the hunk does not show all of it."""
     text = ""
     for line in hunk.lines[hunk.lines.index(first) :]:
@@ -204,7 +196,7 @@ def _code(mails: Sequence[Mail]) -> Iterator[tuple[Mail, Hunk]]:
                 yield from ((mail, hunk) for hunk in item.hunks)
 
 
-def _added(mails: Sequence[Mail]) -> Iterator[Line]:
+def _added(mails: Sequence[Mail]) -> Iterator[HunkLine]:
     return (line for _, hunk in _code(mails) for line in hunk.lines if line.kind == "+")
 
 
@@ -224,3 +216,26 @@ def _value(text: str) -> int | None:
     if len(number[1]) > 18 or (number[2] and len(number[2]) > 2):
         return None
     return int(number[1], 0 if number[1][:2].lower() == "0x" else 10) << int(number[2] or 0)
+
+
+def not_followed(patches: Prepared, written: Sequence[str] | None = None) -> list[str]:
+    """The functions asked by name that patches change and whose meaning is taken as before.
+
+    `written`: the texts of which one asks, where those are known.
+    """
+    return [
+        change.name
+        for change in patches.known
+        if change.new is None and (written is None or _asks(change.name, written))
+    ]
+
+
+def _asks(name: str, written: Sequence[str]) -> bool:
+    """Whether one of the texts asks for a function; the host-MMIO test is asked by who calls the function."""
+    return "mmio" in name or any(re.search(rf"\b{name}\b", text) for text in written)
+
+
+def taken_as_before(names: Sequence[str]) -> str:
+    listed = ", ".join(f"{name}()" for name in names)
+    what = "its meaning is" if len(names) == 1 else "their meanings are"
+    return f"it changes {listed}, asked by name: {what} taken as before"

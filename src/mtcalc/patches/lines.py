@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mtcalc.patches.read import Hunk
+from mtcalc.patches.records import Hunk
 from mtcalc.text.errors import InputError, Place
 
 

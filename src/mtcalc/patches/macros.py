@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mtcalc.csource.tokens import Token, texts, tokens
-from mtcalc.patches.read import Hunk
+from mtcalc.patches.records import Hunk
 from mtcalc.text.errors import InputError, Place
 
 

@@ -2,7 +2,7 @@
 """Mails as people save them: mboxes, raw mails, `git show` and `git log -p`, a page of a list archive, a pasted diff.
 
 Every line keeps the place it has in the file. Headers that the standard mail parser would not find (archives eat
-blanks, replies quote them) are looked for here; what they mean is left to it, in patch_parts. RFC 5322, RFC 4155.
+blanks, replies quote them) are looked for here; what they mean is left to it, in parts. RFC 5322, RFC 4155.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from datetime import date
 from itertools import islice
 from typing import NamedTuple
 
-from mtcalc.patches.parts import HEADER_LENGTH, Budget, Part, TextLine, as_utf8, flowed, header_words, parts_of
+from mtcalc.patches.parts import (
+    HEADER_LENGTH,
+    MailPart,
+    TextLine,
+    UnpackBudget,
+    as_utf8,
+    flowed,
+    header_words,
+    parts_of,
+)
 from mtcalc.text.errors import Place
 
 
@@ -44,7 +53,7 @@ _CLOCK = re.compile(r"\b\d\d:\d\d:\d\d\b")
 _MBOX_FROM = re.compile(r"From \S+.* (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +[A-Z][a-z]{2} +\d{1,2} [\d:]+ .*\d{4}\s*$")
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t]*(.*)$")
 _QUOTE = re.compile(r"(?:> ?)*")
-LONGEST_MARK = 1000
+_LONGEST_MARK = 1000
 """Characters of quote marks in front of a line; megabytes of them are no quoting, and cost sixty times as much."""
 _DIFF_START = re.compile(r"(?:> ?){0,500}(?:diff --git |--- \S|Index: )")
 _ONE_LINE = ("from", "author", "date", "message-id")  # header fields that hardly go on in the next line
@@ -85,7 +94,7 @@ def split_mails(text: str, file: str) -> tuple[Envelope, ...]:
         starts.insert(0, 0)
     ends = [*starts[1:], len(lines)]
     found: list[Envelope] = []
-    left = Budget()
+    left = UnpackBudget()
     for start, end in zip(starts, ends, strict=True):
         found += _envelopes(lines[start:end], left)
     return tuple(found)
@@ -102,7 +111,7 @@ def _is_commit(lines: Sequence[TextLine], at: int) -> bool:
     return any(line.text.startswith(("Author:", "author ")) for line in lines[at + 1 : at + 5])
 
 
-def _envelopes(lines: Sequence[TextLine], left: Budget) -> list[Envelope]:
+def _envelopes(lines: Sequence[TextLine], left: UnpackBudget) -> list[Envelope]:
     """The mail in these lines, and behind it those that it holds."""
     place = lines[0].place
     start = 0
@@ -125,7 +134,7 @@ def _envelopes(lines: Sequence[TextLine], left: Budget) -> list[Envelope]:
 
 
 def _envelope(
-    headers: dict[str, str], loose: Sequence[TextLine] | None, parts: Sequence[Part], place: Place
+    headers: dict[str, str], loose: Sequence[TextLine] | None, parts: Sequence[MailPart], place: Place
 ) -> Envelope:
     html = any(part.html for part in parts)
     unwrapped: list[TextLine] = []
@@ -220,7 +229,7 @@ def _names_a_patch(title: str) -> bool:
 
 def quote_length(text: str) -> int:
     """How many characters of a line are marks of quoting."""
-    return _QUOTE.match(text, 0, LONGEST_MARK).end()  # type: ignore[union-attr]  # matches always
+    return _QUOTE.match(text, 0, _LONGEST_MARK).end()  # type: ignore[union-attr]  # matches always
 
 
 def _inner_author(body: Sequence[TextLine]) -> str:

@@ -15,6 +15,8 @@ from contextlib import suppress
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
+from email.parser import HeaderParser
+from itertools import takewhile
 from typing import NamedTuple
 
 from mtcalc.text.errors import InputError, Place
@@ -43,7 +45,7 @@ class TextLine(NamedTuple):
     place: Place
 
 
-class Part(NamedTuple):
+class MailPart(NamedTuple):
     """A part of a mail that can be read as text; `mail`: it is a mail itself, whose headers begin it."""
 
     lines: Sequence[TextLine]
@@ -54,7 +56,7 @@ class Part(NamedTuple):
     delete_space: bool = False
 
 
-class Budget:
+class UnpackBudget:
     """How many bytes the packed attachments of one file may still come to, all together."""
 
     def __init__(self, left: int = LIMIT) -> None:
@@ -62,8 +64,8 @@ class Budget:
 
 
 def parts_of(
-    headers: Mapping[str, str], lines: Sequence[TextLine], place: Place, left: Budget, depth: int = 0
-) -> Iterator[Part]:
+    headers: Mapping[str, str], lines: Sequence[TextLine], place: Place, left: UnpackBudget, depth: int = 0
+) -> Iterator[MailPart]:
     """The parts of a body that can hold a patch; gzip and xz are unpacked, at the cost of `left`.
 
     Raises InputError: a broken base64, a packed patch that can't be unpacked, parts in parts in parts.
@@ -79,19 +81,19 @@ def parts_of(
             yield from parts_of(inner, part[at:], place, left, depth + 1)
         return
     if kind in ("message/rfc822", "message/global"):
-        yield Part(list(_decoded(about, lines)), mail=True, depth=depth + 1)
+        yield MailPart(list(_decoded(about, lines)), mail=True, depth=depth + 1)
         return
     named = _PATCH_NAME.search(f"{about.get('content-disposition', '')} {about.get('content-type', '')}".lower())
     if kind == "text/html" and not named:
-        yield Part((), html=True)
+        yield MailPart((), html=True)
     elif kind.startswith("application/") and _encoding(about) == "base64":
         found = _attached(lines, left, bool(named))
         if found is not None:
-            yield Part(list(_text_lines(*found, _charset(_parameter(about, "charset")))))
+            yield MailPart(list(_text_lines(*found, _charset(_parameter(about, "charset")))))
     elif kind.startswith(("text/", "multipart/")) or named:
         wrapped = kind == "text/plain" and _parameter(about, "format").lower() == "flowed"
         delete = _parameter(about, "delsp").lower() == "yes"
-        yield Part(list(_decoded(about, lines)), flowed=wrapped, delete_space=delete)
+        yield MailPart(list(_decoded(about, lines)), flowed=wrapped, delete_space=delete)
 
 
 def _parsed(headers: Mapping[str, str]) -> Message:
@@ -128,24 +130,15 @@ def _cut(lines: Sequence[TextLine], boundary: str) -> Iterator[list[TextLine]]:
 
 def _part_headers(part: Sequence[TextLine], default: str) -> tuple[dict[str, str], int]:
     """A part's header fields, and where its body starts."""
-    headers: dict[str, list[str]] = {}
-    key = ""
-    at = 0
-    for at, line in enumerate(part):
-        name, colon, value = line.text.partition(":")
-        if not line.text.strip():
-            at += 1
-            break
-        if line.text[0] in " \t" and key:
-            headers[key].append(line.text.strip())
-        elif colon and name.strip() and " " not in name.strip():
-            key = name.strip().lower()
-            headers[key] = [value.strip()]
-        else:
-            break
-    found = {key: " ".join(words)[:HEADER_LENGTH] for key, words in headers.items()}
+    head = list(takewhile(lambda line: line.text.strip(), part))
+    parsed = HeaderParser().parsestr("\n".join(line.text for line in head))
+    found = {
+        name.lower(): " ".join(line.strip() for line in value.split("\n"))[:HEADER_LENGTH]
+        for name, value in parsed.raw_items()  # as they stand, with bytes that are no ASCII
+    }
     found.setdefault("content-type", default)
-    return found, at
+    body = str(parsed.get_payload())  # begins without a blank line
+    return found, len(head) - body.count("\n") - 1 if body else min(len(head) + 1, len(part))
 
 
 def _decoded(about: Message, lines: Sequence[TextLine]) -> Iterator[TextLine]:
@@ -228,7 +221,7 @@ def _unescape(text: str, charset: str) -> str:
     return _printed(decode(raw, charset).replace("\r", "").replace("\n", " "))
 
 
-def _attached(lines: Sequence[TextLine], left: Budget, named: bool) -> tuple[bytes, Place] | None:
+def _attached(lines: Sequence[TextLine], left: UnpackBudget, named: bool) -> tuple[bytes, Place] | None:
     """An attachment's bytes, unpacked; None where it is no patch: `named` as none, and not packed, or an archive."""
     from mtcalc.patches.decode import is_packed, unpacked
 

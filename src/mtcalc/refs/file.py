@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from mtcalc.kvm.notes import Note
-from mtcalc.patches.apply import CFile, PatchedRules, rules_from_patch
+from mtcalc.patches.apply import rules_from_patch
+from mtcalc.patches.result import CFile, PatchedRules
 from mtcalc.refs.kinds import FileKind, kind_by_content, kind_by_suffix
 from mtcalc.refs.named_file import UnreadFile, check_named_file, unquoted
 from mtcalc.refs.names import resolve_name

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from mtcalc.csource.cut import cut
 from mtcalc.csource.predicates import FUNCTION
-from mtcalc.patches.apply import CFile, NothingTouchedError, PatchedRules, rules_from_patch
-from mtcalc.patches.read import FilePatch, Mail
+from mtcalc.patches.apply import rules_from_patch
+from mtcalc.patches.records import FilePatch, Mail
+from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules
 from mtcalc.refs.file import named_release
 from mtcalc.refs.git import open_git
 from mtcalc.refs.tree import RULES, Tree, kernel_text

@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import date
 
-from mtcalc.patches.apply import one_vcpu
+from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.series import Part, Whole
 from mtcalc.refs.file import named_release
 from mtcalc.refs.git import Commit, Git, MissingObject, open_git
