@@ -161,6 +161,10 @@ def test_the_seed_on_a_c_file(tmp_path: Path) -> None:
     assert "\nbase   vmx.c\n" in quick("review", "-", "--base", "vmx.c", stdin=SEED, cwd=tmp_path).out
 
 
+def _said_of_itself(patch: dict[str, Any]) -> dict[str, Any]:
+    return {key: patch[key] for key in ("subject", "author", "message_id", "touches")}
+
+
 def test_the_keys_of_json() -> None:
     record = json.loads(quick("review", NAME, "-o", "json").out)
     assert list(record) == [
@@ -179,8 +183,16 @@ def test_the_keys_of_json() -> None:
             "around",
             "notes",
         ),
+        *("beside", "in_between", "against"),
     ]
-    assert record["patches"] == [
+    (patch,) = record["patches"]
+    assert list(patch) == [
+        *("subject", "author", "message_id", "commit", "touches", "text", "changed", "rows", "mmio_rows", "questions"),
+        "beside",
+    ]
+    for key in ("text", "changed", "rows", "mmio_rows", "questions", "beside"):
+        assert patch[key] == record[key]
+    assert [_said_of_itself(patch)] == [
         {
             "subject": "[PATCH 3/4] KVM: VMX: Honor guest PATs for memslots of flag KVM_MEM_NON_COHERENT_DMA",
             "author": "Yan Zhao",
@@ -196,7 +208,7 @@ def test_the_keys_of_json() -> None:
     assert kinds == ["cacheable", "cacheable", "pat", "input", "mapping level", "new input"]
     assert record["notes"] == [f"{NAME.split('/')[1]} is a patch on top of v6.7"]
     sent = reviewed(mail(SEED[SEED.index("diff --git") :], date="Fri, 5 Jan 2024 17:12:37 +0800"))
-    assert sent["patches"] == [
+    assert list(map(_said_of_itself, sent["patches"])) == [
         {
             "subject": "[PATCH] KVM: VMX: a change",
             "author": "A Writer <writer@example.org>",
@@ -413,7 +425,7 @@ def test_a_base_that_does_not_fit() -> None:
         ((NAME, "--base", "slotflag"), "mtcalc review: --base: unknown rule set 'slotflag' (did you mean slot-flag?"),
         ((NAME, "--base", "nowhere.c"), "mtcalc: nowhere.c: no such file "),
         (("nowhere.patch",), "mtcalc: nowhere.patch: no such file "),
-        ((), "mtcalc review: missing argument 'PATCH'"),
+        ((), "mtcalc review: missing argument 'PATCH...'"),
         (("golden/vfio.yaml",), "golden/vfio.yaml:1:1: no patch found "),
     ],
 )

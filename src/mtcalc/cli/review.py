@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""mtcalc review: what a patch mail, or commits of a git tree, change."""
+"""mtcalc review: what patch mails, or commits of a git tree, change, patch by patch and in all."""
 
 from __future__ import annotations
 
-from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,71 +13,56 @@ from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, check_git, git_folder, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
 from mtcalc.output.diff import diff_lines, diff_rows
-from mtcalc.output.document import Document
 from mtcalc.output.emit import Result
-from mtcalc.patches.series import Part
 from mtcalc.refs.resolve import resolve
-from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import is_git_ref
 
+if TYPE_CHECKING:
+    from mtcalc.output.series import Earlier, Judged
+    from mtcalc.patches.series import Part, Whole
+    from mtcalc.rules.kernel import Kernel
+
 
 @click.command()
-@click.argument("patch", type=PATCH_FILE)
+@click.argument("patches", metavar="PATCH...", type=PATCH_FILE, nargs=-1, required=True)
 @click.option("--base", type=REF, metavar="REF", help="What the patch goes on top of.  [the built-in set that it fits]")
+@click.option("--against", type=PATCH_FILE, metavar="FILE", help="An earlier version: what the new one does otherwise.")
 @release_option
 @click.option("--expand", is_flag=True, help="Every single combination of inputs, instead of rows (json, jsonl, csv).")
 @output_options()
 @click.pass_context
-def review(ctx: click.Context, patch: str, base: str | None, expand: bool, output: Output) -> None:
+def review(
+    ctx: click.Context, patches: tuple[str, ...], base: str | None, against: str | None, expand: bool, output: Output
+) -> None:
     """What a patch mail (- is standard input) changes: its rules against those before it, and what to ask about it.
 
-    git:REV is a commit of a git tree, git:A..B the commits of B that are not in A.
+    A series is reviewed patch by patch and in all: a mailbox, several files, or a directory of them. git:REV is a
+    commit of a git tree, git:A..B the commits of B that are not in A.
 
     \b
     mtcalc review mail.patch
     mtcalc review - --base vmx.c < mail
+    mtcalc review v2/ --against v1.mbox
     mtcalc review git:origin/master..HEAD
     """
-    if is_git_ref(patch):
-        if base is not None:
-            raise click.UsageError(f"--base with {patch} (what commits go on top of is in their tree)")
-        ctx.exit(_review_commits(patch, expand, output))
-    check_git([patch, *([base] if base else [])])
-    # Both bring the C parser, which a TAB has no need of.
-    from mtcalc.output.review import review_document, review_record, untouched_record, untouched_text
-    from mtcalc.patches.result import NothingTouchedError
-    from mtcalc.refs.file import patched
+    # What reads patches brings the C parser, which a TAB has no need of.
+    from mtcalc.output.series import series_document, series_record
 
-    try:
-        release = release_of([base] if base else [])
-        again = partial(resolve, release=release, git=git_folder())
-        rules = patched(patch, again, base, release=release, git=git_folder())
-    except NothingTouchedError as untouched:
-        mails, named, text = untouched.mails, untouched.base, untouched_text(untouched.asked)
-        kernel = resolve("latest")
-        nothing = compare(kernel, kernel)
-        output.write(
-            Result(
-                document=lambda: Document([text]),
-                data=lambda: untouched_record(mails, named, text, nothing),
-                lines=lambda: diff_lines(nothing, expand),
-                rows=lambda: diff_rows(nothing, expand),
-            )
-        )
-        return
-    except InputError:
-        raise
-    except ValueError as error:
-        raise click.UsageError(str(error) if str(error).startswith("--kernel") else f"--base: {error}") from None
-    found = compare(rules.before, rules.after)
-    if expand:
-        check_expandable(found)
-    remarks = ask(found, rules.one_vcpu)
+    earlier = None
+    if any(map(is_git_ref, patches)):
+        whole = _commits(patches, base, against)
+    else:
+        whole, earlier = _mails(patches, base, against)
+    parts = [_judged(part, part.before, part.after, part.one_vcpu, expand) for part in whole.parts]
+    all_of_it = _judged(whole.parts[-1], whole.before, whole.after, whole.one_vcpu, expand)
+    latest = resolve("latest")
+    nothing = compare(latest, latest)
+    found = all_of_it.found or nothing
     output.write(
         Result(
-            document=lambda: review_document(rules, found, remarks),
-            data=lambda: review_record(rules, found, remarks, expand),
+            document=lambda: series_document(whole, parts, all_of_it, earlier),
+            data=lambda: series_record(whole, parts, all_of_it, nothing, expand, earlier),
             lines=lambda: diff_lines(found, expand),
             rows=lambda: diff_rows(found, expand),
         )
@@ -85,31 +70,47 @@ def review(ctx: click.Context, patch: str, base: str | None, expand: bool, outpu
     ctx.exit(0 if found.same else 1)
 
 
-def _review_commits(ref: str, expand: bool, output: Output) -> int:
-    """Writes the review of git:REV or git:A..B; the exit status."""
-    from mtcalc.output.series import Judged, series_document, series_record
+def _judged(part: Part, before: Kernel | None, after: Kernel | None, one_vcpu: tuple[str, ...], expand: bool) -> Judged:
+    from mtcalc.output.series import Judged
+
+    if before is None or after is None:
+        return Judged(part)
+    found = compare(before, after)
+    if expand:
+        check_expandable(found)
+    return Judged(part, found, ask(found, one_vcpu))
+
+
+def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:
+    """git:REV or git:A..B. Raises UsageError for what does not go with it, InputError."""
     from mtcalc.refs.git_review import reviewed_commits
 
-    def judged(part: Part, before: Kernel | None, after: Kernel | None, one_vcpu: tuple[str, ...] = ()) -> Judged:
-        if before is None or after is None:
-            return Judged(part)
-        found = compare(before, after)
-        if expand:
-            check_expandable(found)
-        return Judged(part, found, ask(found, one_vcpu))
+    if len(words) > 1:
+        raise click.UsageError("git:REV beside other patches (one git:A..B, or files)")
+    if base is not None:
+        raise click.UsageError(f"--base with {words[0]} (what commits go on top of is in their tree)")
+    if against is not None:
+        raise click.UsageError(f"--against with {words[0]} (mtcalc diff git:OLD git:NEW compares two trees)")
+    return reviewed_commits(words[0], release_of([words[0]]), git_folder())
 
-    whole = reviewed_commits(ref, release_of([ref]), git_folder())
-    parts = [judged(part, part.before, part.after) for part in whole.parts]
-    all_of_it = judged(whole.parts[-1], whole.before, whole.after, whole.one_vcpu)
-    latest = resolve("latest")
-    nothing = compare(latest, latest)
-    found = all_of_it.found or nothing
-    output.write(
-        Result(
-            document=lambda: series_document(whole, parts, all_of_it),
-            data=lambda: series_record(whole, parts, all_of_it, nothing, expand),
-            lines=lambda: diff_lines(found, expand),
-            rows=lambda: diff_rows(found, expand),
-        )
-    )
-    return 0 if found.same else 1
+
+def _mails(words: tuple[str, ...], base: str | None, against: str | None) -> tuple[Whole, Earlier | None]:
+    """The patches of mails, and what they do otherwise than those of `against`. Raises UsageError, InputError."""
+    from mtcalc.output.series import Earlier
+    from mtcalc.refs.mail_review import Top, earlier_version, reviewed_mails
+
+    check_git([*words, *([base] if base else [])])
+    if (*words, against).count("-") > 1:
+        raise click.UsageError("- twice (standard input is read once)")
+    top = Top(base, release_of([base] if base else []), git_folder())
+    try:
+        new = reviewed_mails(words, top)
+        was = None if against is None else earlier_version(against, new, top)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise click.UsageError(str(error) if str(error).startswith("--kernel") else f"--base: {error}") from None
+    if was is None or against is None:
+        return new.whole, None
+    below = new.whole.before or was.before or resolve("latest")  # of both, where one touches no rule
+    return new.whole, Earlier(against, compare(was.after or below, new.whole.after or below), was.base)

@@ -62,12 +62,16 @@ def diff_document(found: Diff) -> Document:
     return Document([title, *diff_blocks(found)], diff_notes(found))
 
 
-def diff_notes(found: Diff) -> list[str]:
-    """Notes of the comparison and of both kernels, and what the table's words stand for."""
+def diff_notes(found: Diff, legend: bool = True) -> list[str]:
+    """Notes of the comparison and of both kernels, behind the legend if that is asked for."""
+    return [*(diff_legend(found) if legend else ()), *texts(_spoken(found))]
+
+
+def diff_legend(found: Diff) -> list[str]:
+    """What the table's words stand for."""
     legend = ["a>b: the effective type changes from a to b"] if found.rows else []
     legend += ["*: for some inputs or all, undefined in previous editions of the manual"] if _any_starred(found) else []
-    legend += [f"{word}: {input_words(item)}" for item, word in _type_words(found).items() if item != GUEST_MTRR]
-    return [*legend, *texts(_spoken(found))]
+    return legend + [f"{word}: {input_words(item)}" for item, word in _type_words(found).items() if item != GUEST_MTRR]
 
 
 def _spoken(found: Diff) -> list[Note]:

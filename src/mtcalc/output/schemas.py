@@ -156,6 +156,8 @@ _QUESTION = _object(
     {"kind": _TEXT, "text": _TEXT, "count": _or_null(_COUNT), "pat": _or_null(_PAT), "rule": _or_null(_TEXT)},
     example={},
 )
+_BESIDE = _object({"kind": _TEXT, "name": _TEXT, "text": _TEXT, "place": _TEXT})
+
 _REVIEW = _object(
     {
         "patches": _list(
@@ -168,6 +170,7 @@ _REVIEW = _object(
                 rows=_list(_CHANGE),
                 mmio_rows=_list(_MMIO_ROW),
                 questions=_list(_QUESTION),
+                beside=_list(_BESIDE),
             )
         ),
         "date": _or_null(_TEXT),
@@ -178,6 +181,9 @@ _REVIEW = _object(
         **_DIFF_KEYS,
         # Null where no patch touches a rule.
         **dict.fromkeys(("before", "after", "before_ref", "after_ref"), _or_null(_TEXT)),
+        "beside": _list(_BESIDE),
+        "in_between": _list(_object({"patch": _TEXT, "kind": _TEXT, "text": _TEXT})),
+        "against": _or_null(_object({"file": _TEXT, "base": _or_null(_TEXT), **_DIFF_KEYS})),
     }
 )
 

@@ -27,8 +27,15 @@ def rules_from_patch(mails: Sequence[Mail], file: str, base: Kernel | CFile | No
     newest at all where it bears none. Raises NothingTouchedError where no rule is touched; InputError: the patches
     do not fit or are applied already, are unreadable, or leave code that is no rule set.
     """
+    return rules_and_order(mails, file, base)[0]
+
+
+def rules_and_order(
+    mails: Sequence[Mail], file: str, base: Kernel | CFile | None = None
+) -> tuple[PatchedRules, Sequence[Mail]]:
+    """As rules_from_patch(), and the patches in the order in which they were applied."""
     try:
-        return _rules_in_order(mails, file, base)
+        return rules_in_order(mails, file, base), mails
     except NothingTouchedError:
         raise
     except InputError as error:
@@ -36,14 +43,15 @@ def rules_from_patch(mails: Sequence[Mail], file: str, base: Kernel | CFile | No
             raise
         # Of `git log` it is not known for sure at which end it begins.
         try:
-            return _rules_in_order(mails[::-1], file, base)
+            return rules_in_order(mails[::-1], file, base), mails[::-1]
         except NothingTouchedError:
             raise
         except InputError:
             raise error from None
 
 
-def _rules_in_order(mails: Sequence[Mail], file: str, base: Kernel | CFile | None) -> PatchedRules:
+def rules_in_order(mails: Sequence[Mail], file: str, base: Kernel | CFile | None) -> PatchedRules:
+    """As rules_from_patch(), the patches in this order and no other."""
     check_macros(mails)
     mails, quoted = meant(mails)
     known = known_changes(mails)

@@ -31,6 +31,9 @@ from mtcalc.patches.pieces import (
 from mtcalc.patches.records import FilePatch, Hunk, Mail
 from mtcalc.text.errors import InputError, Place
 
+ROOTS = (FUNCTION, HELPER)
+"""The functions whose hunks can concern the rules, with all that these come to call."""
+
 MAX_CUTS = 400
 """Hunks that can concern the function; a series of twenty patches has some sixty."""
 MAX_HUNK = 100_000
@@ -132,7 +135,7 @@ def prepare(mails: Sequence[Mail], reached: Iterable[str] = (), known: Sequence[
     """
     followed = [change.name for change in known if change.new]
     listed = [(mail, item, hunk) for mail in mails for item in mail.files for hunk in item.hunks or (None,)]
-    names, chosen = _reached([(item, hunk) for _, item, hunk in listed], {FUNCTION, HELPER, *reached, *followed})
+    names, chosen = _reached([(item, hunk) for _, item, hunk in listed], {*ROOTS, *reached, *followed})
     cuts: list[CutHunk] = []
     together = 0
     for number, (mail, item, hunk) in enumerate(listed):

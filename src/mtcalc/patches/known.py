@@ -65,7 +65,7 @@ def known_changes(mails: Sequence[Mail]) -> tuple[KnownChange, ...]:
 
 def _renamed(mails: Sequence[Mail]) -> dict[str, KnownChange]:
     """The known functions that get another name, and are left alone otherwise; by their old name, the new one."""
-    lines = Counter(name for _, hunk in _code(mails) for name, _ in _changed_lines(hunk))
+    lines = Counter(name for _, hunk in _code(mails) for name, _ in changed_lines(hunk))
     found = {}
     for mail, hunk in _code(mails):
         for old, alias, place in _renamed_in(hunk):
@@ -77,13 +77,13 @@ def _renamed(mails: Sequence[Mail]) -> dict[str, KnownChange]:
 def _changed_in(hunk: Hunk) -> dict[str, Place]:
     """The known functions whose lines a hunk changes, and where first."""
     found: dict[str, Place] = {}
-    for name, line in _changed_lines(hunk):
+    for name, line in changed_lines(hunk):
         if name in KNOWN and name != HELPER:
             found.setdefault(name, line.place)
     return found if not found or hunk.trouble or not comments_only(hunk) else {}
 
 
-def _changed_lines(hunk: Hunk) -> Iterator[tuple[str, HunkLine]]:
+def changed_lines(hunk: Hunk) -> Iterator[tuple[str, HunkLine]]:
     """The changed lines of a hunk, each with the function that it lies in, '' for none."""
     name = section_function(hunk.section)
     for line in hunk.lines:
@@ -99,7 +99,7 @@ def _renamed_in(hunk: Hunk) -> Iterator[tuple[str, Function, Place]]:
     """Known functions that a hunk gives another name, each as a function of that name that calls it."""
     gone: dict[str, str] = {}  # by what a head's line says but for the name
     new: dict[str, HunkLine] = {}
-    for name, line in _changed_lines(hunk):
+    for name, line in changed_lines(hunk):
         if head_name(line.text) != name:
             continue
         if line.kind == "-" and name in _ASKED:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from mtcalc.patches.counted import HUNK_LINE, broken_hunk, counted_hunk
 from mtcalc.patches.mail import Envelope, quote_length, split_mails
@@ -29,8 +30,16 @@ _VERSION = re.compile(r"\bv(\d{1,5})\b", re.I)
 _COMBINED = re.compile(r"diff --(?:cc|combined) (\S.*)")
 _RANGE_DIFF = re.compile(r"\s*(?:\d+|-):\s+(?:[0-9a-f]{7,40}|-+) [!=<>] +(?:\d+|-):\s")
 _DIFF = re.compile(r"diff --git |@@ -\d")
+_TALK = re.compile(r"(?:re|aw|fwd?|wg):", re.IGNORECASE)
 _LONGEST_PATHS = 8_300
 """Characters of a `diff --git` line: two paths of PATH_MAX bytes."""
+
+
+class Series(NamedTuple):
+    """The patches of one or several files in the order of their numbers, and the cover letters beside them."""
+
+    patches: tuple[Mail, ...]
+    covers: tuple[Mail, ...]
 
 
 def read_patches(text: str, file: str) -> tuple[Mail, ...]:
@@ -39,22 +48,36 @@ def read_patches(text: str, file: str) -> tuple[Mail, ...]:
     Replies in a thread that also holds the patch itself are left out. Raises InputError where there is no
     patch, or where a mail cannot be decoded.
     """
-    envelopes = split_mails(text, file)
-    mails = [mail for mail in map(_mail, envelopes) if mail.files]
+    return read_series([(text, file)]).patches
+
+
+def read_series(texts: Sequence[tuple[str, str]]) -> Series:
+    """The patches of several (text, file) pairs, as read_patches() has those of one.
+
+    Without numbers they stay in the order of the files. Raises InputError also for a file that has neither a patch
+    nor a cover letter.
+    """
+    envelopes: list[Envelope] = []
+    found: list[Mail] = []
+    for text, file in texts:
+        here = split_mails(text, file)
+        mails = [_mail(envelope) for envelope in here]
+        if not any(mail.files or (mail.cover and len(texts) > 1) for mail in mails):
+            raise _no_patch(here, file)
+        envelopes += here
+        found += mails
+    mails = [mail for mail in found if mail.files and not mail.cover]
+    covers = tuple(mail for mail in found if mail.cover and not _TALK.match(mail.subject))
     if not mails:
-        raise _no_patch(envelopes, file)
-    patches = [mail for mail in mails if not mail.cover]
-    if not patches:
+        diff = next((item for mail in found for item in mail.files), None)
         what = "a cover letter, whose diff is one between versions (give the patches)"
-        raise InputError(what, mails[0].files[0].place)
-    talk = re.compile(r"(?:re|aw|fwd?|wg):", re.I)
-    originals = [mail for mail in patches if not talk.match(mail.subject)]
-    mails = originals or patches
+        raise InputError(what if diff else "cover letters alone (give the patches)", (diff or found[0]).place)
+    mails = [mail for mail in mails if not _TALK.match(mail.subject)] or mails
     if all(mail.number for mail in mails):
         mails.sort(key=lambda mail: mail.number)
-    elif len(mails) > 1 and all(mail.commit for mail in mails) and not _oldest_first(mails, envelopes):
+    elif len(texts) == 1 < len(mails) and all(mail.commit for mail in mails) and not _oldest_first(mails, envelopes):
         mails.reverse()
-    return tuple(mails)
+    return Series(tuple(mails), covers)
 
 
 def _oldest_first(commits: Sequence[Mail], envelopes: Sequence[Envelope]) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
+from mtcalc.patches.beside import Beside
 from mtcalc.rules.kernel import Kernel
 
 
@@ -20,6 +21,9 @@ class Part(NamedTuple):
     before: Kernel | None = None
     after: Kernel | None = None
     why: str = ""
+    one_vcpu: tuple[str, ...] = ()  # where its new code takes one vCPU's state for all
+    beside: tuple[Beside, ...] = ()  # what it changes beside the rules
+    cover: bool = False  # a cover letter
 
 
 class Whole(NamedTuple):
@@ -32,3 +36,6 @@ class Whole(NamedTuple):
     before: Kernel | None = None
     after: Kernel | None = None
     one_vcpu: tuple[str, ...] = ()  # where the new code takes one vCPU's state for all
+    left_aside: tuple[str, ...] = ()  # hunks elsewhere, as 'path: section'
+    beside: tuple[Beside, ...] = ()  # what they change beside the rules
+    asked: tuple[str, ...] = ()  # what rules ask by name, and the patches change in a way that is not followed

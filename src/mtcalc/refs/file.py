@@ -136,8 +136,13 @@ def patched(
     elif is_git_ref(base) and "+" not in base:
         return on_revision(mails, path, base, release, git)
     else:
-        below = _c_base(base, directory, release) or resolve(base, None, directory)
+        below = base_of_patches(base, resolve, directory, release)
     return rules_from_patch(mails, path, below)
+
+
+def base_of_patches(base: str, resolve: Resolve, directory: str = "", release: str | None = None) -> Kernel | CFile:
+    """What patches go on top of: the REF `base`, a C file as its text. Raises as kernel_of_file() does."""
+    return _c_base(base, directory, release) or resolve(base, None, directory)
 
 
 def unchecked_rule_file(path: str, resolve: Resolve) -> Kernel:

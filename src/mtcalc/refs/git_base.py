@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mtcalc.csource.cut import cut
 from mtcalc.csource.predicates import FUNCTION
@@ -17,14 +18,19 @@ from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import GIT
 
 
-def on_index_line(
-    mails: Sequence[Mail], file: str, release: str | None = None, folder: str | None = None
-) -> PatchedRules | None:
-    """The rules before and after patches, on the very file that they were made on; None where it is not there.
+class GitBase(NamedTuple):
+    """A file of a git tree that patches go on top of, what it is called, and why it was taken where nobody named it."""
 
-    An index line has the id of that file's content, so what is found is no guess; that the patches apply to it is
-    asked all the same, since the id is cut short. Raises NothingTouchedError; InputError for a `folder` that is no
-    git tree.
+    source: CFile
+    name: str
+    note: str | None = None
+
+
+def index_base(mails: Sequence[Mail], release: str | None = None, folder: str | None = None) -> GitBase | None:
+    """The very file that patches were made on; None where it is not there.
+
+    An index line has the id of that file's content, so what is found is no guess; whether the patches apply to it is
+    to be asked all the same, since the id is cut short. Raises InputError for a `folder` that is no git tree.
     """
     item = _first_of_rules(mails)
     if item is None:
@@ -40,19 +46,12 @@ def on_index_line(
             raise
         return None
     name = f"git blob {found[0][:12]}"
-    try:
-        rules = rules_from_patch(mails, file, CFile(kernel_text(found[1]), f"{name}:{item.path}", around))
-    except NothingTouchedError:
-        raise
-    except ValueError:  # a damaged mail, or C that is not understood: the statements may still tell
-        return None
-    return _named(rules, name)._replace(choice_note=f"base {name}: the patch's index line names it")
+    source = CFile(kernel_text(found[1]), f"{name}:{item.path}", around)
+    return GitBase(source, name, f"base {name}: the patch's index line names it")
 
 
-def on_revision(
-    mails: Sequence[Mail], file: str, base: str, release: str | None = None, folder: str | None = None
-) -> PatchedRules:
-    """The rules before and after patches on the file of a commit, git:REV. Raises as rules_from_patch() does."""
+def revision_base(base: str, release: str | None = None, folder: str | None = None) -> GitBase:
+    """The file of a commit, git:REV. Raises InputError."""
     with open_git(folder) as git:
         commit = git.commit(base.removeprefix(GIT))
         tree = Tree(git, named_release(release))
@@ -60,7 +59,34 @@ def on_revision(
         piece = tree.piece(commit, RULES)
         assert piece is not None  # else there is no kernel
         text = kernel_text(git.read(piece.blob))
-    return _named(rules_from_patch(mails, file, CFile(text, f"{base}:{piece.spot.path}", around)), base)
+    return GitBase(CFile(text, f"{base}:{piece.spot.path}", around), base)
+
+
+def on_index_line(
+    mails: Sequence[Mail], file: str, release: str | None = None, folder: str | None = None
+) -> PatchedRules | None:
+    """The rules before and after patches on index_base(); None where there is none, or they can't be read on it.
+
+    Raises NothingTouchedError; InputError for a `folder` that is no git tree.
+    """
+    base = index_base(mails, release, folder)
+    if base is None:
+        return None
+    try:
+        rules = rules_from_patch(mails, file, base.source)
+    except NothingTouchedError:
+        raise
+    except ValueError:  # a damaged mail, or C that is not understood: the statements may still tell
+        return None
+    return _named(rules, base.name)._replace(choice_note=base.note)
+
+
+def on_revision(
+    mails: Sequence[Mail], file: str, base: str, release: str | None = None, folder: str | None = None
+) -> PatchedRules:
+    """The rules before and after patches on the file of a commit, git:REV. Raises as rules_from_patch() does."""
+    found = revision_base(base, release, folder)
+    return _named(rules_from_patch(mails, file, found.source), found.name)
 
 
 def _first_of_rules(mails: Sequence[Mail]) -> FilePatch | None:

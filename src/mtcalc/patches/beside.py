@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What patches change beside the rules: code that decides which rows a VM comes to, told by its names.
+
+What is changed there is not followed: the rows stay, and what is said is what the names decide in any kernel. Source
+of the names: kernel trees of 2.6.29 to 7.3; those of one row did the same work over the years.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence, Set
+from typing import NamedTuple
+
+from mtcalc.patches.hunks import ROOTS, hunk_name, is_code
+from mtcalc.patches.known import changed_lines, known_changes
+from mtcalc.patches.pieces import comments_only
+from mtcalc.patches.records import FilePatch, Hunk, Mail
+from mtcalc.text.errors import Place
+
+
+class Beside(NamedTuple):
+    """One function or macro beside the rules that patches change, and what it decides about the rows."""
+
+    kind: str
+    name: str
+    text: str  # what it decides
+    place: Place  # the first changed line
+    hunk: str  # as hunk_name() has it
+
+
+class _Row(NamedTuple):
+    """Code of one kind: in which functions, on lines that hold which words; '' for any."""
+
+    kind: str
+    functions: str
+    words: str
+    text: str
+
+
+_COUNT = "which VMs come to the rows with noncoherent_dma, and when"
+_QUIRKS = "which VMs have a quirk in force, and so come to its rows"
+_FLAGS = "which slots can have a flag, and so come to its rows"
+_GATE = "where the byte of the rules is written at all"
+_ZAP = "which entries go when an input changes; those that stay keep their old byte"
+_MMIO = "which host pages come to the rows with mmio"
+_WALK = "which guest MTRR type an address has"
+_LEVEL = "how large the page of an entry can be"
+
+ROWS = (
+    _Row(
+        "noncoherent-dma",
+        r"kvm_arch_(?:un)?register_noncoherent_dma|kvm_arch_has_noncoherent_dma|kvm_vfio_update_coherency"
+        r"|kvm_vfio_(?:group|file)_(?:is|enforced)_(?:non)?coherent|kvm_vfio_file_enforced_coherent|vfio_file_enforced_coherent",
+        "",
+        _COUNT,
+    ),
+    _Row("noncoherent-dma", "", r"\bnoncoherent_dma_count\b", _COUNT),
+    _Row("quirks", "kvm_check_has_quirk", "", _QUIRKS),
+    _Row(
+        "quirks",
+        "",
+        r"\b(?:KVM_X86_(?:VALID|CONDITIONAL)_QUIRKS|supported_quirks|inapplicable_quirks|disabled_quirks"
+        r"|KVM_CAP_DISABLE_QUIRKS2?)\b",
+        _QUIRKS,
+    ),
+    _Row("slot-flags", "check_memory_region_flags", "", _FLAGS),
+    _Row(
+        "slot-flags", r"(?:__)?kvm_set_memory_region|kvm_arch_prepare_memory_region", r"\b(?:KVM_MEM_|flags\b)", _FLAGS
+    ),
+    _Row("slot-flags", "", r"\bKVM_SET_USER_MEMORY_REGION_V1_FLAGS\b|#\s*define\s+KVM_MEM_\w+", _FLAGS),
+    _Row(
+        "zap",
+        r"update_mtrr|kvm_mtrr_set_msr|set_msr_mtrr|kvm_post_set_cr0|kvm_set_cr0",
+        r"\b(?:kvm_zap_gfn_range|kvm_mmu_reset_context|(?:__)?kvm_mmu_honors_guest_mtrrs|kvm_mmu_may_ignore_guest_pat)\b",
+        _ZAP,
+    ),
+    _Row(
+        "zap",
+        r"(?:__)?kvm_mmu_honors_guest_mtrrs|kvm_mmu_may_ignore_guest_pat|kvm_noncoherent_dma_assignment_\w+",
+        "",
+        _ZAP,
+    ),
+    _Row("gate", "", r"\bif\s*\(.*\b(?:get_mt_mask|shadow_(?:memtype|mt)_mask)\b", _GATE),
+    _Row("gate", "", r"\b(?:get_mt_mask|shadow_(?:memtype|mt)_mask)\s*=(?!=)", _GATE),
+    _Row("gate", "make_spte|set_spte", r"\btdp_enabled\b", _GATE),
+    _Row("host-mmio", r"(?:__)?kvm_is_mmio_pfn|kvm_is_reserved_pfn", "", _MMIO),
+    _Row(
+        "guest-mtrr",
+        r"(?:kvm_)?(?:mtrr_)?get_guest_memory_type|get_mtrr_type|mtrr_lookup_\w+|mtrr_for_each_\w+|var_mtrr_range|kvm_vcpu_mtrr_init"
+        r"|match_var_range|mtrr_default_type|mtrr_disabled_type",
+        "",
+        _WALK,
+    ),
+    _Row("level", r"kvm_mtrr_check_gfn_range_consistency|(?:__)?kvm_mmu_max_mapping_level|mapping_level", "", _LEVEL),
+)
+"""The first row that fits a changed line says what it is."""
+
+_WORDS = tuple((re.compile(f"(?:{row.functions})\\Z"), re.compile(row.words), row) for row in ROWS)
+
+
+def beside_the_rules(mails: Sequence[Mail]) -> tuple[Beside, ...]:
+    """What patches change beside the rules, each function or macro once, in their order; not what they only move."""
+    followed = {f"{change.name}()" for change in known_changes(mails) if change.new}
+    hunks = [(item, hunk) for mail in mails for item in mail.files if is_code(item.path) for hunk in item.hunks]
+    lines = {sign: {_bare(n.text) for _, hunk in hunks for n in hunk.lines if n.kind == sign} for sign in "+-"}
+    moved = lines["+"] & lines["-"]
+    found: dict[tuple[str, str], Beside] = {}
+    for item, hunk in hunks:
+        for one in _in_hunk(item, hunk, moved):
+            if one.name not in followed:
+                found.setdefault((one.kind, one.name), one)
+    return tuple(found.values())
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def _in_hunk(item: FilePatch, hunk: Hunk, moved: Set[str]) -> Iterator[Beside]:
+    if hunk.trouble or comments_only(hunk):
+        return
+    for function, line in changed_lines(hunk):
+        if function in ROOTS or _bare(line.text) in moved:
+            continue
+        for functions, words, row in _WORDS:
+            said = words.search(line.text) if row.words else None
+            if (row.functions and not functions.match(function)) or (row.words and not said):
+                continue
+            name = f"{function}()" if function else _word(said.group() if said else "", line.text)
+            yield Beside(row.kind, name, row.text, line.place, hunk_name(item, hunk))
+            break
+
+
+def _word(said: str, text: str) -> str:
+    """The name on a line outside functions; that of a #define is what it defines."""
+    defined = re.match(r"\s*#\s*define\s+(\w+)", text)
+    return defined[1] if defined else said
