@@ -15,7 +15,7 @@ from mtcalc.rules.rule import RuleSet
 from mtcalc.rules.truth import same_bytes
 
 
-class State(NamedTuple):
+class LogState(NamedTuple):
     """A function before or after a commit: whether it is there, and its rules, or why they can't be told."""
 
     there: bool
@@ -24,7 +24,7 @@ class State(NamedTuple):
     why: str = ""
 
 
-class Change(NamedTuple):
+class LogChange(NamedTuple):
     """What a commit did to a function. `changed` counts inputs as diff() does."""
 
     first: bool  # the function is there for the first time
@@ -37,32 +37,32 @@ def test_kernel(test: RuleSet) -> Kernel:
     return latest("")._replace(rules=test, quirks=tuple(QUIRKS), unreachable=(), mmio_said=False)
 
 
-def change(before: State, after: State, same_text: bool = False) -> Change | None:
+def change(before: LogState, after: LogState, same_text: bool = False) -> LogChange | None:
     """What became of a function; None where only what stands around it changed, and no byte did.
 
     What can't be read as rules is said, and counts as no change.
     """
     if not after.there:
-        return Change(False, 0, f"{before.name}() is gone")
+        return LogChange(False, 0, f"{before.name}() is gone")
     name = f"{after.name}()"
     if not before.there:
-        return Change(True, 0, f"{name} appears{_as(after)}" if after.kernel else f"{name} appears: {after.why}")
+        return LogChange(True, 0, f"{name} appears{_as(after)}" if after.kernel else f"{name} appears: {after.why}")
     if before.kernel is None or after.kernel is None:
         if same_text:
             return None
         if after.kernel is None:
-            return Change(False, 0, f"the text of {name} changes: {after.why}")
-        return Change(False, 0, f"{name} is read from here on{_as(after)}; before: {before.why}")
+            return LogChange(False, 0, f"the text of {name} changes: {after.why}")
+        return LogChange(False, 0, f"{name} is read from here on{_as(after)}; before: {before.why}")
     try:
         found = diff(before.kernel, after.kernel)
     except ValueError as error:
-        return Change(False, 0, f"the text of {name} changes; the rules can't be compared: {error}")
+        return LogChange(False, 0, f"the text of {name} changes; the rules can't be compared: {error}")
     if found.changed:
-        return Change(False, found.changed_count, f"{sentence(found)}{_as(after, '; now')}")
-    return None if same_text else Change(False, 0, f"the text of {name} changes, and no byte does")
+        return LogChange(False, found.changed_count, f"{sentence(found)}{_as(after, '; now')}")
+    return None if same_text else LogChange(False, 0, f"the text of {name} changes, and no byte does")
 
 
-def _as(state: State, word: str = ",") -> str:
+def _as(state: LogState, word: str = ",") -> str:
     """The built-in rule sets that return the same bytes."""
     if state.kernel is None:
         return ""

@@ -21,24 +21,24 @@ def log(commits: str, output: Output) -> None:
     mtcalc log --git ~/linux -o json
     """
     # They bring the C parser, which a TAB has no need of.
-    from mtcalc.analysis.log import State, change, test_kernel
-    from mtcalc.output.log import Line, log_document, log_record, log_rows
+    from mtcalc.analysis.log import LogState, change, test_kernel
+    from mtcalc.output.log import LogLine, log_document, log_record, log_rows
     from mtcalc.output.progress import progress
     from mtcalc.refs.file import named_release
     from mtcalc.refs.git import open_git
-    from mtcalc.refs.history import Side, Step, read_range, steps, touching
+    from mtcalc.refs.history import LoggedSide, LoggedStep, read_range, steps, touching
     from mtcalc.refs.tree import Tree
 
-    def state(side: Side) -> State:
+    def state(side: LoggedSide) -> LogState:
         kernel = test_kernel(side.test) if side.test is not None else side.kernel
-        return State(side.there, side.name, kernel, side.why)
+        return LogState(side.there, side.name, kernel, side.why)
 
-    def line(step: Step) -> Line | None:
+    def line(step: LoggedStep) -> LogLine | None:
         commit = step.commit
         if step.missing:
-            return Line(commit.id, commit.subject, commit.date, step.what, False, 0, step.missing, missing=True)
+            return LogLine(commit.id, commit.subject, commit.date, step.what, False, 0, step.missing, missing=True)
         found = change(state(step.before), state(step.after), step.same_text)
-        return found and Line(commit.id, commit.subject, commit.date, step.what, *found)
+        return found and LogLine(commit.id, commit.subject, commit.date, step.what, *found)
 
     with open_git(git_folder()) as git:
         asked = read_range(git, commits)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """What one commit did to one function. `date` is the author's day, YYYY-MM-DD."""
 
     commit: str
@@ -23,7 +23,7 @@ class Line(NamedTuple):
     missing: bool = False  # it is not known whether it did anything
 
 
-def log_document(title: str, lines: Sequence[Line], looked_at: int) -> Document:
+def log_document(title: str, lines: Sequence[LogLine], looked_at: int) -> Document:
     """The commits, newest first, and what each did; those of which nothing is known are counted."""
     known = [line for line in lines if not line.missing]
     commits = len({line.commit for line in known})
@@ -43,7 +43,7 @@ def log_document(title: str, lines: Sequence[Line], looked_at: int) -> Document:
     return Document(blocks, list(_notes(lines)))
 
 
-def _notes(lines: Sequence[Line]) -> Iterator[str]:
+def _notes(lines: Sequence[LogLine]) -> Iterator[str]:
     by_text: dict[str, list[str]] = {}
     for line in lines:
         if line.missing and line.commit not in by_text.get(line.text, ()):
@@ -55,14 +55,14 @@ def _notes(lines: Sequence[Line]) -> Iterator[str]:
         yield "merges are left out"
 
 
-def log_record(line: Line) -> dict[str, Any]:
+def log_record(line: LogLine) -> dict[str, Any]:
     """One line as plain data."""
     return {key: value for key, value in line._asdict().items() if key != "missing"}
 
 
-def log_rows(lines: Sequence[Line]) -> Iterator[Sequence[str]]:
+def log_rows(lines: Sequence[LogLine]) -> Iterator[Sequence[str]]:
     """Header and a row a line."""
-    keys = [key for key in Line._fields if key != "missing"]
+    keys = [key for key in LogLine._fields if key != "missing"]
     yield keys
     for line in lines:
         record = log_record(line)

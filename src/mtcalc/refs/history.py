@@ -15,7 +15,7 @@ from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import GIT
 
 
-class Side(NamedTuple):
+class LoggedSide(NamedTuple):
     """A function before or after a commit."""
 
     there: bool
@@ -25,13 +25,13 @@ class Side(NamedTuple):
     why: str = ""  # why it is not read
 
 
-class Step(NamedTuple):
+class LoggedStep(NamedTuple):
     """A commit that changes the text of a function, RULES or MMIO, or may: `missing` says what is not there to tell."""
 
     commit: Commit
     what: str
-    before: Side = Side(False)
-    after: Side = Side(False)
+    before: LoggedSide = LoggedSide(False)
+    after: LoggedSide = LoggedSide(False)
     same_text: bool = False  # the function's own; what stands around it changes
     missing: str = ""
 
@@ -61,7 +61,7 @@ def touching(git: Git, asked: Range) -> list[str]:
     return git.commits(asked.last.id, asked.first.id if asked.first else None, PATHS)
 
 
-def steps(tree: Tree, ids: list[str], tick: Callable[[], None] = lambda: None) -> Iterator[Step]:
+def steps(tree: Tree, ids: list[str], tick: Callable[[], None] = lambda: None) -> Iterator[LoggedStep]:
     """The changes among commits, in their order; `tick` is called for each commit looked at. Raises InputError."""
     for object_id in ids:
         commit = tree.git.commit_of(object_id)
@@ -72,13 +72,13 @@ def steps(tree: Tree, ids: list[str], tick: Callable[[], None] = lambda: None) -
         tick()
 
 
-def _step(tree: Tree, commit: Commit, what: str) -> Step | None:
+def _step(tree: Tree, commit: Commit, what: str) -> LoggedStep | None:
     try:
         parent = tree.git.commit_of(commit.parents[0]) if commit.parents else None
     except MissingObject:
         # The last commit of a shallow clone: nothing says that it changed what it has.
         missing = "the history ends here (a shallow clone): what the commit before had is not known"
-        return Step(commit, what, missing=missing) if what == RULES else None
+        return LoggedStep(commit, what, missing=missing) if what == RULES else None
     try:
         if parent is not None and _same_files(tree, parent, commit, what):
             return None
@@ -86,29 +86,29 @@ def _step(tree: Tree, commit: Commit, what: str) -> Step | None:
         after = tree.piece(commit, what)
     except MissingObject:
         missing = "a version of its file is missing (a partial clone): whether it changes is not known"
-        return Step(commit, what, missing=missing)
+        return LoggedStep(commit, what, missing=missing)
     except InputError as error:
-        return Step(commit, what, missing=f"whether it changes is not known: {error.message}")
+        return LoggedStep(commit, what, missing=f"whether it changes is not known: {error.message}")
     if (before and before.text) == (after and after.text):
         return None
     same = before is not None and after is not None and before.text.functions == after.text.functions
-    return Step(commit, what, _side(tree, parent, before, what), _side(tree, commit, after, what), same)
+    return LoggedStep(commit, what, _side(tree, parent, before, what), _side(tree, commit, after, what), same)
 
 
 def _same_files(tree: Tree, one: Commit, other: Commit, what: str) -> bool:
     return all(tree.entry(one.tree, spot.path) == tree.entry(other.tree, spot.path) for spot in SPOTS[what])
 
 
-def _side(tree: Tree, commit: Commit | None, piece: Piece | None, what: str) -> Side:
+def _side(tree: Tree, commit: Commit | None, piece: Piece | None, what: str) -> LoggedSide:
     if commit is None or piece is None:
-        return Side(False)
+        return LoggedSide(False)
     name = piece.spot.function
     ref = f"{GIT}{commit.id[:12]}"
     try:
         if what == RULES:
-            return Side(True, name, kernel=tree.kernel(commit, ref))
+            return LoggedSide(True, name, kernel=tree.kernel(commit, ref))
         around = tree.around(commit)
         test = tree.mmio_test(piece, around.release if around else newest(), ref)
-        return Side(True, name, test=test, why="" if test else "it is not read as rules")
+        return LoggedSide(True, name, test=test, why="" if test else "it is not read as rules")
     except InputError as error:
-        return Side(True, name, why=str(error).partition("\n")[0])
+        return LoggedSide(True, name, why=str(error).partition("\n")[0])
