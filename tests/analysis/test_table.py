@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.analysis.answer import Answer
-from mtcalc.analysis.table import Search, Where, parse_where, rows, search, where_keys
+from mtcalc.analysis.table import Search, Where, rows, search
+from mtcalc.cli.where import parse_where, where_keys
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.condition import Atom

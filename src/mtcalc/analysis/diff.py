@@ -29,6 +29,7 @@ from mtcalc.rules.truth import (
     space_of,
     values_at,
     verdicts,
+    when_of,
 )
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 
@@ -221,10 +222,7 @@ def _rows(
 
 
 def _row(space: Space, chosen: Candidate, before: Outcome, after: Outcome) -> DiffRow:
-    when = {}
-    for item, values, subset in zip(space.inputs, space.domains, chosen.cube, strict=True):
-        if subset != (1 << len(values)) - 1:
-            when[item] = tuple(value for at, value in enumerate(values) if subset >> at & 1)
+    when = when_of(space, chosen.cube)
     return DiffRow(when, _concrete(before, when), _concrete(after, when), chosen.covers.bit_count())
 
 

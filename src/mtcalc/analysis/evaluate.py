@@ -9,6 +9,7 @@ from mtcalc.analysis.answer import Answer, EptByte, byte_notes, effective_types,
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.mapping_level import (
+    blocks_around,
     host_pages,
     largest_level,
     leaves_fixed_ranges,
@@ -225,10 +226,8 @@ class Evaluator:
             starts.update((1 << 21, 1 << 30))
         if self._slot_limits.internal_slots:
             starts.update((APIC_PAGE, APIC_PAGE + PAGE))
-        for edge in edges:
-            # A large page may be refused for an edge inside it, so its whole block is a piece of its own.
-            for size in (1, 1 << 21, 1 << 30):
-                starts.update((edge & -size, (edge & -size) + (size if edge & (size - 1) else 0)))
+        # A large page may be refused for an edge inside it, so its whole block is a piece of its own.
+        starts.update(edges, blocks_around(edges))
         return sorted(start for start in starts if start < end)
 
     def ranges(self) -> Iterator[Answer]:

@@ -13,7 +13,7 @@ from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, WALKS, row
 from mtcalc.kvm.mapping_level import is_determined
 from mtcalc.kvm.versions import WALK_WORDS, MtrrWalk
 from mtcalc.kvm.vm import Slot
-from mtcalc.rules.condition import condition_text, value_text
+from mtcalc.rules.condition import condition_text, reason_text, value_text
 from mtcalc.rules.inputs import E820_RAM, GUEST_MTRR, HOST_TYPE, Facts, Input, input_words, value_of
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.releases import source_text
@@ -191,7 +191,7 @@ def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) 
     if answer.guest_mtrr == UNKNOWN:
         facts = facts._replace(guest_mtrr=MemType.UC)  # the walk through the rules does not hang on it
     for step in trace(kernel.rules, facts).trace:
-        because = ", ".join(step.because)
+        because = ", ".join(reason_text(item, value) for item, value in step.because)
         result = "matches" if step.matched else "passed over"
         lines = [f"{step.rule.text}"]
         if because:

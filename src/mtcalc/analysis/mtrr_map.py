@@ -17,7 +17,7 @@ from mtcalc.analysis.evaluate import MASK_WIDTH, MISREAD, STRAY, Evaluator
 from mtcalc.analysis.mtrr_words import part_reason
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read, kvm_spans
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, row_at
-from mtcalc.kvm.mapping_level import consistent, level_obstacle, mapping_level
+from mtcalc.kvm.mapping_level import LARGE, blocks_around, consistent, level_obstacle, mapping_level
 from mtcalc.kvm.mtrr_writes import refused_writes
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.slots import SlotMap
@@ -45,8 +45,6 @@ GARBAGE_BELOW_1M = Note("garbage", f"{MISREAD}; unknown: bytes of KVM's own, whi
 
 MAX_PIECES = 1 << 16
 """A map is made of at most so many pieces: a mask with holes can have 2^40."""
-
-LARGE = (2, 3)  # the levels that MTRRs and slots can refuse
 
 
 class Run(NamedTuple):
@@ -314,7 +312,7 @@ def address_segments(view: MtrrView) -> SeenSegments | None:
     if complete_to < view.end:
         return None
     edges = _split_edges(view)
-    types = sorted({*pieces, *_around(edges), *edges})
+    types = sorted({*pieces, *blocks_around(edges), *edges})
     cuts = sorted({*types, *(cut for cut in _slot_cuts(view.slots.slots) if cut < view.end)})
     starts: list[int] = []
     seen: list[Seen] = []
@@ -342,7 +340,7 @@ def address_answers(view: MtrrView) -> Callable[[int], Seen]:
     """view.at() for masks with holes, remembering: what an address is to ranges and to holed masks decides."""
     mtrrs = view.mtrrs
     edges = {*view.range_edges(), *_slot_cuts(view.slots.slots)}
-    edges.update(_around(_split_edges(view)))
+    edges.update(blocks_around(_split_edges(view)))
     holed = []
     for pair in mtrrs.variable:
         if not pair.valid:
@@ -373,16 +371,6 @@ def _split_edges(view: MtrrView) -> list[int]:
     if view.mtrrs.fixed_enabled:
         edges.update((0, ONE_MEGABYTE))  # both in one block of 2M
     return sorted(edge for edge in edges if edge < view.end)
-
-
-def _around(edges: Iterable[int]) -> Iterator[int]:
-    """First and end of every large block that holds an edge: other blocks meet whole ranges alone."""
-    for edge in edges:
-        for level in LARGE:
-            size = 1 << LEVEL_SHIFT[level]
-            yield edge & -size
-            if edge & size - 1:
-                yield (edge & -size) + size
 
 
 def _slot_cuts(slots: Sequence[Slot]) -> Iterator[int]:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from mtcalc.analysis.diff import unreachable_set
 from mtcalc.analysis.diff_words import when_text
-from mtcalc.rules.cubes import Budget, Cube, cover
+from mtcalc.rules.cubes import Budget, cover
 from mtcalc.rules.inputs import Input, Value
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import RuleSet
-from mtcalc.rules.truth import Space, condition_set, rule_space, values_at, verdicts
+from mtcalc.rules.truth import Space, condition_set, rule_space, values_at, verdicts, when_of
 from mtcalc.x86.ept import odd_byte
 
 
@@ -73,17 +73,9 @@ def check_rules(rule_set: RuleSet, kernel: Kernel | None = None) -> tuple[Findin
     findings += [Finding(Oddity.NEVER, (), f"never reached: `{text}`") for text in rule_set.unreached]
     if found.uncaught:
         for gap in cover(found.uncaught, [(found.uncaught, found.uncaught)], space.sizes, Budget()):
-            what = f"no rule catches: {when_text(_when(space, gap.cube))} (end the list with a rule without `when`)"
+            what = f"no rule catches: {when_text(when_of(space, gap.cube))} (end the list with a rule without `when`)"
             findings.append(Finding(Oddity.UNCAUGHT, (), what, _example(space, gap.covers)))
     return tuple(findings)
-
-
-def _when(space: Space, cube: Cube) -> dict[Input, tuple[Value, ...]]:
-    return {
-        item: tuple(value for at, value in enumerate(values) if subset >> at & 1)
-        for item, values, subset in zip(space.inputs, space.domains, cube, strict=True)
-        if subset != (1 << len(values)) - 1
-    }
 
 
 def _example(space: Space, where: int) -> tuple[tuple[Input, Value], ...]:

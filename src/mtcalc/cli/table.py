@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 import click
 
 from mtcalc.analysis.answer import Answer, each_pat
-from mtcalc.analysis.table import Search, Where, matrix, parse_where, search, where_keys
+from mtcalc.analysis.table import Search, Where, matrix, search
 from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
 from mtcalc.cli.params import Word
+from mtcalc.cli.where import parse_where, where_keys
 from mtcalc.output.answers import answers_result
 from mtcalc.output.document import Document
 from mtcalc.rules.inputs import GUEST_MTRR

@@ -8,6 +8,7 @@ arch/x86/kvm/x86.c for the slot's limits.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS
@@ -143,3 +144,17 @@ def largest_level(mtrrs: Mtrrs | None, slot: Slot, start: int, end: int, limits:
         if best >= level:
             return best
     return best
+
+
+LARGE = (2, 3)
+"""The levels of large pages."""
+
+
+def blocks_around(edges: Iterable[int]) -> Iterator[int]:
+    """First and end, in bytes, of every large block that holds an edge: other blocks meet whole ranges alone."""
+    for edge in edges:
+        for level in LARGE:
+            size = 1 << LEVEL_SHIFT[level]
+            yield edge & -size
+            if edge & size - 1:
+                yield (edge & -size) + size

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mtcalc.rules.condition import holds, reason_text, reasons
-from mtcalc.rules.inputs import Facts
+from mtcalc.rules.condition import holds, reasons
+from mtcalc.rules.inputs import Facts, Input, Value
 from mtcalc.rules.rule import Rule, RuleSet, decide
 
 
@@ -15,7 +15,7 @@ class RuleStep(NamedTuple):
 
     rule: Rule
     matched: bool
-    because: tuple[str, ...]
+    because: tuple[tuple[Input, Value], ...]
 
 
 class Decision(NamedTuple):
@@ -32,8 +32,7 @@ def trace(rule_set: RuleSet, facts: Facts) -> Decision:
     steps = []
     for seen in rule_set.rules:
         matched = holds(seen.when, facts)
-        because = tuple(reason_text(item, value) for item, value in reasons(seen.when, facts))
-        steps.append(RuleStep(seen, matched, because))
+        steps.append(RuleStep(seen, matched, reasons(seen.when, facts)))
         if matched:
             break
     return Decision(byte, rule, tuple(steps))

@@ -8,7 +8,7 @@ bitwise operations, however many combinations there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -143,6 +143,15 @@ def verdicts(rule_set: RuleSet, space: Space) -> Verdicts:
 def rule_space(rule_set: RuleSet) -> Space:
     """The space of the inputs that a rule set reads. Raises ValueError as space_of()."""
     return space_of(inputs_read(rule_set))
+
+
+def when_of(space: Space, cube: Sequence[int]) -> dict[Input, tuple[Value, ...]]:
+    """A cube (for each input the set of its values as an int) as conditions; what does not matter is left out."""
+    return {
+        item: tuple(value for at, value in enumerate(values) if subset >> at & 1)
+        for item, values, subset in zip(space.inputs, space.domains, cube, strict=True)
+        if subset != (1 << len(values)) - 1
+    }
 
 
 def members(combinations: int) -> Iterator[int]:
