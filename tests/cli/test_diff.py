@@ -27,7 +27,6 @@ from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, Value, domain, with_va
 from mtcalc.rules.kernel import kernel_at
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
-from support import models
 from support.answers import lookup
 from support.patches import c_file, kernel
 from support.program import DATA, quick
@@ -146,8 +145,7 @@ def test_expand_is_lookup_compared_with_lookup(before: str) -> None:
     """One line for each single combination of the inputs that either reads, where the returned bytes differ."""
     for after in NAMES:
         found = compare(kernel(before), kernel(after))
-        lines = [line for line in diff_lines(found, True) if "mmio" not in line["before"]]  # of the rules alone
-        assert in_order(lines) == in_order(by_lookup(before, after))
+        assert in_order(list(diff_lines(found, True))) == in_order(by_lookup(before, after))
 
 
 @pytest.mark.parametrize(
@@ -157,15 +155,14 @@ def test_the_program_expands(before: str, after: str) -> None:
     done = quick("diff", before, after, "-o", "jsonl", "--expand")
     assert (done.status, done.err) == (1, "")
     wanted = by_lookup(before, after)
-    lines = [line for line in map(json.loads, done.out.splitlines()) if "mmio" not in line["before"]]
-    assert in_order(lines) == in_order(wanted)
+    assert in_order([json.loads(line) for line in done.out.splitlines()]) == in_order(wanted)
     whole = quick("diff", before, after, "-o", "json", "--expand")
     assert in_order(json.loads(whole.out)["rows"]) == in_order(wanted)
     assert json.loads(whole.out)["changed"] == len(wanted)
     rows = list(csv.DictReader(io.StringIO(quick("diff", before, after, "-o", "csv", "--expand").out)))
-    assert sorted(
-        (row["before"], row["after"], row["after WC"]) for row in rows if "MMIO" not in row["before"]
-    ) == sorted((line["before"]["mask"], line["after"]["mask"], line["after"]["effective"]["WC"]) for line in wanted)
+    assert sorted((row["before"], row["after"], row["after WC"]) for row in rows) == sorted(
+        (line["before"]["mask"], line["after"]["mask"], line["after"]["effective"]["WC"]) for line in wanted
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,49 +265,6 @@ def test_equal_lists_with_another_walk() -> None:
     assert record["notes"] == [
         "the rules agree, but the guest MTRR type itself is found another way: see guest MTRR walk"
     ]
-
-
-MMIO_CSV = (
-    "when,count,before,after,"
-    "before UC,before UC-,before WC,before WT,before WP,before WB,"
-    "after UC,after UC-,after WC,after WT,after WP,after WB\n"
-    "not struct_page and e820_ram,48,MMIO,not MMIO,,,,,,,,,,,,\n"
-)
-
-
-def test_a_difference_of_the_host_mmio_test_alone_is_in_every_form() -> None:
-    """Status 1 and nothing to read would be a riddle."""
-    row = {"inputs": {"struct_page": False, "e820_ram": True}, "before": {"mmio": True}, "after": {"mmio": False}}
-    assert json.loads(quick("diff", "5.1", "5.2", "-o", "json").out)["mmio_rows"] == [row]
-    assert quick("diff", "5.1", "5.2", "-o", "jsonl") == (1, json.dumps(row) + "\n", "")
-    assert quick("diff", "5.1", "5.2", "-o", "csv") == (1, MMIO_CSV, "")
-    assert quick("diff", "5.1", "5.2", "-o", "tsv") == (1, MMIO_CSV.replace(",", "\t"), "")
-    assert len(quick("diff", "5.1", "5.2", "-o", "csv", "--expand").out.splitlines()) == 49
-    assert "host pages that change" in quick("diff", "5.1", "5.2", "--expand").out
-
-
-@pytest.mark.parametrize(("before", "after"), [("5.1", "5.2"), ("4.15", "4.16"), ("3.16", "5.2"), ("4.1", "4.2")])
-def test_expand_has_every_host_page_on_which_the_tests_differ(before: str, after: str) -> None:
-    """Against the other model; an input that neither test reads is absent."""
-    done = quick("diff", before, after, "-o", "jsonl", "--expand")
-    found = [line for line in map(json.loads, done.out.splitlines()) if "mmio" in line["before"]]
-    names = list(found[0]["inputs"])
-    values = [HOST_TYPES if name == "host_type" else (False, True) for name in names]
-    expected = []
-    for combination in itertools.product(*values):
-        page = dict(zip(names, combination, strict=True))
-        backing: dict[str, Any] = {"zero_page": False, "e820_ram": True, "host_type": "WB", "host_pat": True, **page}
-        old, new = (models.host_mmio(MODELS[release], **backing) for release in (before, after))
-        if old != new:
-            expected.append({"inputs": page, "before": {"mmio": old}, "after": {"mmio": new}})
-    assert in_order(found) == in_order(expected)
-    rows = json.loads(quick("diff", before, after, "-o", "json", "--expand").out)
-    assert rows["rows"] + rows["mmio_rows"] == list(map(json.loads, done.out.splitlines()))
-
-
-HOST_TYPES = ("UC", "UC-", "WC", "WT", "WP", "WB")
-MODELS = {"3.16": "4.1", "4.1": "4.1", "4.2": "4.15", "4.15": "4.15", "4.16": "5.1", "5.1": "5.1", "5.2": "5.2"}
-"""The release by whose name support.models knows the test."""
 
 
 def test_csv_and_tsv() -> None:

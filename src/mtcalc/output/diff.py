@@ -11,7 +11,7 @@ from mtcalc.analysis.answer import starred
 from mtcalc.analysis.diff import Change, Diff, DiffRow, by_pat, outcome_bytes
 from mtcalc.analysis.diff_words import notes, sentence, when_text
 from mtcalc.kvm.notes import Note
-from mtcalc.output.diff_records import change_record, mmio_change_record, mmio_record, outcome_record, row_record
+from mtcalc.output.diff_records import change_record, mmio_record, outcome_record, row_record
 from mtcalc.output.document import (
     FAINT,
     STRONG,
@@ -39,21 +39,17 @@ def diff_blocks(found: Diff) -> list[Block]:
     if found.rows:
         blocks += _tables(found)
         blocks.append(Fields([(str(n), when_text(row.when)) for n, row in enumerate(found.rows, 1)], title="when"))
-    blocks += _mmio_blocks(found, expand=False)
+    if found.mmio is not None and found.mmio.changed:
+        tests: list[tuple[str, Content]] = [
+            (f"{row.before} -> {row.after}", when_text(row.when)) for row in found.mmio.rows
+        ]
+        blocks.append(Fields(tests, title="host pages that change"))
     if found.around:
         rows: list[tuple[str, Content]] = []
         for difference in found.around:
             rows += [(difference.what, f"before: {difference.before}"), ("", f"after: {difference.after}")]
         blocks.append(Fields(rows, title="around the rules"))
     return blocks
-
-
-def _mmio_blocks(found: Diff, expand: bool) -> Iterator[Block]:
-    rows: list[tuple[str, Content]] = [
-        (f"{row.before} -> {row.after}", when_text(row.when)) for row in _mmio_rows(found, expand)
-    ]
-    if rows:
-        yield Fields(rows, title="host pages that change")
 
 
 def diff_document(found: Diff) -> Document:
@@ -184,7 +180,6 @@ def expanded_document(found: Diff) -> Document:
     blocks: list[Block] = [title, f"{sentence(found)}."]
     if rows:
         blocks.append(Table(header, rows))
-    blocks += _mmio_blocks(found, expand=True)
     return Document(blocks, texts(_spoken(found)))
 
 
@@ -207,39 +202,22 @@ def diff_record(found: Diff, expand: bool) -> dict[str, Any]:
         "changed": found.changed_count,
         "reachable": found.total,
         "left_out": found.left_out,
-        "rows": list(_byte_lines(found, expand)),
-        "mmio_rows": list(_mmio_lines(found, expand)),
+        "rows": list(diff_lines(found, expand)),
+        "mmio_rows": [] if found.mmio is None else [mmio_record(row) for row in found.mmio.rows],
         "around": [difference._asdict() for difference in found.around],
         "notes": texts(_spoken(found)),
     }
 
 
 def diff_lines(found: Diff, expand: bool) -> Iterator[dict[str, Any]]:
-    """A record a row, or a single combination of inputs; behind them the same of the host-MMIO test."""
-    return itertools.chain(_byte_lines(found, expand), _mmio_lines(found, expand))
-
-
-def _byte_lines(found: Diff, expand: bool) -> Iterator[dict[str, Any]]:
+    """A record a row, or a single combination of inputs."""
     if expand:
         return (change_record(found, change) for change in found.changes)
     return (row_record(found, row) for row in found.rows)
 
 
-def _mmio_lines(found: Diff, expand: bool) -> Iterator[dict[str, Any]]:
-    return map(mmio_change_record if expand else mmio_record, _mmio_rows(found, expand))
-
-
-def _mmio_rows(found: Diff, expand: bool) -> Iterator[DiffRow]:
-    """What of the host-MMIO test differs; `expand`: every single host page."""
-    if found.mmio is not None:
-        yield from _single_rows(found.mmio, mmio=True) if expand else found.mmio.rows
-
-
 def diff_rows(found: Diff, expand: bool) -> Iterator[Sequence[str]]:
-    """Header and a row a difference: the inputs in words, the bytes, the effective types.
-
-    Rows of the host-MMIO test say MMIO or not MMIO for the bytes.
-    """
+    """Header and a row a difference: the inputs in words, the bytes, the effective types."""
     pats = [str(pat) for pat in PAT_TYPES]
     yield ["when", "count", "before", "after", *(f"before {pat}" for pat in pats), *(f"after {pat}" for pat in pats)]
     for row in _single_rows(found) if expand else found.rows:
@@ -247,16 +225,14 @@ def diff_rows(found: Diff, expand: bool) -> Iterator[Sequence[str]]:
         after = outcome_record(row.after, row.when)
         sides = [_types(record["effective"][pat]) for record in (before, after) for pat in pats]
         yield [when_text(row.when), str(row.states), _mask(row.before), _mask(row.after), *sides]
-    for row in _mmio_rows(found, expand):
-        yield [when_text(row.when), str(row.states), str(row.before), str(row.after), *("" for _ in (*pats, *pats))]
 
 
-def _single_rows(found: Diff, mmio: bool = False) -> Iterator[DiffRow]:
+def _single_rows(found: Diff) -> Iterator[DiffRow]:
     for change in found.changes:
         when: dict[Input, tuple[Value, ...]] = {
             item: (value,) for item, value in zip(found.inputs, change.values, strict=True)
         }
-        yield DiffRow(when, Outcome(change.before, mmio=mmio), Outcome(change.after, mmio=mmio), 1)
+        yield DiffRow(when, Outcome(change.before), Outcome(change.after), 1)
 
 
 def _mask(outcome: Outcome) -> str:

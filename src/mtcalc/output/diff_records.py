@@ -25,13 +25,6 @@ def mmio_record(row: DiffRow) -> dict[str, Any]:
     }
 
 
-def mmio_change_record(row: DiffRow) -> dict[str, Any]:
-    """One single host page as JSON has it: a value an input."""
-    record = mmio_record(row)
-    record["inputs"] = {key: value[0] if isinstance(value, list) else value for key, value in record["inputs"].items()}
-    return record
-
-
 @lru_cache(maxsize=256)
 def byte_record(byte: int) -> dict[str, Any]:
     """An EPT byte as JSON has it: memtype, ipat, mask and the effective type for each PAT type."""

@@ -137,7 +137,6 @@ _CHANGE = {
 }
 _MMIO = _object({"mmio": _BOOL})
 _MMIO_ROW = _object({"inputs": _map({"anyOf": [_BOOL, _one_or_more(_PAT)]}), "before": _MMIO, "after": _MMIO})
-_CHANGE_LINE = {"anyOf": [_CHANGE, _MMIO_ROW]}
 _DIFF_KEYS = {
     "before": _TEXT,
     "after": _TEXT,
@@ -395,7 +394,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
 
 LINES: dict[str, Schema] = {
     **dict.fromkeys(("lookup", "eval", "table"), ANSWER),
-    **dict.fromkeys(("diff", "review"), _CHANGE_LINE),
+    **dict.fromkeys(("diff", "review"), _CHANGE),
     "log": _COMMIT,
     "rules-list": _RULE_SET,
     "rules-show": _RULE,
