@@ -197,7 +197,8 @@ def test_a_cut_register_is_not_taken_for_the_bit_it_lost() -> None:
     found = body("u8 cd = kvm_read_cr0(vcpu) & X86_CR0_CD; if (cd) return 0x40; return 0x30;")
     assert listed(found) == [(ALWAYS, Outcome(0x30))]
     assert found.unreached == ("return 0x40;",)
-    assert asked("(int)kvm_read_cr0(vcpu) & X86_CR0_CD") == assumed("(s32)kvm_read_cr0(vcpu) & X86_CR0_CD")
+    assert asked("(int)kvm_read_cr0(vcpu) & X86_CR0_CD") == Atom(CR0_CD)
+    assert asked("(short)kvm_read_cr0(vcpu) & X86_CR0_CD") == assumed("(s16)kvm_read_cr0(vcpu) & X86_CR0_CD")
 
 
 def asked(expression: str, before: str = "") -> Condition | bool:
@@ -219,6 +220,9 @@ def flag(name: str) -> Condition:
 
 _IGP, _CD_NW = Atom(Input("quirk", "IGNORE_GUEST_PAT")), Atom(QUIRK_CD_NW_CLEARED)
 _READONLY, _NCD = flag("READONLY"), flag("NON_COHERENT_DMA")
+_NO_FLAG = tuple(Not(flag(name)) for name in SLOT_FLAGS)
+_COUNT = "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"
+_NW, _TWO = assumed("kvm_read_cr0(vcpu) & X86_CR0_NW"), assumed(f"{_COUNT} > 1")
 _ONLY_READONLY = And((Not(flag("LOG_DIRTY_PAGES")), _READONLY, Not(flag("GUEST_MEMFD")), Not(_NCD)))
 
 
@@ -277,33 +281,97 @@ _ONLY_READONLY = And((Not(flag("LOG_DIRTY_PAGES")), _READONLY, Not(flag("GUEST_M
         ("kvm_arch_has_noncoherent_dma(vcpu->kvm) & 2", False),
         # What no table knows stays a question, in the words of the source.
         ("slot->flags & BIT( 16 )", assumed("slot->flags & BIT(16)")),
-        ("slot->flags & (BIT(3)|BIT(16))", assumed("slot->flags & (BIT(3) | BIT(16))")),
+        # What is known stays known beside it.
+        ("slot->flags & (BIT(3)|BIT(16))", Or((_NCD, assumed("slot->flags & 0x10000")))),
         (
             "(s8)(vcpu->kvm->arch.disabled_quirks & BIT(7)) == 0xffffff80",
             assumed("(s8)(vcpu->kvm->arch.disabled_quirks & BIT(7)) == 0xffffff80"),
         ),
-        ("slot->flags == 16", assumed("slot->flags == 16")),
+        ("slot->flags == 16", And((*_NO_FLAG, assumed("(slot->flags & 0xfffffff0) == 0x10")))),
         ("slot->flags & KVM_MEMSLOT_INVALID", assumed("slot->flags & KVM_MEMSLOT_INVALID")),
-        ("slot->flags & ~8", assumed("slot->flags & ~8")),
+        ("slot->flags & ~8", Or(tuple(flag(name) for name in SLOT_FLAGS if name != "NON_COHERENT_DMA"))),
         ("fault->flags & 8", assumed("fault->flags & 8")),
         ("foo(BIT(3)) & 1UL<<4", assumed("foo(BIT(3)) & 1UL << 4")),
         ("kvm_check_has_quirk(vcpu->kvm, BIT(7))", assumed("kvm_check_has_quirk(vcpu->kvm, BIT(7))")),
         ("kvm_check_has_quirk(other, BIT(9))", assumed("kvm_check_has_quirk(other, BIT(9))")),
-        ("kvm_read_cr0(vcpu) & (X86_CR0_CD|X86_CR0_NW)", assumed("kvm_read_cr0(vcpu) & (X86_CR0_CD | X86_CR0_NW)")),
-        ("kvm_read_cr0(vcpu) == X86_CR0_CD", assumed("kvm_read_cr0(vcpu) == X86_CR0_CD")),
+        ("kvm_read_cr0(vcpu) & (X86_CR0_CD|X86_CR0_NW)", Or((Atom(CR0_CD), _NW))),
+        ("(kvm_read_cr0(vcpu) & (X86_CR0_CD|X86_CR0_NW)) == X86_CR0_CD", And((Atom(CR0_CD), Not(_NW)))),
+        ("kvm_is_cr0_bit_set(vcpu, X86_CR0_CD | X86_CR0_NW)", Or((Atom(CR0_CD), _NW))),
+        (
+            "kvm_read_cr0(vcpu) == X86_CR0_CD",
+            And((Atom(CR0_CD), Not(assumed("kvm_read_cr0(vcpu) & 0xffffffffbfffffff")))),
+        ),
         (
             "vcpu->kvm->arch.disabled_quirks == KVM_X86_QUIRK_CD_NW_CLEARED",
-            assumed("vcpu->kvm->arch.disabled_quirks == KVM_X86_QUIRK_CD_NW_CLEARED"),
+            And((Not(_CD_NW), _IGP, Not(assumed("vcpu->kvm->arch.disabled_quirks & 0xfffffffffffffdfd")))),
         ),
+        (
+            "vcpu->kvm->arch.disabled_quirks & (KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_SLOT_ZAP_ALL)",
+            Or((Not(_CD_NW), assumed("vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_SLOT_ZAP_ALL"))),
+        ),
+        # One bit of many, shifted, turned, or'd away, asked by its number.
+        ("vcpu->kvm->arch.disabled_quirks >> 1 & 1", Not(_CD_NW)),
+        ("!(~vcpu->kvm->arch.disabled_quirks & 2)", Not(_CD_NW)),
+        ("(vcpu->kvm->arch.disabled_quirks >> 1 & 1) == 0", _CD_NW),
+        ("(vcpu->kvm->arch.disabled_quirks ^ 2) & 2", _CD_NW),
+        ("(vcpu->kvm->arch.disabled_quirks | 2) == vcpu->kvm->arch.disabled_quirks", Not(_CD_NW)),
+        ("(vcpu->kvm->arch.disabled_quirks & 2) == 2", Not(_CD_NW)),
+        ("(vcpu->kvm->arch.disabled_quirks & ~2ULL) == vcpu->kvm->arch.disabled_quirks", _CD_NW),
+        ("vcpu->kvm->arch.disabled_quirks << 62 >> 63", Not(_CD_NW)),
+        ("test_bit(1, (unsigned long *)&vcpu->kvm->arch.disabled_quirks)", Not(_CD_NW)),
+        ("!test_bit(9, &vcpu->kvm->arch.disabled_quirks)", _IGP),
+        ("kvm_read_cr0(vcpu) >> 30 & 1", Atom(CR0_CD)),
+        ("(kvm_read_cr0(vcpu) >> 29 & 3) == 2", And((Atom(CR0_CD), Not(_NW)))),
+        ("(u32)kvm_read_cr0(vcpu) << 1 >> 31", Atom(CR0_CD)),
+        ("test_bit(30, &vcpu->arch.cr0)", Atom(CR0_CD)),
+        ("slot->flags >> 3 & 1", _NCD),
+        ("!(~slot->flags & 8)", _NCD),
+        ("~slot->flags & 8", Not(_NCD)),
+        ("(slot->flags | 8) == slot->flags", _NCD),
+        ("slot->flags == (8 | slot->flags)", _NCD),
+        ("(slot->flags & 8) == 8", _NCD),
+        ("(slot->flags ^ 8) != (slot->flags | 8)", _NCD),
+        ("(slot->flags & 0xff) >> 3 & 1", _NCD),
+        ("test_bit(16, &slot->flags)", assumed("test_bit(16, &slot->flags)")),
+        # A count: whoever counts two counts one.
+        ("COUNT > 1", And((Atom(NONCOHERENT_DMA), _TWO))),
+        ("COUNT >= 2", And((Atom(NONCOHERENT_DMA), _TWO))),
+        ("1 < COUNT", And((Atom(NONCOHERENT_DMA), _TWO))),
+        ("COUNT < 2", Not(And((Atom(NONCOHERENT_DMA), _TWO)))),
+        ("COUNT > 2", And((Atom(NONCOHERENT_DMA), _TWO, assumed(f"{_COUNT} > 2")))),
+        ("COUNT == 1", And((Atom(NONCOHERENT_DMA), Not(And((Atom(NONCOHERENT_DMA), _TWO)))))),
+        ("COUNT >= 0", True),
+        ("COUNT < 0", False),
+        ("COUNT == -1", False),
         ("(slot->flags & 8) | foo(vcpu)", assumed("slot->flags & 8 | foo(vcpu)")),
     ],
 )
 def test_bits_of_known_registers(expression: str, expected: Condition | bool) -> None:
-    assert asked(expression) == expected
+    assert asked(expression.replace("COUNT", _COUNT)) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "column"),
+    [
+        ("kvm_read_cr0(vcpu) + 1", 6),
+        ("-kvm_read_cr0(vcpu)", 6),
+        ("kvm_read_cr0(vcpu) > 5", 6),
+        ("kvm_read_cr0(vcpu) & (X86_CR0_CD | X86_CR0_FRESH)", 6),
+        ("vcpu->kvm->arch.disabled_quirks * 2", 6),
+        ("COUNT & 1", 6),
+        ("1 + (COUNT & 1)", 11),
+        ("(u8)COUNT == 3", 6),
+        ("COUNT > 100", 6),
+    ],
+)
+def test_what_mixes_an_input_with_unknown_bits_is_refused(expression: str, column: int) -> None:
+    found = read_or_refused(f"{HEAD}\tif ({expression.replace('COUNT', _COUNT)})\n\t\treturn 0x40;\n\treturn 0;\n}}\n")
+    assert isinstance(found, InputError)
+    assert found.place is not None
+    assert (found.place.line, found.place.column) == (HEAD.count("\n") + 1, column)
 
 
 _SLOT = "slot->flags & 8"
-_COUNT = "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"
 
 
 @pytest.mark.parametrize(
@@ -354,7 +422,7 @@ _COUNT = "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"
         ),
         (assumed("IS_ENABLED(CONFIG_FOO)"), ("IS_ENABLED(CONFIG_FOO) == 1", "IS_ENABLED( CONFIG_FOO ) << 3")),
         (assumed("slot[1].flags & 8"), ("slot[1].flags & 8", "(&slot[1])->flags & 8", "(*&slot[1]).flags & 8")),
-        (assumed("(u8)atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"), (f"(u8){_COUNT}",)),
+        (And((Atom(NONCOHERENT_DMA), assumed(f"(u8){_COUNT}"))), (f"(u8){_COUNT}",)),
     ],
     ids=range(7),
 )

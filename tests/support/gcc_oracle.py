@@ -59,10 +59,15 @@ typedef unsigned long ulong; typedef u64 gfn_t; typedef u8 __u8;
 #define VMX_EPT_MT_EPTE_SHIFT 3
 #define VMX_EPT_IPAT_BIT (1ull << 6)
 #define X86_CR0_CD (1UL << 30)
+#define X86_CR0_NW (1UL << 29)
 #define KVM_MEM_READONLY (1UL << 1)
 #define KVM_MEM_NON_COHERENT_DMA (1UL << 3)
 #define KVM_X86_QUIRK_CD_NW_CLEARED (1 << 1)
 #define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 9)
+#define KVM_X86_QUIRK_LINT0_REENABLED (1 << 0)
+#define KVM_X86_QUIRK_LAPIC_MMIO_HOLE (1 << 2)
+#define KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS (1 << 6)
+#define KVM_X86_QUIRK_SLOT_ZAP_ALL (1 << 7)
 #define X86_FEATURE_SELFSNOOP 155
 typedef struct { int counter; } atomic_t;
 struct kvm_memory_slot { u32 flags; };
@@ -80,6 +85,7 @@ int in_snoop; u8 in_type; long long in_foo, in_bar;
 static inline int atomic_read(const atomic_t *v) { return v->counter; }
 static inline bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)
 { return atomic_read(&kvm->arch.noncoherent_dma_count); }
+static inline bool test_bit(long bit, const ulong *from) { return *from >> bit & 1; }
 static inline ulong kvm_read_cr0(struct kvm_vcpu *vcpu) { return vcpu->arch.cr0; }
 static inline ulong kvm_read_cr0_bits(struct kvm_vcpu *vcpu, ulong mask) { return vcpu->arch.cr0 & mask; }
 static inline bool kvm_is_cr0_bit_set(struct kvm_vcpu *vcpu, unsigned long bit) { return vcpu->arch.cr0 & bit; }
@@ -149,8 +155,9 @@ def _setting(values: dict[str, object], foo: object, bar: object) -> str:
     kind = values.get("type", MemType.UC)
     assert isinstance(kind, MemType)
     return (
-        f"is_mmio = {on('mmio')}; the_vm.arch.noncoherent_dma_count.counter = {on('dma')};"
-        f" the_vcpu.arch.cr0 = {on('cd') << 30}UL; the_vm.arch.disabled_quirks = {disabled};"
+        f"is_mmio = {on('mmio')}; the_vm.arch.noncoherent_dma_count.counter = {values.get('dma', 0)};"
+        f" the_vcpu.arch.cr0 = {1 << 31 | on('mmio') << 29 | on('cd') << 30}UL;"
+        f" the_vm.arch.disabled_quirks = {1 << 7 | on('snoop') << 6 | disabled};"
         f" the_slot.flags = {on('readonly') << 1 | on('flag') << 3}; in_snoop = {on('snoop')};"
         f" in_type = {int(kind)}; in_foo = {foo}LL; in_bar = {bar}LL;"
     )

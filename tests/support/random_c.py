@@ -32,7 +32,7 @@ FOO_TYPES = ("int", "u32", "u64", "u8", "s64", "bool", "s8")
 
 DIMENSIONS: dict[str, tuple[object, ...]] = {
     "mmio": (False, True),
-    "dma": (False, True),
+    "dma": (0, 1, 2, 4),  # the count of its users
     "cd": (False, True),
     "quirk_cd": (False, True),
     "quirk_pat": (False, True),
@@ -67,16 +67,42 @@ TRUTHS = {
     "flag": ("!!(slot->flags & KVM_MEM_NON_COHERENT_DMA)", "!(slot->flags & BIT(3))", "!!(slot[0].flags & 8)"),
     "snoop": ("static_cpu_has(X86_FEATURE_SELFSNOOP)",),
 }
+_COUNT = "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"
 BITS = {
-    "cd": ("kvm_read_cr0_bits(vcpu, X86_CR0_CD)", "(kvm_read_cr0(vcpu) & X86_CR0_CD)"),
-    "quirk_cd": ("(vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_CD_NW_CLEARED)",),
-    "quirk_pat": ("(vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_IGNORE_GUEST_PAT)",),
-    "readonly": ("(slot->flags & KVM_MEM_READONLY)",),
+    "cd": (
+        "kvm_read_cr0_bits(vcpu, X86_CR0_CD)",
+        "(kvm_read_cr0(vcpu) & X86_CR0_CD)",
+        "(kvm_read_cr0(vcpu) >> 30 & 1)",
+        "(~kvm_read_cr0(vcpu) & 0x40000000)",
+        "(kvm_read_cr0(vcpu) >> 29 & 3)",
+        "((int)kvm_read_cr0(vcpu) & X86_CR0_CD)",
+        "(kvm_read_cr0(vcpu) & (X86_CR0_CD | X86_CR0_NW))",
+        "test_bit(30, &vcpu->arch.cr0)",
+    ),
+    "quirk_cd": (
+        "(vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_CD_NW_CLEARED)",
+        "(vcpu->kvm->arch.disabled_quirks >> 1 & 1)",
+        "(~vcpu->kvm->arch.disabled_quirks & 2)",
+        "((vcpu->kvm->arch.disabled_quirks | 2) == vcpu->kvm->arch.disabled_quirks)",
+        "((u32)~(vcpu->kvm->arch.disabled_quirks ^ 3) << 1 & 4)",
+    ),
+    "quirk_pat": (
+        "(vcpu->kvm->arch.disabled_quirks & KVM_X86_QUIRK_IGNORE_GUEST_PAT)",
+        "(vcpu->kvm->arch.disabled_quirks >> 5 & 0x14)",
+        "(vcpu->kvm->arch.disabled_quirks == KVM_X86_QUIRK_IGNORE_GUEST_PAT)",
+        "test_bit(9, (unsigned long *)&vcpu->kvm->arch.disabled_quirks)",
+    ),
+    "readonly": ("(slot->flags & KVM_MEM_READONLY)", "((slot->flags & 3) >> 1)", "(u8)(~slot->flags & 2)"),
+    "dma": (f"({_COUNT} > 1)", f"(2 <= {_COUNT})", f"({_COUNT} == 2)", f"({_COUNT} < 3)", f"({_COUNT} != 1)"),
     "flag": (
         "(slot->flags & KVM_MEM_NON_COHERENT_DMA)",
         "(slot->flags & 10)",
         "(slot[0].flags & 8)",
         "((&slot[0])->flags & 8)",
+        "(slot->flags >> 3 & 1)",
+        "(~slot->flags & 8)",
+        "((slot->flags & ~8) == slot->flags)",
+        "(slot->flags << 28 >> 31)",
         "(data_race((*slot).flags) & 8)",
         "(ACCESS_ONCE(*&slot->flags) & 8)",
         "__builtin_expect((&*slot)->flags & 8, 8)",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from mtcalc.csource.masks import NEVER, compared, masked_by, negated
-from mtcalc.csource.predicates import spelling_of
-from mtcalc.csource.types import INT, ULONG, CType
+from mtcalc.csource.masks import NEVER, any_bit, assumption, compared, difference, masked_by, moved, negated, or_ed
+from mtcalc.csource.predicates import COUNT, spelling_of
+from mtcalc.csource.types import INT, ULONG, UNKNOWN, CType
 from mtcalc.csource.values import (
     AND,
     EQUAL,
@@ -19,16 +19,17 @@ from mtcalc.csource.values import (
     UNARY,
     Bits,
     Val,
-    assumption,
+    can_be_negative,
     common_type,
+    is_count,
     number,
     promoted,
     truth,
     truth_value,
 )
 from mtcalc.csource.words import known_words, written
-from mtcalc.rules.condition import ALWAYS, Atom, Condition, Not, Or
-from mtcalc.rules.inputs import GUEST_MTRR, Input
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
+from mtcalc.rules.inputs import GUEST_MTRR, NONCOHERENT_DMA, Input
 from mtcalc.x86.ept import MEMTYPE_SHIFT
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 
@@ -70,6 +71,10 @@ def unary(operator: str, val: Val) -> Val:
         if result is not None:
             return number(result, kind)._replace(text=written(text), prec=UNARY)
     if val.opaque:
+        if operator == "~" and val.mask is not None and val.type.bits >= 32 and not val.type.signed:
+            turned = val.mask._replace(flip=val.mask.flip ^ ((1 << val.type.bits) - 1))
+            return Val(written(text), UNARY, val.type, mask=turned)
+        _known_stay_known(val, text)
         return Val(written(text), UNARY, promoted(val.type))
     raise ValueError(f"`{text}` can't be computed (a memory type is only shifted, masked and or'd)")
 
@@ -99,11 +104,49 @@ def binary(operator: str, left: Val, right: Val) -> Val:
         return truth_value(spelled.condition, text, prec)
     if operator == "&" and (left.num is not None or right.num is not None):
         return _anded(*((left, right) if right.num is not None else (right, left)), text)
+    moved_bits = _moved(operator, left, right, kind, text, prec)
+    if moved_bits is not None:
+        return moved_bits
     if operator == "<<" and right.num == MEMTYPE_SHIFT:
         # What is shifted to the place of the memory type is one.
         item = Input("assume_type", left.whole or left.text)
         return Val(text, prec, ULONG, bits=Bits(0, item, MEMTYPE_SHIFT))
+    for one, other in ((left, right), (right, left)):
+        if other.num is not None or (" | " in other.text and other.opaque):
+            _known_stay_known(one, text)
     return Val(text if operator == "&" and _plain(left, right) else written(text), prec, kind)
+
+
+def _known_stay_known(val: Val, text: str) -> None:
+    """Raises ValueError for an operator that mixes what is known with what is not: its result would hang on both."""
+    if is_count(val.whole or val.text):
+        raise ValueError(f"`{text}` is not followed (the count compared with a number)")
+    if val.mask is not None and val.mask.known:
+        raise ValueError(f"`{text}` mixes bits that are inputs with others (single bits, each with & or test_bit)")
+
+
+def _moved(operator: str, left: Val, right: Val, kind: CType, text: str, prec: int) -> Val | None:
+    """A register's bits shifted, or'd or turned by a number, or by others of the same register; else None."""
+    if kind.bits < 32 or kind.signed:
+        return None
+    if operator == "^" and left.mask is not None and right.mask is not None:
+        found = difference(left.mask, right.mask)
+        return None if found is None else Val(written(text), prec, kind, mask=found)
+    if left.mask is None and operator in ("|", "^"):
+        left, right = right, left
+    bits = left.mask
+    if bits is None or right.num is None or can_be_negative(left):
+        return None
+    constant = number(right.num, kind).num or 0
+    if operator in ("<<", ">>") and 0 <= right.num < kind.bits:
+        bits = moved(bits, right.num if operator == "<<" else -right.num, kind.bits)
+    elif operator == "|":
+        bits = or_ed(bits, constant)
+    elif operator == "^":
+        bits = bits._replace(flip=bits.flip ^ constant)
+    else:
+        return None
+    return Val(written(text), prec, kind, mask=bits)
 
 
 def _plain(left: Val, right: Val) -> bool:
@@ -118,11 +161,13 @@ def _anded(val: Val, by: Val, text: str) -> Val:
     if constant == 0:
         return number(0, kind, text)._replace(prec=AND)
     mask = val.mask
-    if mask is None or constant < 0:
+    extended = can_be_negative(val) and constant >> (val.type.bits - 1)
+    if mask is None or constant < 0 or extended:
+        _known_stay_known(val, text)
         return Val(text, AND, kind)
     mask = masked_by(mask, constant)
     if mask.mask == 0:
-        return number(0, kind, text)._replace(prec=AND)
+        return number(mask.flip, kind, text)._replace(prec=AND)
     return Val(text, AND, kind, mask=mask)
 
 
@@ -174,8 +219,8 @@ def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
             return NEVER if operator == "==" else ALWAYS
         raise ValueError(f"`{text}` compares a pointer to a local (plain locals)")
     bits = left.bits
-    if left.mask is not None and right.num is not None:
-        found = compared(operator, left.mask, right.num)
+    if left.mask is not None and (right.num is not None or right.mask is not None):
+        found = _of_bits(operator, left, right)
         if found is not None:
             return found
     if bits is not None and bits.input == GUEST_MTRR and right.num is not None:
@@ -203,11 +248,57 @@ def _compared(operator: str, left: Val, right: Val, text: str) -> Condition:
         spelling = spelling_of(f"{left.inside(LESS)} > 0")
         if spelling is not None:
             return spelling.condition if _ABOVE_ZERO[operator, right.num] else negated(spelling.condition)
+    if right.num is not None or (" | " in right.text and right.opaque):
+        if right.num is not None and is_count(left.text):
+            return _count_compared(operator, right.num)
+        _known_stay_known(left, text)
     if operator in ("==", "!="):
         text = f"{first.inside(EQUAL)} == {second.inside(EQUAL + 1)}"
         equal = assumption(text if _plain(left, right) else written(text))
         return equal if operator == "==" else Not(equal)
     return assumption(written(text))
+
+
+def _of_bits(operator: str, left: Val, right: Val) -> Condition | None:
+    """A register's bits compared with a number, or with others of it; None where that is not known."""
+    assert left.mask is not None
+    if right.mask is not None:
+        apart = difference(left.mask, right.mask) if operator in ("==", "!=") else None
+        if apart is None or can_be_negative(left) or can_be_negative(right):
+            return None
+        differs = any_bit(apart)
+        return negated(differs) if differs is not None and operator == "==" else differs
+    kind = common_type(left.type, right.type)
+    constant = right.num if right.num is None or kind == UNKNOWN else number(right.num, kind).num
+    if constant is None or (can_be_negative(left) and (constant or operator not in ("==", "!="))):
+        return None
+    return compared(operator, left.mask, constant)
+
+
+MAX_COUNT = 8
+"""The largest number that a count is compared with: each below it is a condition of its own."""
+
+
+def _count_compared(operator: str, number_: int) -> Condition:
+    """The number of non-coherent DMA's users, 0 or greater, compared with a number. Raises ValueError."""
+    if operator in ("<", "<=", "!="):
+        return negated(_count_compared({"<": ">=", "<=": ">", "!=": "=="}[operator], number_))
+    if operator == "==":
+        if number_ < 0:
+            return NEVER
+        more = _at_least(number_ + 1)
+        return negated(more) if number_ == 0 else And((_at_least(number_), negated(more)))
+    return _at_least(number_ + (operator == ">"))
+
+
+def _at_least(least: int) -> Condition:
+    if least > MAX_COUNT:
+        raise ValueError(f"the count of non-coherent DMA's users compared with {least} (at most {MAX_COUNT})")
+    if least <= 0:
+        return ALWAYS
+    # Whoever counts two counts one: what can't be is no state of its own.
+    more = tuple(assumption(f"{COUNT} > {fewer}") for fewer in range(1, least))
+    return And((Atom(NONCOHERENT_DMA), *more)) if more else Atom(NONCOHERENT_DMA)
 
 
 def _one_of(kinds: list[MemType]) -> Condition:

@@ -12,9 +12,9 @@ from mtcalc.csource.context import Context, Ends, NameScope, State, attempt, chi
 from mtcalc.csource.expressions import cast_to, known_text, values_of, without_effect
 from mtcalc.csource.functions import run
 from mtcalc.csource.helpers import is_the_kernel_s_own
-from mtcalc.csource.masks import NEVER
+from mtcalc.csource.masks import NEVER, assumption
 from mtcalc.csource.names import integer_named
-from mtcalc.csource.operands import masking_call, range_of, truth_as_long
+from mtcalc.csource.operands import bit_test, masking_call, range_of, truth_as_long
 from mtcalc.csource.parse import Definition, ParsedFunction
 from mtcalc.csource.predicates import (
     BIT_MACROS,
@@ -28,7 +28,7 @@ from mtcalc.csource.predicates import (
 )
 from mtcalc.csource.tree import Hole, Known, Leaf, as_condition
 from mtcalc.csource.types import LONG, ULONG
-from mtcalc.csource.values import POSTFIX, Val, assumption, convert, number, truth_value
+from mtcalc.csource.values import POSTFIX, Val, convert, number, truth_value
 from mtcalc.rules.condition import ALWAYS, Condition
 from mtcalc.text.errors import InputError
 
@@ -149,7 +149,9 @@ def unknown_call(context: Context, name: str, node: Node, listed: list[Node], st
         if name in RANGE_MACROS and len(values) == 2 and all(val.num is not None for val in values):
             found.append((after, attempt(context, partial(range_of, values, text), node, scope)))
             continue
-        found.append((after, masking_call(name, values, text) or known_text(context, text)))
+        found.append(
+            (after, masking_call(name, values, text) or bit_test(name, values, text) or known_text(context, text))
+        )
     return found
 
 

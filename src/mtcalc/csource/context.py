@@ -9,11 +9,11 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from tree_sitter import Node
 
-from mtcalc.csource.masks import NEVER
+from mtcalc.csource.masks import NEVER, placed_bits, whole
 from mtcalc.csource.parse import CText, ParsedFunction
 from mtcalc.csource.predicates import ConditionText, spelling_of
 from mtcalc.csource.tree import Branch, Hole, Known, learnt, simplified
-from mtcalc.csource.values import Val, Var, number
+from mtcalc.csource.values import Val, Var, can_be_negative, number
 from mtcalc.rules.condition import ALWAYS, And, Condition, Not, Or
 
 MAX_DEPTH = 80
@@ -156,15 +156,15 @@ def split(context: Context, val: Val, state: State, node: Node, scope: NameScope
     bits: tuple[tuple[int, Condition], ...] | None = None
     if val.cond is not None:
         bits = ((1, val.cond),)
-    elif val.mask is not None and val.mask.mask is not None:
-        bits = val.mask.bits
+    elif val.mask is not None and not can_be_negative(val) and val.mask != whole(val.mask.register):
+        bits = placed_bits(val.mask)
     if bits is None:
         return [(state, val)]
-    found = [(state, 0)]
+    found = [(state, val.mask.flip if val.mask is not None else 0)]
     for bit, condition in bits:
         forked = [(fork(context, condition, after, node, scope), so_far) for after, so_far in found]
         found = [
-            (after, so_far | added)
+            (after, so_far ^ added)
             for (yes, no), so_far in forked
             for after, added in ((yes, bit), (no, 0))
             if after is not None

@@ -27,9 +27,9 @@ from mtcalc.csource.context import (
     text_of,
 )
 from mtcalc.csource.expression_types import described_type, type_of
-from mtcalc.csource.masks import NEVER, Masked
+from mtcalc.csource.masks import NEVER, whole
 from mtcalc.csource.names import value_named
-from mtcalc.csource.operands import READS_ATOMIC, as_it_is, bool_compared, holder_of, turned_back
+from mtcalc.csource.operands import READS_ATOMIC, as_it_is, bool_compared, holder_of, turned_back, turned_whole
 from mtcalc.csource.parse import walk
 from mtcalc.csource.predicates import is_guest_mtrr, register_of, spelling_of
 from mtcalc.csource.tree import Branch, Hole, all_of, any_of, simplified
@@ -105,7 +105,7 @@ def known_text(context: Context, text: str) -> Val:
         return truth_value(spelling.condition, text)
     register = register_of(text)
     if register is not None:
-        return Val(text, type=CType(register.width, False), mask=Masked(register))
+        return Val(text, type=CType(register.width, False), mask=whole(register))
     return Val(text, type=INT if READS_ATOMIC.match(text) else UNKNOWN)
 
 
@@ -115,7 +115,11 @@ def _unary(context: Context, node: Node, state: State, scope: NameScope) -> Ends
         return _pointer(context, node, state, scope)
     found = []
     for after, val in values_of(context, child(node, "argument"), state, scope):
-        parts = [(after, val)] if operator == "!" else split(context, val, after, node, scope)
+        parts = (
+            [(after, val)]
+            if operator == "!" or turned_whole(operator, val)
+            else split(context, val, after, node, scope)
+        )
         for then, one in parts:
             found.append((then, attempt(context, partial(unary, operator, one), node, scope)))
     return found
@@ -172,8 +176,8 @@ def _binary(context: Context, node: Node, state: State, scope: NameScope) -> End
     found = []
     for after, a in values_of(context, left, state, scope):
         for then, b in values_of(context, right, after, scope):
-            whole = bool_compared(operator, a, b)
-            found += [(then, whole)] if whole is not None else computed(context, operator, a, b, then, node, scope)
+            alone = bool_compared(operator, a, b)
+            found += [(then, alone)] if alone is not None else computed(context, operator, a, b, then, node, scope)
     return found
 
 

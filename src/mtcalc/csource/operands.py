@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 
-from mtcalc.csource.masks import Masked, compared, masked_by, negated
-from mtcalc.csource.predicates import ATOMIC_READ, MASK_CALLS
+from mtcalc.csource.masks import compared, difference, masked_by, negated, whole
+from mtcalc.csource.predicates import ATOMIC_READ, BIT_TESTS, MASK_CALLS, register_of
 from mtcalc.csource.types import LONG, ULONG
 from mtcalc.csource.values import POSTFIX, PRECEDENCE, TIMES, UNARY, Val, convert, number, truth, truth_value
 from mtcalc.csource.words import known_words
@@ -54,11 +54,21 @@ def bool_compared(operator: str, a: Val, b: Val) -> Val | None:
 
 def as_it_is(operator: str, a: Val, b: Val) -> bool:
     """Whether a register's bits meet a number without being split into numbers first."""
-    if a.num is not None and operator in ("&", "==", "!="):
+    if a.mask is not None and b.mask is not None:
+        return operator in ("==", "!=", "^") and difference(a.mask, b.mask) is not None
+    if a.num is not None and operator in ("&", "|", "^", "==", "!="):
         a, b = b, a
     if a.mask is None or b.num is None:
         return False
+    if operator in ("|", "^", "<<", ">>"):
+        return turned_whole(operator, a)
     return operator == "&" or compared(operator, a.mask, b.num) is not None
+
+
+def turned_whole(operator: str, val: Val) -> bool:
+    """Whether an operator works on all bits of a register at once: where not each of them is known by itself."""
+    plain = operator in ("~", "|", "^", "<<", ">>") and val.type.bits >= 32 and not val.type.signed
+    return plain and val.mask is not None and bool(val.mask.known) and val.mask.unknown > 0
 
 
 def range_of(values: list[Val], text: str) -> Val:
@@ -74,8 +84,20 @@ def masking_call(name: str, values: list[Val], text: str) -> Val | None:
     call = MASK_CALLS.get(name)
     if call is None or len(values) != 2 or values[1].num is None or known_words(values[0].text) != call.owner:
         return None
-    bits = masked_by(Masked(call.register), values[1].num)
+    bits = masked_by(whole(call.register), values[1].num)
     if call.answer is None:
         return Val(text, type=ULONG, mask=bits) if bits.mask else number(0, ULONG, text)
     asked = compared("!=" if call.answer else "==", bits, 0)
     return Val(text) if asked is None else truth_value(asked, text)
+
+
+def bit_test(name: str, values: list[Val], text: str) -> Val | None:
+    """test_bit(number, &register); None for any other call, and for a bit that is no input."""
+    if BIT_TESTS.fullmatch(name) is None or len(values) != 2 or values[0].num is None:
+        return None
+    at = turned_back("*", values[1])
+    register = None if at is None else register_of(at)
+    if register is None or not 0 <= values[0].num < register.width:
+        return None
+    asked = compared("!=", masked_by(whole(register), 1 << values[0].num), 0)
+    return None if asked is None else truth_value(asked, text)

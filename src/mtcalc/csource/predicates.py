@@ -59,9 +59,12 @@ CONSTANTS = {
 LONG_CONSTANTS = {"VMX_EPT_IPAT_BIT": IPAT_BIT, "VMX_EPT_IGMT_BIT": IPAT_BIT}
 """Those of type unsigned long long; IGMT was the first name of IPAT."""
 
+_CR0_NUMBERS = (("PE", 0), ("MP", 1), ("EM", 2), ("TS", 3), ("ET", 4), ("NE", 5), ("WP", 16), ("AM", 18), ("NW", 29))
+CR0_CONSTANTS = {f"X86_CR0_{name}": 1 << bit for name, bit in (*_CR0_NUMBERS, ("CD", 30), ("PG", 31))}
+"""Source: Intel SDM Vol. 3A, "Control Registers"; arch/x86/include/uapi/asm/processor-flags.h."""
+
 MASK_CONSTANTS = {
-    "X86_CR0_CD": 1 << 30,
-    "X86_CR0_NW": 1 << 29,
+    **CR0_CONSTANTS,
     **{f"KVM_MEM_{name}": bit for name, bit in SLOT_FLAGS.items()},
     # What the flag was to be called when it was first suggested, in December 2023.
     "KVM_MEM_HONOR_GUEST_PAT": SLOT_FLAGS["NON_COHERENT_DMA"],
@@ -159,10 +162,12 @@ ONE_VCPU = re.compile(
 class Register(NamedTuple):
     """An unsigned number some of whose bits are inputs.
 
-    `all_bits`: those it can have at all, as far as a comparison of the whole goes; 0: not known.
+    `shown`: how texts call it. `all_bits`: those it can have at all, as far as a comparison of the whole goes; 0: not
+    known.
     """
 
     pattern: str
+    shown: str
     width: int
     conditions: tuple[tuple[int, Condition], ...]
     all_bits: int = 0
@@ -178,14 +183,17 @@ _SLOT = (
     rf"|(?:__gfn_to_memslot|search_memslots)\((?:{_SLOTS}), gfn\))"
 )
 
-CR0 = Register(r"kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0", 64, _CR0_BITS)
+CR0 = Register(r"kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0", "kvm_read_cr0(vcpu)", 64, _CR0_BITS)
 DISABLED_QUIRKS = Register(
-    r"kvm->arch\.disabled_quirks", 64, tuple((bit, Not(Atom(Input("quirk", name)))) for name, bit in QUIRKS.items())
+    r"kvm->arch\.disabled_quirks",
+    "vcpu->kvm->arch.disabled_quirks",
+    64,
+    tuple((bit, Not(Atom(Input("quirk", name)))) for name, bit in QUIRKS.items()),
 )
 REGISTERS = (
     CR0,
     DISABLED_QUIRKS,
-    Register(rf"{_SLOT}->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS),
+    Register(rf"{_SLOT}->flags", "slot->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS),
 )
 
 
@@ -199,6 +207,12 @@ class MaskCall(NamedTuple):
     register: Register
     answer: bool | None
 
+
+BIT_TESTS = re.compile(r"(?:_|__|arch_|constant_|variable_|raw_)?test_bit(?:_acquire)?")
+"""Whether a bit, by its number, is set in what is pointed to. Source: include/linux/bitops.h."""
+
+COUNT = "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"
+"""How texts call the number of non-coherent DMA's users, 0 or greater."""
 
 MASK_CALLS = {
     "kvm_read_cr0_bits": MaskCall("vcpu", CR0, None),

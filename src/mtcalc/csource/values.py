@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mtcalc.csource.masks import NEVER, Masked, any_bit, masked_by
+from mtcalc.csource.masks import NEVER, Masked, any_bit, assumption, masked_by
 from mtcalc.csource.predicates import spelling_of
 from mtcalc.csource.types import BOOL, INT, LONG, ULONG, UNKNOWN, AnyType, CType, Pointer
 from mtcalc.csource.words import converted
-from mtcalc.rules.condition import ALWAYS, Atom, Condition, Not
-from mtcalc.rules.inputs import GUEST_MTRR, Input
+from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not
+from mtcalc.rules.inputs import GUEST_MTRR, NONCOHERENT_DMA, Input
 from mtcalc.x86.memtype import MemType
 
 
@@ -170,10 +170,14 @@ def _cut(val: Val, kind: CType) -> Val:
     mask = val.mask
     if mask is not None:
         low = masked_by(mask, (1 << kind.bits) - 1)
-        negative = kind.signed and (low.mask or 0) >> (kind.bits - 1)
-        if (low == mask and not negative) or (mask.mask is None and kind.bits >= mask.register.width + kind.signed):
+        extended = can_be_negative(val) and kind.bits > val.type.bits
+        negative = kind.signed and (low.taken | low.flip) >> (kind.bits - 1)
+        if low == mask and not negative and not extended:
             return _retyped(val, kind)
-        mask = None if negative else low
+        if extended or (negative and kind.bits < 32):
+            mask = None
+        else:
+            mask = low
         if kind.bits >= 32 and mask is not None:
             return _retyped(val, kind)._replace(mask=mask)
     elif val.type != UNKNOWN and _holds_all(kind, val.type):
@@ -186,6 +190,18 @@ def _cut(val: Val, kind: CType) -> Val:
 def _holds_all(kind: CType, other: CType) -> bool:
     """Whether a type has every value of another."""
     return kind.bits - kind.signed >= other.bits - other.signed and kind.signed >= other.signed
+
+
+def can_be_negative(val: Val) -> bool:
+    """Whether some bits of a register can come to a number below 0."""
+    bits = val.mask
+    return bits is not None and val.type.signed and bool((bits.taken | bits.flip) >> (val.type.bits - 1))
+
+
+def is_count(text: str) -> bool:
+    """Whether a text is the number of non-coherent DMA's users."""
+    spelling = spelling_of(text)
+    return spelling is not None and not spelling.boolean and spelling.condition == Atom(NONCOHERENT_DMA)
 
 
 def truth(val: Val) -> Condition:
@@ -203,9 +219,6 @@ def truth(val: Val) -> Condition:
     if val.mask is not None:
         return any_bit(val.mask) or assumption(val.text)
     spelling = spelling_of(val.text)
+    if spelling is None and is_count(val.whole):
+        return And((Atom(NONCOHERENT_DMA), assumption(val.text)))  # some bits of it: of 0 none
     return spelling.condition if spelling else assumption(val.text)
-
-
-def assumption(text: str) -> Condition:
-    """A condition that only the source knows."""
-    return Atom(Input("assume", text))
