@@ -142,9 +142,15 @@ def parse_register(text: str, vcnt: int = 32) -> int:
     )
 
 
+_TYPES = "0 UC, 1 WC, 4 WT, 5 WP or 6 WB"
+_SINCE_2_6_31 = "KVM from 2.6.31 on answers #GP, and what older ones make of it is not modelled"
+"""read: 2.6.29 -> 2.6.31.3, arch/x86/kvm/x86.c, mtrr_valid() is new."""
+
+
 def check_register(msr: int, value: int, maxphyaddr: int, kept: bool = False) -> None:
     """Raises ValueError with the reason why an MTRR can't hold `value`: writing it is answered with #GP.
 
+    A reserved memory type, which an older KVM than 2.6.31 takes, is refused as well: it has no meaning to go on with.
     `kept`: the bits of a variable pair and of IA32_MTRR_DEF_TYPE that the manual reserves, those of a pair above the
     physical address width (in bits) too, are taken, as not every KVM refuses them: mtcalc.kvm.mtrr_writes. MTRRcap,
     read-only, is taken as it is.
@@ -174,7 +180,7 @@ def check_register(msr: int, value: int, maxphyaddr: int, kept: bool = False) ->
             refuse(f"address bits at or above maxphyaddr {maxphyaddr}", f"at most bit {maxphyaddr - 1}")
     for kind in types:
         if kind not in MTRR_TYPES:
-            refuse(f"memory type {kind}", "0 UC, 1 WC, 4 WT, 5 WP or 6 WB")
+            raise ValueError(f"{name} = {value:#x}: memory type {kind} is reserved ({_TYPES}; {_SINCE_2_6_31})")
 
 
 def decode_registers(values: Mapping[int, int], maxphyaddr: int, vcnt: int = 8, kept: bool = False) -> Mtrrs:
