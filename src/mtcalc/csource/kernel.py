@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from mtcalc.csource.mmio import ReadTest, mmio_test_of
 from mtcalc.csource.source import ReadC, read_c
+from mtcalc.kvm.notes import Note
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, QUIRK_CD_NW_CLEARED
 from mtcalc.rules.kernel import (
@@ -19,6 +20,7 @@ from mtcalc.rules.kernel import (
 )
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.truth import same_bytes
+from mtcalc.text.errors import InputError
 
 ERAS: tuple[tuple[Version, Version, tuple[str, ...]], ...] = (
     # The releases with these functions, the first and the last; the first row that has one of them tells.
@@ -37,7 +39,7 @@ def kernel_of_c(text: str, file: str, ref: str, around: Kernel | None = None) ->
     MTRR type, else the newest. Raises InputError for C that is not understood, ValueError where `around` never asks
     for the guest's MTRR type, and the rules do.
 
-    The host-MMIO test is the text's own where it defines one.
+    The host-MMIO test is the text's own where it defines one that is understood; else a note says that it is not.
     """
     found = read_c(text, file)
     if around is None:
@@ -46,7 +48,14 @@ def kernel_of_c(text: str, file: str, ref: str, around: Kernel | None = None) ->
         shown = version_text(around.release)
         raise ValueError(f"--kernel: the rules ask for the guest's MTRR type, which {shown} never does (6.10 or older)")
     kernel = around._replace(ref=ref, rules=found.rules, proposal="", notes=(), default=False)
-    return with_read(with_test(kernel, mmio_test_of(text, file, kernel.release)))
+    try:
+        test = mmio_test_of(text, file, kernel.release)
+    except InputError as error:
+        at = file if error.place is None else f"{file}:{error.place.line}:{error.place.column}"
+        stands = f"that of {version_text(kernel.release)} stands for it"
+        unread = f"the file's host-MMIO test is not read, {stands}: {at}: {error.message}"
+        return with_read(with_test(kernel._replace(notes=(Note("test-unread", unread),)), None))
+    return with_read(with_test(kernel, test))
 
 
 def with_test(kernel: Kernel, test: ReadTest | None) -> Kernel:

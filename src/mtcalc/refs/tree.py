@@ -179,8 +179,8 @@ class Tree:
                 notes.append(Note("test-unread", what))
                 found = None
             if found is not None:
-                return kernel._replace(mmio_test=found, mmio_said=True, notes=tuple(notes))
-        return kernel._replace(mmio_said=around is not None, notes=tuple(notes))
+                return kernel._replace(mmio_test=found, mmio_said=True, notes=(*kernel.notes, *notes))
+        return kernel._replace(mmio_said=around is not None, notes=(*kernel.notes, *notes))
 
 
 def _mmio_rules(text: str, file: str, release: Version) -> RuleSet | None:
