@@ -48,10 +48,10 @@ TRUTHS = {
     "mmio": ("is_mmio", "!is_mmio", "!!is_mmio"),
     "dma": (
         "kvm_arch_has_noncoherent_dma(vcpu->kvm)",
-        "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count) > 0",
+        "(atomic_read(&vcpu->kvm->arch.noncoherent_dma_count) > 0)",
         "!!atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)",
-        "atomic_read(&(*vcpu->kvm).arch.noncoherent_dma_count) >= 1",
-        "0 < arch_atomic_read(&vcpu[0].kvm->arch.noncoherent_dma_count)",
+        "(atomic_read(&(*vcpu->kvm).arch.noncoherent_dma_count) >= 1)",
+        "(0 < arch_atomic_read(&vcpu[0].kvm->arch.noncoherent_dma_count))",
         "!(atomic_read(&(&*vcpu->kvm)->arch.noncoherent_dma_count) < 1)",
         "__builtin_expect(!!kvm_arch_has_noncoherent_dma(READ_ONCE((&*vcpu)->kvm)), 0)",
     ),

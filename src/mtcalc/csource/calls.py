@@ -14,10 +14,11 @@ from mtcalc.csource.functions import run
 from mtcalc.csource.helpers import is_the_kernel_s_own
 from mtcalc.csource.masks import NEVER, assumption
 from mtcalc.csource.names import integer_named
-from mtcalc.csource.operands import bit_test, masking_call, range_of, truth_as_long
+from mtcalc.csource.operands import asks_unknown_bit, bit_test, masking_call, range_of, truth_as_long
 from mtcalc.csource.parse import Definition, ParsedFunction
 from mtcalc.csource.predicates import (
     BIT_MACROS,
+    BIT_NUMBERS,
     CONFIG_MACROS,
     CONFIGURED,
     EXPECTING,
@@ -27,7 +28,7 @@ from mtcalc.csource.predicates import (
     TRANSPARENT,
 )
 from mtcalc.csource.tree import Hole, Known, Leaf, as_condition
-from mtcalc.csource.types import LONG, ULONG
+from mtcalc.csource.types import INT, LONG, ULONG
 from mtcalc.csource.values import POSTFIX, Val, convert, number, truth_value
 from mtcalc.rules.condition import ALWAYS, Condition
 from mtcalc.text.errors import InputError
@@ -142,12 +143,17 @@ def unknown_call(context: Context, name: str, node: Node, listed: list[Node], st
                 what = f"{name} is not in this file, and can write {val.ref.name}"
                 refuse(context, f"{what} (its definition in the same file)", argument, scope)
         text = f"{name}({', '.join(val.text for val in values)})"
+        if asks_unknown_bit(name, values):
+            refuse(context, f"`{values[0].text}` is no known bit of a register of inputs (its number)", node, scope)
         if name in BIT_MACROS and len(values) == 1 and values[0].num is not None:
             bit = attempt(context, partial(binary, "<<", number(1, ULONG), values[0]), node, scope)
             found.append((after, bit._replace(text=text, prec=POSTFIX)))
             continue
         if name in RANGE_MACROS and len(values) == 2 and all(val.num is not None for val in values):
             found.append((after, attempt(context, partial(range_of, values, text), node, scope)))
+            continue
+        if name in BIT_NUMBERS and len(values) == 1 and (values[0].num or 0).bit_count() == 1:
+            found.append((after, number((values[0].num or 0).bit_length() - 1, INT, text)))
             continue
         found.append(
             (after, masking_call(name, values, text) or bit_test(name, values, text) or known_text(context, text))

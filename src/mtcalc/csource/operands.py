@@ -91,6 +91,14 @@ def masking_call(name: str, values: list[Val], text: str) -> Val | None:
     return Val(text) if asked is None else truth_value(asked, text)
 
 
+def asks_unknown_bit(name: str, values: list[Val]) -> bool:
+    """Whether a call is test_bit() of a known register, and which bit is not known."""
+    if BIT_TESTS.fullmatch(name) is None or len(values) != 2 or values[0].num is not None:
+        return False
+    at = turned_back("*", values[1])
+    return at is not None and register_of(at) is not None
+
+
 def bit_test(name: str, values: list[Val], text: str) -> Val | None:
     """test_bit(number, &register); None for any other call, and for a bit that is no input."""
     if BIT_TESTS.fullmatch(name) is None or len(values) != 2 or values[0].num is None:

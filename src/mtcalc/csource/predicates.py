@@ -40,6 +40,10 @@ MMIO_PARAMETER = "is_mmio"
 MMIO_PLACE = 2
 """Where is_mmio stands among the parameters; there `mmio` says the same."""
 
+_CR0_NUMBERS = (("PE", 0), ("MP", 1), ("EM", 2), ("TS", 3), ("ET", 4), ("NE", 5), ("WP", 16), ("AM", 18), ("NW", 29))
+CR0_CONSTANTS = {f"X86_CR0_{name}": 1 << bit for name, bit in (*_CR0_NUMBERS, ("CD", 30), ("PG", 31))}
+"""Source: Intel SDM Vol. 3A, "Control Registers"; arch/x86/include/uapi/asm/processor-flags.h."""
+
 CONSTANTS = {
     "MTRR_TYPE_UNCACHABLE": MemType.UC,
     "MTRR_TYPE_WRCOMB": MemType.WC,
@@ -55,13 +59,10 @@ CONSTANTS = {
     "true": 1,
     "false": 0,
     "NULL": 0,
+    **{f"{name}_BIT": bit.bit_length() - 1 for name, bit in CR0_CONSTANTS.items()},
 }
 LONG_CONSTANTS = {"VMX_EPT_IPAT_BIT": IPAT_BIT, "VMX_EPT_IGMT_BIT": IPAT_BIT}
 """Those of type unsigned long long; IGMT was the first name of IPAT."""
-
-_CR0_NUMBERS = (("PE", 0), ("MP", 1), ("EM", 2), ("TS", 3), ("ET", 4), ("NE", 5), ("WP", 16), ("AM", 18), ("NW", 29))
-CR0_CONSTANTS = {f"X86_CR0_{name}": 1 << bit for name, bit in (*_CR0_NUMBERS, ("CD", 30), ("PG", 31))}
-"""Source: Intel SDM Vol. 3A, "Control Registers"; arch/x86/include/uapi/asm/processor-flags.h."""
 
 MASK_CONSTANTS = {
     **CR0_CONSTANTS,
@@ -325,6 +326,8 @@ PASSED_OVER = re.compile(
 """Calls that, as a statement, say nothing about the returned byte."""
 
 BIT_MACROS = ("BIT", "BIT_ULL", "_BITUL", "_BITULL")
+BIT_NUMBERS = ("ilog2", "const_ilog2", "__ffs", "__ffs64")
+"""Of one bit its number. Source: include/linux/log2.h, arch/x86/include/asm/bitops.h."""
 RANGE_MACROS = ("GENMASK", "GENMASK_ULL")
 """The bits from the second argument up to the first. Source: include/linux/bits.h."""
 
