@@ -7,6 +7,11 @@ import re
 
 import pytest
 
+from mtcalc.csource.writer import all_texts
+from mtcalc.patches.anew import FUNCTION_WORDS, KNOWN_VALUES
+from mtcalc.patches.hunks import KNOWN
+from mtcalc.rules.builtin import built_in_names
+from support.patches import kernel
 from support.program import quick
 
 HEAD = "From: A <a@b.c>\nDate: Fri, 5 Jan 2024 17:12:37 +0800\nSubject: [PATCH] x\n\n"
@@ -82,6 +87,17 @@ def test_what_rules_ask_by_name_is_not_said_to_stay_as_it_is(path: str, hunk: st
         "#define kvm_arch_has_noncoherent_dma(k) 0",
         "#define if(x) if (!(x))",
         "#define u8 u16",
+        "#define KVM_X86_QUIRK_CD_NW_CLEARED (1 << 9)",
+        "#define KVM_X86_QUIRK_CD_NW_CLEARED BIT(9)",
+        "#define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 8)",
+        "#define KVM_X86_QUIRK_IGNORE_GUEST_PAT KVM_X86_QUIRK_CD_NW_CLEARED",
+        "#define KVM_MEM_NON_COHERENT_DMA (1UL << 1)",
+        "#define KVM_MEM_READONLY 010",
+        "#define kvm_read_cr0(v) 0",
+        "#define is_mmio 0",
+        "#define vcpu NULL",
+        "#define ipat 0",
+        "#define kvm other",
     ],
 )
 def test_a_known_name_defined_anew_is_refused(line: str) -> None:
@@ -101,14 +117,80 @@ def test_a_known_name_defined_anew_is_refused(line: str) -> None:
         "#define VMX_EPT_IPAT_BIT    \t\t\t(1ull << 6)",
         "#define VMX_EPT_IPAT_BIT BIT_ULL(6) /* ignore PAT */",
         "#define MTRR_TYPE_WRBACK     0x6",
-        "#define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 8)",
+        "#define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 9)",
+        "#define KVM_X86_QUIRK_CD_NW_CLEARED _BITUL(1)",
         "#define KVM_MEM_NON_COHERENT_DMA (1UL << 3)",
         "#define FOO 2",
+        "#define is_mmio(pfn) 0",
+        "#define gfn gfn",
+        "enum { FALSE, TRUE };",
+        "enum { MTRR_TYPE_WRBACK = 6, FOO };",
+        "\tu8 a[] = { MTRR_TYPE_WRBACK, MTRR_TYPE_UNCACHABLE };",
+        "\tu8 a[] = { [MTRR_TYPE_WRBACK] = 1, .x = MTRR_TYPE_WRCOMB };",
+        "\treturn a == MTRR_TYPE_WRBACK ? MTRR_TYPE_WRBACK : b;",
+        "#define LISTED , MTRR_TYPE_WRBACK = 4",
     ],
 )
 def test_the_same_value_and_other_names_are_nobodys_trouble(line: str) -> None:
     hunk = f"@@ -60,2 +60,3 @@ static int foo(void)\n #include <x.h>\n+{line}\n #include <y.h>\n"
     assert quick("review", "-", stdin=diff_of("arch/x86/include/asm/vmx.h", hunk)).status == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        ("+enum { MTRR_TYPE_UNCACHABLE = 6 };", "MTRR_TYPE_UNCACHABLE"),
+        ("+enum memtypes {\n+\tFOO,\n+\tX86_MEMTYPE_WB,\n+};", "X86_MEMTYPE_WB"),
+        (" enum memtypes {\n+\tFOO,\n \tX86_MEMTYPE_UC,\n };", "X86_MEMTYPE_UC"),
+        (" enum {\n-\tMTRR_TYPE_WRBACK = 6,\n+\tMTRR_TYPE_WRBACK = 4,\n };", "MTRR_TYPE_WRBACK"),
+        (" \tMTRR_TYPE_WRBACK =\n-\t\t6,\n+\t\t4,\n \tFOO = 7,", "MTRR_TYPE_WRBACK"),
+        ("+static const u64 VMX_EPT_IPAT_BIT = 0;", "VMX_EPT_IPAT_BIT"),
+        ("+extern const u64 VMX_EPT_IPAT_BIT;", "VMX_EPT_IPAT_BIT"),
+        ("+static const unsigned int FOO = 1, VMX_EPT_MT_EPTE_SHIFT = 4;", "VMX_EPT_MT_EPTE_SHIFT"),
+        ("+enum { KVM_X86_QUIRK_CD_NW_CLEARED = BIT(9) };", "KVM_X86_QUIRK_CD_NW_CLEARED"),
+        (" #define MTRR_TYPE_WRBACK \\\n-\t6\n+\t4", "MTRR_TYPE_WRBACK"),
+        ("-#define KVM_MEM_READONLY (1UL << 1)\n+#define KVM_MEM_READONLY (1UL << 3)", "KVM_MEM_READONLY"),
+        ("+#undef X86_CR0_CD\n+#define X86_CR0_CD BIT(29)", "X86_CR0_CD"),
+    ],
+)
+def test_a_constant_that_is_an_enumerator_or_a_variable_is_refused(lines: str, name: str) -> None:
+    for path in ("arch/x86/kvm/vmx/vmx.c", "arch/x86/include/uapi/asm/mtrr.h"):
+        done = quick("review", "-", stdin=diff_of(path, hunk_of(lines)))
+        assert (done.status, done.out) == (2, "")
+        assert f"the patch defines {name} anew" in done.err
+    assert quick("review", "-", stdin=diff_of("arch/arm64/kvm/x.c", hunk_of(lines))).status == 0
+
+
+def hunk_of(lines: str) -> str:
+    listed = lines.split("\n")
+    old, new = (2 + sum(line[0] in signs for line in listed) for signs in (" -", " +"))
+    return f"@@ -60,{old} +60,{new} @@\n #include <x.h>\n{lines}\n #include <y.h>\n"
+
+
+def test_a_constant_that_is_undefined_is_refused() -> None:
+    done = quick("review", "-", stdin=diff_of("arch/x86/kvm/vmx/vmx.c", hunk_of("+#undef MTRR_TYPE_WRBACK")))
+    assert (done.status, done.out) == (2, "")
+    assert "the patch takes MTRR_TYPE_WRBACK away (no #undef" in done.err
+    for lines in (
+        "+#undef MTRR_TYPE_WRBACK\n+#define MTRR_TYPE_WRBACK 6",
+        "+#undef FOO",
+        "-#undef MTRR_TYPE_WRBACK\n \n+#undef MTRR_TYPE_WRBACK",
+    ):
+        assert quick("review", "-", stdin=diff_of("arch/x86/include/asm/vmx.h", hunk_of(lines))).status == 0
+
+
+def test_the_words_of_the_function_elsewhere_are_nobodys_trouble() -> None:
+    """Another C file's macros do not reach the function; another driver's header does not either."""
+    for path in ("arch/x86/kvm/svm/svm.c", "drivers/x/y.h"):
+        assert quick("review", "-", stdin=diff_of(path, hunk_of("+#define vcpu NULL"))).status == 0
+
+
+def test_every_word_that_rules_are_written_with_is_known_as_one() -> None:
+    plain = {"bool", "const", "else", "gfn_t", "goto", "if", "inline", "return", "static", "struct", "u64", "u8"}
+    known = {*FUNCTION_WORDS, *KNOWN_VALUES, *KNOWN, *plain, "kvm_read_cr0", "static_cpu_has", "vmx_get_mt_mask"}
+    for name in built_in_names():
+        for text in all_texts(kernel(name).rules):
+            assert set(re.findall(r"[A-Za-z_]\w*", re.sub(r"/\*.*?\*/", "", text, flags=re.S))) <= known
 
 
 @pytest.mark.parametrize(("old", "new"), [("before.c", "after.c"), ("old.txt", "new.txt"), ("A", "Bn")])

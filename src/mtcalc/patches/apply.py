@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mtcalc.csource.source import rules_from_c
+from mtcalc.patches.anew import check_names
 from mtcalc.patches.choose import choose_base, fit_base
 from mtcalc.patches.fit import Fitted, left_aside
 from mtcalc.patches.hunks import holds_function, prepare
-from mtcalc.patches.known import check_macros, known_changes, not_followed
+from mtcalc.patches.known import known_changes, not_followed
 from mtcalc.patches.meant import meant
 from mtcalc.patches.on_c_file import rules_on_c_file
 from mtcalc.patches.reached import one_vcpu
@@ -52,7 +53,7 @@ def rules_and_order(
 
 def rules_in_order(mails: Sequence[Mail], file: str, base: Kernel | CFile | None) -> PatchedRules:
     """As rules_from_patch(), the patches in this order and no other."""
-    check_macros(mails)
+    check_names(mails)
     mails, quoted = meant(mails)
     known = known_changes(mails)
     telling = [mail for mail in mails if _ours(mail)] or [change.mail for change in known]

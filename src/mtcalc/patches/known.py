@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a patch does to names whose meaning is known: functions that rules ask by name, constants, C's own words."""
+"""What a patch does to names whose meaning is known: the functions that rules ask by name."""
 
 from __future__ import annotations
 
@@ -7,27 +7,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from mtcalc.csource.predicates import CONSTANTS, FUNCTION, LONG_CONSTANTS, MASK_CONSTANTS
+from mtcalc.csource.predicates import FUNCTION
 from mtcalc.csource.source import read_c
 from mtcalc.csource.tokens import Function, Token, render, texts, tokens
-from mtcalc.csource.types import is_type_name
 from mtcalc.csource.writer import HELPER
 from mtcalc.patches.hunks import KNOWN, KnownChange, Prepared, is_code
 from mtcalc.patches.macros import parameters_in_order
-from mtcalc.patches.pieces import NOT_NAMES, comments_only, head_name, section_function, sides_of
+from mtcalc.patches.pieces import comments_only, head_name, section_function, sides_of
 from mtcalc.patches.records import Hunk, HunkLine, Mail
 from mtcalc.text.errors import InputError, Place
 
-# Slot flags and quirks are told by name, whatever their bits.
-_VALUES = {
-    **CONSTANTS,
-    **LONG_CONSTANTS,
-    **{name: bit for name, bit in MASK_CONSTANTS.items() if name.startswith("X86_")},
-}
 _LONGEST_HEAD = 1_000
-_DEFINE = re.compile(r"\s*#\s*define\s+(\w+)(\(?)")
-_NUMBER = re.compile(r"(?:(0x[0-9a-f]+|\d+)[ul]*(?:<<(\d+)[ul]*)?|bit(?:_ull)?(\d+)[ul]*)", re.IGNORECASE)
-
 
 _ASKED = {
     "kvm_arch_has_noncoherent_dma": "(vcpu->kvm)",
@@ -173,49 +163,11 @@ def written(function: Function) -> str:
     return render((*head, Token("{", "\n", None), *function.body)).text
 
 
-def check_macros(mails: Sequence[Mail]) -> None:
-    """Raises InputError where a patch gives a known constant another value, or C's own words another meaning."""
-    gone = {_said(line.text) for _, hunk in _code(mails) for line in hunk.lines if line.kind == "-"}
-    for line in _added(mails):
-        macro = _DEFINE.match(line.text)
-        if macro is None or _said(line.text) in gone:
-            continue  # none, or moved
-        name = macro[1]
-        known = name in KNOWN or name in NOT_NAMES or is_type_name(name)
-        if known or (
-            name in _VALUES and ((macro[2] and not macro[3].count(")")) or _value(line.text) != _VALUES[name])
-        ):
-            what = f"the patch defines {name} anew, which is not followed"
-            raise InputError(f"{what} (review the C file itself, before and after: mtcalc diff)", line.place)
-
-
 def _code(mails: Sequence[Mail]) -> Iterator[tuple[Mail, Hunk]]:
     for mail in mails:
         for item in mail.files:
             if is_code(item.path):
                 yield from ((mail, hunk) for hunk in item.hunks)
-
-
-def _added(mails: Sequence[Mail]) -> Iterator[HunkLine]:
-    return (line for _, hunk in _code(mails) for line in hunk.lines if line.kind == "+")
-
-
-def _said(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _value(text: str) -> int | None:
-    """The number that a #define's line gives its name; None where that is not plain."""
-    body = re.sub(r"/\*.*?\*/|//.*", "", text)
-    macro = re.match(r"\s*#\s*define\s+\w+\s+(.*)$", body)
-    number = _NUMBER.fullmatch(re.sub(r"[\s()]", "", macro[1])) if macro else None
-    if number is None:
-        return None
-    if number[3]:
-        return 1 << int(number[3]) if len(number[3]) < 3 else None
-    if len(number[1]) > 18 or (number[2] and len(number[2]) > 2):
-        return None
-    return int(number[1], 0 if number[1][:2].lower() == "0x" else 10) << int(number[2] or 0)
 
 
 def not_followed(patches: Prepared, written: Sequence[str] | None = None) -> list[str]:

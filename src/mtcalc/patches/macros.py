@@ -140,7 +140,7 @@ class Macros:
         while at < len(body):
             token = body[at]
             call = self._call(body, at) if token.text in self and token.text not in inside else None
-            if call is None or _is_field(body, at):
+            if call is None or is_field(body, at):
                 found.append(token)
                 at += 1
                 continue
@@ -179,7 +179,8 @@ class Macros:
         return None
 
 
-def _is_field(body: Sequence[Token], at: int) -> bool:
+def is_field(body: Sequence[Token], at: int) -> bool:
+    """Whether a name is that of a structure's member."""
     return at > 0 and body[at - 1].text in (".", "->")
 
 
@@ -204,16 +205,16 @@ def use_of(gone: Iterable[str], body: Sequence[Token]) -> Token | None:
     """Where a body uses one of these names, that it does not declare itself; None where it does not."""
     names = set(gone)
     for at, token in enumerate(body):
-        if token.text not in names or _is_field(body, at):
+        if token.text not in names or is_field(body, at):
             continue
-        if _declares(body, at):
+        if declares(body, at):
             names.discard(token.text)
             continue
         return token
     return None
 
 
-def _declares(body: Sequence[Token], at: int) -> bool:
+def declares(body: Sequence[Token], at: int) -> bool:
     """Whether a name is declared here: a type, perhaps stars or another name and a comma, and no operator behind it."""
     behind = body[at + 1].text if at + 1 < len(body) else ""
     if behind not in ("=", ";", ",", "["):
