@@ -118,6 +118,57 @@ def test_a_new_text_of_a_known_function_is_followed(context: int, base: Any) -> 
         assert result.left_aside == ()
 
 
+@pytest.mark.parametrize("base", [None, *BASES, CFile(COUNT + c_file(EARLY), "vmx.c")])
+@pytest.mark.parametrize(
+    "said", ["bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)", "bool kvm_arch_has_noncoherent_"]
+)
+def test_a_context_that_holds_the_function_that_the_hunk_is_said_to_lie_in(base: Any, said: str) -> None:
+    listed = count("true", 30).splitlines(keepends=True)
+    at, head = (next(n for n, line in enumerate(listed) if line.startswith(start)) for start in ("@@", " bool"))
+    text = "".join([*listed[:at], f"@@ -6,5 +6,5 @@ {said}\n", *listed[head:]])
+    assert rules(patched(text, base)) == [*ALWAYS, "otherwise -> guest MTRR type"]
+
+
+@pytest.mark.parametrize("lines", [1, 4])
+@pytest.mark.parametrize("path", [VMX, HEADER])
+@pytest.mark.parametrize("base", BASES)
+def test_what_is_asked_by_name_and_added_is_followed(base: Any, path: str, lines: int) -> None:
+    dma, quirk = (
+        f"static inline bool {head} {{ return {answer}; }}\n"
+        for head, answer in (
+            ("kvm_arch_has_noncoherent_dma(struct kvm *kvm)", "true"),
+            ("kvm_check_has_quirk(struct kvm *kvm, u64 quirk)", "false"),
+        )
+    )
+    text = c_file(EARLY) if path == VMX else "struct kvm;\n\nstruct kvm_vcpu;\n"
+    for added, wanted in (
+        (dma, [*ALWAYS, "otherwise -> guest MTRR type"]),
+        (quirk, [ALWAYS[0], "not noncoherent_dma -> WB, ignore PAT", ALWAYS[2], "otherwise -> guest MTRR type"]),
+    ):
+        whole = added if lines == 1 else added.replace(" {", "\n{\n").replace("; }", ";\n}")
+        line = text.index("\n\n") + 1
+        result = patched(mail(diff(text, text[:line] + whole + text[line:], path)), base)
+        assert rules(result) == wanted
+        assert not any("asked by name" in note for note in noted(result.after.notes))
+
+
+def test_what_is_added_and_says_what_its_name_does_changes_nothing() -> None:
+    for text in (COUNT, QUIRK, WALK):
+        for base in (None, *BASES):
+            assert untouched(mail(diff("struct kvm;\n", f"struct kvm;\n{text}", HEADER)), base) == ()
+
+
+def test_what_is_added_under_an_if_is_taken_as_before() -> None:
+    """As it is where there are two, of which one is compiled."""
+    stub = "static inline bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)\n{\n\treturn false;\n}\n"
+    where = "#ifndef OWN\nstruct kvm;\n#endif\n"
+    inside = where.replace("#endif", f"{stub}#endif")
+    both = f"#ifdef OWN\n{stub}#else\n{stub.replace('false', 'true')}#endif\n{where}"
+    for base in BASES:
+        for new in (inside, both, f"#ifdef OWN\n{stub}#endif\n{where}"):
+            assert untouched(mail(diff(where, new, HEADER)), base) == ("kvm_arch_has_noncoherent_dma",)
+
+
 @pytest.mark.parametrize(
     ("base", "wanted"),
     [

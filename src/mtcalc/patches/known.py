@@ -13,7 +13,7 @@ from mtcalc.csource.tokens import Function, Token, render, texts, tokens
 from mtcalc.csource.writer import HELPER
 from mtcalc.patches.hunks import KNOWN, KnownChange, Prepared, is_code
 from mtcalc.patches.macros import parameters_in_order
-from mtcalc.patches.pieces import comments_only, head_name, section_function, sides_of
+from mtcalc.patches.pieces import comments_only, head_name, section_function, sides_of, under_condition
 from mtcalc.patches.records import Hunk, HunkLine, Mail
 from mtcalc.text.errors import InputError, Place
 
@@ -48,7 +48,11 @@ def known_changes(mails: Sequence[Mail]) -> tuple[KnownChange, ...]:
         old, new = (functions[0] if len(functions) == 1 else None for functions in sides)
         if old and new and texts(old.body) == texts(new.body):
             continue  # moved, or in other words for who reads it
-        follows = old is not None and new is not None and _follows(name, old, new)
+        alone = old is None and new is not None and _adds_alone(named[name], name)
+        if alone and new and _says_the_same(name, new):
+            continue  # what its name says
+        follows = new is not None and (alone or (old is not None and _says_the_same(name, old)))
+        follows = follows and new is not None and _is_followed(name, new)
         found.append(KnownChange(name, new if follows else None, mail, place))
     return (*(change for change in found if change.name not in renamed), *renamed.values())
 
@@ -125,7 +129,7 @@ def _whole(hunks: Sequence[Hunk], name: str, side: int) -> list[Function]:
         if hunk.trouble:
             return []
         for piece in sides_of(hunk)[side]:
-            if piece.name != name:
+            if piece.name != name or not (piece.head or piece.body or piece.anchored):
                 continue
             head = piece.head or (_section_head(hunk) if piece.anchored else ())
             end = piece.ends.get(1)
@@ -143,18 +147,45 @@ def _section_head(hunk: Hunk) -> tuple[Token, ...]:
     return tuple(token._replace(place=hunk.place) for token in tokens([(text, None)]))
 
 
-def _follows(name: str, old: Function, new: Function) -> bool:
-    """Whether the old text means what the name does, and the new one can be followed."""
-    if name not in _ASKED:
+def _adds_alone(hunks: Sequence[Hunk], name: str) -> bool:
+    """Whether hunks add a function, under no #if that they show, and show and remove nothing of another one."""
+    for hunk in hunks:
+        old, new = sides_of(hunk)
+        if any(piece.name == name and (piece.head or piece.body or piece.anchored) for piece in old):
+            return False
+        if under_condition(hunk, [piece for piece in new if piece.name == name and piece.head], changed=False):
+            return False
+    return True
+
+
+def _says_the_same(name: str, function: Function) -> bool:
+    """Whether a function's text means what its name does."""
+    asked = _asking(name)
+    if not asked:
         return False
-    asked = f"u8 {FUNCTION}(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)\n{{\n\treturn {name}{_ASKED[name]}; \n}}\n"
-    asked = asked.replace("return ", "if (").replace("; \n", ")\n\t\treturn 1;\n\treturn 0;\n")
     try:
-        plain, before, after = (read_c(text, "x.c") for text in (asked, written(old) + asked, written(new) + asked))
+        plain, read = (read_c(text, "x.c") for text in (asked, written(function) + asked))
     except InputError:
         return False
-    said = [[(rule.when, rule.then) for rule in read.rules.rules] for read in (plain, before)]
-    return said[0] == said[1] and name in after.followed
+    said = [[(rule.when, rule.then) for rule in one.rules.rules] for one in (plain, read)]
+    return said[0] == said[1]
+
+
+def _is_followed(name: str, function: Function) -> bool:
+    """Whether a function's text can be followed where it is asked."""
+    asked = _asking(name)
+    try:
+        return bool(asked) and name in read_c(written(function) + asked, "x.c").followed
+    except InputError:
+        return False
+
+
+def _asking(name: str) -> str:
+    """A text that asks for a function as rules do; '' for one that they can't be asked for so."""
+    if name not in _ASKED:
+        return ""
+    head = f"u8 {FUNCTION}(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)"
+    return f"{head}\n{{\n\tif ({name}{_ASKED[name]})\n\t\treturn 1;\n\treturn 0;\n}}\n"
 
 
 def written(function: Function) -> str:

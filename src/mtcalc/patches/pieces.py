@@ -112,10 +112,13 @@ def _piece(name: str, head: Sequence[Token], body: Sequence[Token], anchored: bo
     return FunctionPiece(name, tuple(head), tuple(body), anchored, tuple(texts(body)), ends)
 
 
-def under_condition(hunk: Hunk, pieces: Sequence[FunctionPiece]) -> str:
-    """What is wrong where a hunk puts a function under an #if, or takes it out from under one; '' if nothing is."""
+def under_condition(hunk: Hunk, pieces: Sequence[FunctionPiece], changed: bool = True) -> str:
+    """What is wrong where a hunk puts a function under an #if, or takes it out from under one; '' if nothing is.
+
+    Without `changed` any #if that the hunk shows counts.
+    """
     for sign in "-+":
-        for start, end in _changed_conditions(hunk, sign):
+        for start, end in _conditions(hunk, sign, changed):
             for piece in pieces:
                 place = piece.head[0].place
                 if place and start < place.line < end:
@@ -123,15 +126,18 @@ def under_condition(hunk: Hunk, pieces: Sequence[FunctionPiece]) -> str:
     return ""
 
 
-def _changed_conditions(hunk: Hunk, sign: str) -> list[tuple[float, float]]:
-    """From which line to which an #if that the hunk adds or removes reaches; infinite where it does not show that."""
+def _conditions(hunk: Hunk, sign: str, only_changed: bool) -> list[tuple[float, float]]:
+    """From which line to which an #if that the hunk adds or removes reaches; infinite where it does not show that.
+
+    Without `only_changed` those of its context too.
+    """
     found: list[tuple[float, float]] = []
     opened: list[tuple[float, bool]] = []
     for line in hunk.lines:
         match = CONDITIONAL.match(line.text) if line.kind in (" ", sign) and "#" in line.text else None
         if match is None:
             continue
-        changed = line.kind == sign
+        changed = line.kind == sign or not only_changed
         if match[1].startswith("if"):
             opened.append((line.place.line, changed))
             continue
