@@ -61,6 +61,43 @@ NAMED = [
         ("-\tif (shadow_memtype_mask)", "+\tif (kvm_x86_ops.get_mt_mask)", " \t\tspte |= 0;"),
     ),
     (
+        ("caller", "get_mt_mask"),
+        (f"{KVM}/vmx/vmx.c", "static struct kvm_x86_ops vmx_x86_ops __initdata = {"),
+        ("-\t.get_mt_mask = vmx_get_mt_mask,", "+\t.get_mt_mask = vmx_get_mt_mask2,"),
+    ),
+    (
+        ("caller", "vmx_hardware_setup()"),
+        (f"{KVM}/vmx/vmx.c", "static __init int hardware_setup(void)"),
+        (" }", " int vmx_hardware_setup(void)", " {", "+\tvmx_x86_ops.get_mt_mask = NULL;", " "),
+    ),
+    (
+        ("caller", "vt_get_mt_mask()"),
+        (f"{KVM}/vmx/main.c", "static u8 vt_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)"),
+        (" {", "+\tis_mmio = false;", " "),
+    ),
+    (
+        ("caller", "make_spte()"),
+        (f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp,"),
+        (
+            " \t\tspte |= static_call(kvm_x86_get_mt_mask)(vcpu, gfn,",
+            "-\t\t\t\t\tkvm_is_mmio_pfn(pfn));",
+            "+\t\t\t\t\tfalse);",
+        ),
+    ),
+    (
+        ("caller", "set_spte()"),
+        (f"{KVM}/mmu.c", "static int set_spte(struct kvm_vcpu *vcpu, u64 *sptep,"),
+        ("-\t\t\t\t\tkvm_is_mmio_pfn(pfn));", "+\t\t\t\t\tfalse);"),
+    ),
+    (
+        ("caller", "other_spte()"),
+        (f"{KVM}/mmu.c", "static int other_spte(struct kvm_vcpu *vcpu, u64 *sptep,"),
+        (
+            "-\t\tspte |= kvm_x86_ops->get_mt_mask(vcpu, gfn, kvm_is_mmio_pfn(pfn));",
+            "+\t\tspte |= kvm_x86_ops->get_mt_mask(vcpu, 0, kvm_is_mmio_pfn(pfn));",
+        ),
+    ),
+    (
         ("zap", "kvm_post_set_cr0()"),
         (f"{KVM}/x86.c", "void kvm_post_set_cr0(struct kvm_vcpu *vcpu, unsigned long old_cr0, unsigned long cr0)"),
         (" \tint a;", "-\t\tkvm_zap_gfn_range(vcpu->kvm, 0, ~0ULL);", " "),
@@ -115,3 +152,7 @@ def test_a_call_with_one_argument_more_is_no_gate() -> None:
     where = (f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp,")
     call = "\t\tspte |= static_call(kvm_x86_get_mt_mask)(vcpu, gfn, kvm_is_mmio_pfn(pfn)"
     assert beside(*where, " \tif (shadow_memtype_mask)", f"-{call});", f"+{call}, slot);") == []
+    wrapped = "\t\t\tkvm_is_mmio_pfn(pfn)"
+    assert (
+        beside(*where, f"-{call});", "+\t\tspte |= static_call(kvm_x86_get_mt_mask)(vcpu, gfn,", f"+{wrapped});") == []
+    )

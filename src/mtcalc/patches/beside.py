@@ -8,12 +8,14 @@ of the names: kernel trees of 2.6.29 to 7.3; those of one row did the same work 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
+from mtcalc.csource.tokens import texts
 from mtcalc.patches.hunks import ROOTS, hunk_name, is_code
 from mtcalc.patches.known import changed_lines, known_changes
-from mtcalc.patches.pieces import comments_only
+from mtcalc.patches.pieces import comments_only, side_of_hunk
 from mtcalc.patches.records import FilePatch, Hunk, Mail
 from mtcalc.text.errors import Place
 
@@ -41,6 +43,8 @@ _COUNT = "which VMs come to the rows with noncoherent_dma, and when"
 _QUIRKS = "which VMs have a quirk in force, and so come to its rows"
 _FLAGS = "which slots can have a flag, and so come to its rows"
 _GATE = "where the byte of the rules is written at all"
+_ASKED = "which function is asked for the byte, in place of the rules"
+_PASSED = "what the function is asked with: page, or whether it is host MMIO"
 _ZAP = "which entries go when an input changes; those that stay keep their old byte"
 _MMIO = "which host pages come to the rows with mmio"
 _WALK = "which guest MTRR type an address has"
@@ -81,7 +85,9 @@ ROWS = (
         _ZAP,
     ),
     _Row("gate", "", r"\bif\s*\(.*\b(?:get_mt_mask|shadow_(?:memtype|mt)_mask)\b", _GATE),
-    _Row("gate", "", r"\b(?:get_mt_mask|shadow_(?:memtype|mt)_mask)\s*=(?!=)", _GATE),
+    _Row("caller", "", r"\bget_mt_mask(?=\s*=(?!=))", _ASKED),
+    _Row("caller", "vt_get_mt_mask", "", _ASKED),
+    _Row("gate", "", r"\bshadow_(?:memtype|mt)_mask\s*=(?!=)", _GATE),
     _Row("gate", "make_spte|set_spte", r"\btdp_enabled\b", _GATE),
     _Row("host-mmio", r"(?:__)?kvm_is_mmio_pfn|kvm_is_reserved_pfn", "", _MMIO),
     _Row(
@@ -95,6 +101,9 @@ ROWS = (
 )
 """The first row that fits a changed line says what it is."""
 
+_CALLERS = re.compile(r"\w*(?:make|set)_spte\w*\Z")
+_MMIO_CALL = re.compile(r"\b(?:__)?kvm_is_(?:mmio|reserved)_pfn\s*\(")
+
 _WORDS = tuple((re.compile(f"(?:{row.functions})\\Z"), re.compile(row.words), row) for row in ROWS)
 
 
@@ -106,7 +115,7 @@ def beside_the_rules(mails: Sequence[Mail]) -> tuple[Beside, ...]:
     moved = lines["+"] & lines["-"]
     found: dict[tuple[str, str], Beside] = {}
     for item, hunk in hunks:
-        for one in _in_hunk(item, hunk, moved):
+        for one in (*_in_hunk(item, hunk, moved), *_asked_otherwise(item, hunk)):
             if one.name not in followed:
                 found.setdefault((one.kind, one.name), one)
     return tuple(found.values())
@@ -129,6 +138,44 @@ def _in_hunk(item: FilePatch, hunk: Hunk, moved: Set[str]) -> Iterator[Beside]:
             name = f"{function}()" if function else _word(said.group() if said else "", line.text)
             yield Beside(row.kind, name, row.text, line.place, hunk_name(item, hunk))
             break
+
+
+def _asked_otherwise(item: FilePatch, hunk: Hunk) -> Iterator[Beside]:
+    """Where a hunk has the function asked with another page or is_mmio; an argument more is none of these."""
+    if hunk.trouble or not any("get_mt_mask" in line.text or _MMIO_CALL.search(line.text) for line in hunk.lines):
+        return
+    lines = [(name, line) for name, line in changed_lines(hunk) if name not in ROOTS]
+    try:
+        old, new = (_calls(texts(side_of_hunk(hunk, sign).tokens)) for sign in "-+")
+    except ValueError:
+        return
+    other = any(was[: len(now)] != now[: len(was)] for was, now in zip(old, new, strict=False))
+    for name, line in lines:
+        signs = Counter(n.kind for of, n in lines if of == name for _ in _MMIO_CALL.findall(n.text))
+        if (other and len(old) == len(new)) or (_CALLERS.match(name) and signs["-"] > signs["+"]):
+            yield Beside("caller", f"{name}()" if name else "get_mt_mask", _PASSED, line.place, hunk_name(item, hunk))
+            return
+
+
+def _calls(words: Sequence[str]) -> list[list[str]]:
+    """The first three arguments, as far as they are shown, of each call of get_mt_mask."""
+    found = []
+    for at, word in enumerate(words):
+        start = at + 1 + (words[at + 1 : at + 2] == [")"])
+        if not word.endswith("get_mt_mask") or words[start : start + 1] != ["("]:
+            continue
+        given = [""]
+        depth = 0
+        for text in words[start:]:
+            depth += (text == "(") - (text == ")")
+            if not depth:
+                break
+            if text == "," and depth == 1:
+                given.append("")
+            elif (text, depth) != ("(", 1) or given[-1]:
+                given[-1] += f" {text}"
+        found.append(given[:3] if not depth else given[:-1][:3])
+    return found
 
 
 def _word(said: str, text: str) -> str:
