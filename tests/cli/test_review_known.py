@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -200,3 +202,43 @@ def test_the_function_in_a_file_of_another_name(old: str, new: str) -> None:
     done = quick("review", "-", stdin=text)
     assert done.status == 1
     assert "5 of 80 reachable inputs change" in done.out
+
+
+TEST = """\
+static bool kvm_is_mmio_pfn(kvm_pfn_t pfn)
+{
+\tif (pfn_valid(pfn))
+\t\treturn !is_zero_pfn(pfn) && PageReserved(pfn_to_page(pfn)) &&
+\t\t\t(!pat_enabled() || pat_pfn_immune_to_uc_mtrr(pfn));
+
+\treturn true;
+}
+
+"""
+NO_ZERO_PAGE = """\
+@@ -100,5 +100,5 @@ static bool kvm_is_mmio_pfn(kvm_pfn_t pfn)
+ {
+ \tif (pfn_valid(pfn))
+-\t\treturn !is_zero_pfn(pfn) && PageReserved(pfn_to_page(pfn)) &&
++\t\treturn PageReserved(pfn_to_page(pfn)) &&
+ \t\t\t(!pat_enabled() || pat_pfn_immune_to_uc_mtrr(pfn));
+\x20
+"""
+
+
+@pytest.mark.parametrize("name", ["spte.c", "vmx.c", "before.c"])
+def test_a_patch_of_the_host_mmio_test_on_a_c_file(name: str, tmp_path: Path) -> None:
+    """Whatever the file is called that holds the test and the function."""
+    (tmp_path / name).write_text(TEST + all_texts(kernel("v6.7").rules)[0])
+    text = diff_of("arch/x86/kvm/mmu/spte.c", NO_ZERO_PAGE)
+    done = quick("review", "-", "--base", str(tmp_path / name), "-o", "json", stdin=text)
+    found = json.loads(done.out)
+    assert (done.status, found["changed"], found["beside"]) == (1, 0, [])
+    assert [(row["before"], row["after"]) for row in found["mmio_rows"]] == [({"mmio": False}, {"mmio": True})] * 2
+    assert all(row["inputs"]["zero_page"] is True for row in found["mmio_rows"])
+
+
+def test_a_patch_of_the_host_mmio_test_alone_says_what_it_changes() -> None:
+    done = quick("review", "-", stdin=diff_of("arch/x86/kvm/mmu/spte.c", NO_ZERO_PAGE))
+    words = "touches no rule itself, but changes kvm_is_mmio_pfn() (the host-MMIO test), asked by name: its meaning is"
+    assert (done.status, " ".join(done.out.split())) == (0, f"{words} taken as before")

@@ -36,7 +36,9 @@ def untouched_text(asked: Sequence[str]) -> str:
     """What there is to say of patches that touch no rule; `asked`: what rules ask by name, and the patches change."""
     if not asked:
         return "touches no rule: vmx_get_mt_mask() and what it calls stay as they are"
-    names = ", ".join(f"{name}()" for name in asked)
+    from mtcalc.patches.known import listed_names
+
+    names = listed_names(asked)
     what = "its meaning is" if len(asked) == 1 else "their meanings are"
     return f"touches no rule itself, but changes {names}, asked by name: {what} taken as before"
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from mtcalc.csource.mmio import INNER, TEST
 from mtcalc.csource.predicates import FUNCTION
 from mtcalc.csource.tokens import Function, Token, functions, render, texts, tokens
 from mtcalc.patches.hunks import CutHunk, KnownChange, Prepared, holds_function, hunk_name, prepare
@@ -40,7 +41,8 @@ def patch_c(mails: Sequence[Mail], source: CFile) -> PatchedC:
     lines = [PatchedLine(line, Place(source.file, n, 1, line)) for n, line in enumerate(raw, 1)]
     mails, quoted = meant(mails)
     defined = words_by_function(functions_in(raw))
-    patches = prepare(mails, reached_from(FUNCTION, defined), known_changes(mails))
+    tests = [reached_from(name, defined) for name in (TEST, INNER) if name in defined]
+    patches = prepare(mails, reached_from(FUNCTION, defined).union(*tests), known_changes(mails))
     work = _Work(patches, source.file, mails, defined, lines, quoted)
     for mail in mails:
         for item in mail.files:

@@ -218,7 +218,12 @@ def _asks(name: str, written: Sequence[str]) -> bool:
     return "mmio" in name or any(re.search(rf"\b{name}\b", text) for text in written)
 
 
+def listed_names(names: Sequence[str]) -> str:
+    """Functions asked by name, as they are told; of the host-MMIO test it is said what it is."""
+    return ", ".join(f"{name}() (the host-MMIO test)" if "mmio" in name else f"{name}()" for name in names)
+
+
 def taken_as_before(names: Sequence[str]) -> str:
-    listed = ", ".join(f"{name}()" for name in names)
+    listed = listed_names(names)
     what = "its meaning is" if len(names) == 1 else "their meanings are"
     return f"it changes {listed}, asked by name: {what} taken as before"
