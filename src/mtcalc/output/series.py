@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mtcalc.analysis.diff import Diff
 from mtcalc.analysis.diff_words import sentence
 from mtcalc.analysis.review import Remark
-from mtcalc.output.diff import diff_blocks, diff_legend, diff_lines, diff_notes, diff_record
+from mtcalc.output.diff import diff_blocks, diff_legend, diff_notes, diff_record
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields
 from mtcalc.output.review import question_lines, questions_blocks, remark_record, untouched_text
 from mtcalc.patches.beside import Beside
@@ -211,6 +211,7 @@ def series_record(
 
 def _part_record(judged: Judged, expand: bool) -> dict[str, Any]:
     part, found = judged.part, judged.found
+    rows = diff_record(found, expand) if found else {"rows": [], "mmio_rows": []}
     return {
         "subject": part.subject,
         "author": part.author,
@@ -219,8 +220,8 @@ def _part_record(judged: Judged, expand: bool) -> dict[str, Any]:
         "touches": part.touches,
         "text": part_text(judged),
         "changed": found.changed_count if found else 0,
-        "rows": list(diff_lines(found, expand)) if found else [],
-        "mmio_rows": diff_record(found, expand)["mmio_rows"] if found else [],
+        "rows": rows["rows"],
+        "mmio_rows": rows["mmio_rows"],
         "questions": [remark_record(found, remark) for remark in judged.remarks] if found else [],
         "beside": [_beside_record(one) for one in part.beside],
     }
