@@ -34,6 +34,9 @@ FUNCTION_WORDS = frozenset(
 
 _ASKED = frozenset((FUNCTION, HELPER, "kvm_read_cr0"))
 
+_NEAR = 500
+"""Tokens before a name that are looked at; the longest enum of KVM's headers has some 150."""
+
 _MACRO = re.compile(r"\s*#\s*(define|undef)\s+(\w+)(\(?)")
 _NUMBER = re.compile(
     r"(?:(0x[0-9a-f]+|0|[1-9]\d*)[ul]*(?:<<(\d+)[ul]*)?|(?:bit(?:_ull)?|_bitull?)(\d+)[ul]*)", re.IGNORECASE
@@ -153,14 +156,16 @@ def _declared_in(found: Sequence[Token], hunk: Hunk) -> Iterator[tuple[_Said, Pl
             start, enum = opened[-1]
             ahead = found[at - 1].text if at else ""
             bare = enum and behind in (",", "}", "") and ahead in ("{", ",", "")
-            if behind == "=" or declares(found, at) or bare:
-                value = _value_behind(found, at + 2) if behind == "=" else " ".join(texts(found[start : at + 1]))
+            near = max(start, at - _NEAR)
+            if behind == "=" or bare or declares(found[near : at + 2], at - near):
+                value = _value_behind(found, at + 2) if behind == "=" else " ".join(texts(found[near : at + 1]))
                 yield _Said(token.text, "C", False, value), token.place or hunk.place
 
 
 def _value_behind(found: Sequence[Token], at: int) -> str:
     """The text of what a name is given: up to the comma, brace or semicolon."""
-    end = next((n for n in range(at, len(found)) if found[n].text in (",", ";", "}")), len(found))
+    last = min(at + _NEAR, len(found))
+    end = next((n for n in range(at, last) if found[n].text in (",", ";", "}")), last)
     return " ".join(texts(found[at:end]))
 
 
