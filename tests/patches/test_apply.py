@@ -271,8 +271,8 @@ def test_a_patch_of_other_things_touches_no_rule() -> None:
                 patched(whole, base)
             assert caught.value.asked == ("kvm_is_mmio_pfn", "kvm_arch_has_noncoherent_dma")
             assert caught.value.message == (
-                "the patch touches no rule itself (it changes kvm_is_mmio_pfn(), kvm_arch_has_noncoherent_dma(), "
-                "asked by name: their meanings are taken as before)"
+                "the patch touches no rule itself (it changes kvm_is_mmio_pfn() (the host-MMIO test), "
+                "kvm_arch_has_noncoherent_dma(), asked by name: their meanings are taken as before)"
             )
 
 
