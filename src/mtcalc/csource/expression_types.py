@@ -10,7 +10,7 @@ from tree_sitter import Node
 from mtcalc.csource.arithmetic import literal
 from mtcalc.csource.context import Context, NameScope, attempt, child, refuse, text_of
 from mtcalc.csource.names import integer_named, known_enum, named_type
-from mtcalc.csource.predicates import BIT_MACROS, CONFIG_MACROS, EXPECTING, RANGE_MACROS, TRANSPARENT
+from mtcalc.csource.predicates import BIT_MACROS, CONFIG_MACROS, EXPECTING, KNOWN_HELPERS, RANGE_MACROS, TRANSPARENT
 from mtcalc.csource.types import (
     BOOL,
     BYTE,
@@ -33,21 +33,8 @@ CALL_TYPES = {
     **dict.fromkeys(EXPECTING, LONG),
     "kvm_read_cr0": ULONG,
     "kvm_read_cr0_bits": ULONG,
-    **dict.fromkeys(
-        (
-            "kvm_is_cr0_bit_set",
-            "kvm_check_has_quirk",
-            "kvm_arch_has_noncoherent_dma",
-            "kvm_has_mem_dma",
-            "kvm_is_mmio_pfn",
-            "vmx_ignore_guest_pat",
-            "static_cpu_has",
-            "boot_cpu_has",
-            "cpu_feature_enabled",
-            "this_cpu_has",
-        ),
-        BOOL,
-    ),
+    **{name: BOOL for name, helper in KNOWN_HELPERS.items() if helper.truth},
+    **dict.fromkeys(("static_cpu_has", "boot_cpu_has", "cpu_feature_enabled", "this_cpu_has"), BOOL),
     **dict.fromkeys(
         ("kvm_mtrr_get_guest_memory_type", "kvm_get_guest_memory_type", "mtrr_get_guest_memory_type", "get_mtrr_type"),
         BYTE,

@@ -291,32 +291,39 @@ NO_CALLS = frozenset(("typeof", "__typeof__", "__typeof", "__alignof__", "__alig
 
 
 class KnownHelper(NamedTuple):
-    """How the kernel's own definition of a helper is told, where it can't be followed.
+    """A function whose name has a meaning; how its own definition is told, where it can't be followed.
 
-    `reads`: the state that it speaks of. `allowed`: calls, with their arguments, that have to do with it, where no
-    expression says what it returns; None: what it returns tells.
+    `reads`: the state that it speaks of. `asked`: what stands behind the name where rules ask it, '' where none does.
+    `allowed`: calls, with their arguments, that have to do with it, where no expression says what it returns; None:
+    what it returns tells. `truth`: it returns 0 or 1.
     """
 
     reads: str
+    asked: str = ""
     allowed: re.Pattern[str] | None = None
+    truth: bool = True
 
 
 _ABOUT_MTRRS = re.compile(r"mtrr|gfn_to_gpa")
+_WALK = KnownHelper("mtrr", "(vcpu, gfn) == MTRR_TYPE_WRBACK", _ABOUT_MTRRS, truth=False)
+_MMIO_TEST = KnownHelper("pfn_valid")
 
 KNOWN_HELPERS = {
-    "kvm_arch_has_noncoherent_dma": KnownHelper("noncoherent_dma"),
-    "kvm_check_has_quirk": KnownHelper("disabled_quirks"),
+    "kvm_arch_has_noncoherent_dma": KnownHelper("noncoherent_dma", "(vcpu->kvm)"),
+    "kvm_check_has_quirk": KnownHelper("disabled_quirks", "(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)"),
     "vmx_ignore_guest_pat": KnownHelper("IGNORE_GUEST_PAT"),
-    "kvm_read_cr0": KnownHelper("cr0"),
-    "kvm_read_cr0_bits": KnownHelper("cr0"),
-    "kvm_is_cr0_bit_set": KnownHelper("cr0"),
-    "kvm_has_mem_dma": KnownHelper("mem_dma"),
-    **dict.fromkeys(("kvm_is_mmio_pfn", "__kvm_is_mmio_pfn"), KnownHelper("pfn_valid")),
-    **dict.fromkeys(
-        ("kvm_mtrr_get_guest_memory_type", "kvm_get_guest_memory_type", "mtrr_get_guest_memory_type", "get_mtrr_type"),
-        KnownHelper("mtrr", _ABOUT_MTRRS),
-    ),
+    "kvm_read_cr0": KnownHelper("cr0", "(vcpu) & X86_CR0_CD", truth=False),
+    "kvm_read_cr0_bits": KnownHelper("cr0", "(vcpu, X86_CR0_CD)", truth=False),
+    "kvm_is_cr0_bit_set": KnownHelper("cr0", "(vcpu, X86_CR0_CD)"),
+    "kvm_has_mem_dma": KnownHelper("mem_dma", "(vcpu->kvm)"),
+    "kvm_is_mmio_pfn": _MMIO_TEST,
+    "__kvm_is_mmio_pfn": _MMIO_TEST,
+    "kvm_mtrr_get_guest_memory_type": _WALK,
+    "kvm_get_guest_memory_type": _WALK,
+    "mtrr_get_guest_memory_type": _WALK,
+    "get_mtrr_type": _WALK._replace(asked=""),
 }
+"""One row a function: what it reads, how rules ask it, and what it may call."""
 
 PASSED_OVER = re.compile(
     r"(?:WARN|WARN_ON|WARN_ONCE|WARN_ON_ONCE|KVM_BUG_ON|BUG_ON|BUILD_BUG_ON|BUILD_BUG_ON_MSG|static_assert"
@@ -338,3 +345,12 @@ ATTRIBUTES = frozenset(
     )
 )
 """Words before a function's name that change nothing here, and that the parser would stumble on."""
+
+WRITTEN = {
+    "mmio": "is_mmio",
+    "self_snoop": "static_cpu_has(X86_FEATURE_SELFSNOOP)",
+    "mem_dma": "kvm_has_mem_dma({kvm})",
+    "slot_flag": "slot->flags & KVM_MEM_{arg}",
+    "quirk": "kvm_check_has_quirk({kvm}, KVM_X86_QUIRK_{arg})",
+}
+"""How an input is written: {kvm} is the VM, {arg} its argument. What changed with the years is in writer.Spelling."""

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from mtcalc.csource.predicates import FUNCTION, UNCACHED
+from mtcalc.csource.predicates import FUNCTION, UNCACHED, WRITTEN
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
 from mtcalc.rules.inputs import HOST_TYPE, NONCOHERENT_DMA, QUIRK_IGNORE_GUEST_PAT, RESERVED, ZERO_PAGE, Input
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
@@ -82,13 +82,6 @@ _TYPE_NAMES = {
     MemType.WT: "MTRR_TYPE_WRTHROUGH",
     MemType.WP: "MTRR_TYPE_WRPROT",
     MemType.WB: "MTRR_TYPE_WRBACK",
-}
-_PLAIN = {
-    "mmio": "is_mmio",
-    "self_snoop": "static_cpu_has(X86_FEATURE_SELFSNOOP)",
-    "mem_dma": "kvm_has_mem_dma({kvm})",
-    "slot_flag": "slot->flags & KVM_MEM_{arg}",
-    "quirk": "kvm_check_has_quirk({kvm}, KVM_X86_QUIRK_{arg})",
 }
 _HOST_PAGE = {
     "struct_page": "pfn_valid(pfn)",
@@ -297,7 +290,7 @@ def _atom(atom: Atom, spelling: Spelling, kvm: str) -> str:
         return f"{_type(item, spelling)} == {_TYPE_NAMES[atom.value]}"
     if item.kind.text:
         return item.arg
-    text = {"cr0_cd": spelling.cd, "noncoherent_dma": spelling.dma}.get(item.name) or _PLAIN[item.name]
+    text = {"cr0_cd": spelling.cd, "noncoherent_dma": spelling.dma}.get(item.name) or WRITTEN[item.name]
     return text.format(kvm=kvm, arg=item.arg)
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mtcalc.csource.predicates import FUNCTION, GUEST_MTRR_SPELLINGS, MASK_CALLS, SPELLINGS, TRANSPARENT
 from mtcalc.csource.tokens import Function, texts
 from mtcalc.csource.writer import HELPER
+from mtcalc.kvm.flags import QUIRKS
 from mtcalc.patches.macros import Macros, defines, macro_name
 from mtcalc.patches.pieces import (
     CALLED,
@@ -53,8 +54,7 @@ _HINTS = (
     "noncoherent_dma",
     "NON_COHERENT_DMA",
     "X86_CR0_CD",
-    "CD_NW_CLEARED",
-    "IGNORE_GUEST_PAT",
+    *QUIRKS,
 )
 """Words that give away a hunk of the function where its @@ line names none."""
 KNOWN = frozenset(

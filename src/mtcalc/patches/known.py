@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from mtcalc.csource.predicates import FUNCTION
+from mtcalc.csource.predicates import FUNCTION, KNOWN_HELPERS
 from mtcalc.csource.source import read_c
 from mtcalc.csource.tokens import Function, Token, render, texts, tokens
 from mtcalc.csource.writer import HELPER
@@ -19,17 +19,7 @@ from mtcalc.text.errors import InputError, Place
 
 _LONGEST_HEAD = 1_000
 
-_ASKED = {
-    "kvm_arch_has_noncoherent_dma": "(vcpu->kvm)",
-    "kvm_check_has_quirk": "(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED)",
-    "kvm_has_mem_dma": "(vcpu->kvm)",
-    "kvm_read_cr0": "(vcpu) & X86_CR0_CD",
-    "kvm_read_cr0_bits": "(vcpu, X86_CR0_CD)",
-    "kvm_is_cr0_bit_set": "(vcpu, X86_CR0_CD)",
-    "kvm_mtrr_get_guest_memory_type": "(vcpu, gfn) == MTRR_TYPE_WRBACK",
-    "kvm_get_guest_memory_type": "(vcpu, gfn) == MTRR_TYPE_WRBACK",
-    "mtrr_get_guest_memory_type": "(vcpu, gfn) == MTRR_TYPE_WRBACK",
-}
+_ASKED = {name: helper.asked for name, helper in KNOWN_HELPERS.items() if helper.asked}
 """How rules ask them."""
 
 
