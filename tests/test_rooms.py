@@ -75,3 +75,23 @@ def test_what_holds_the_directions_sees_an_import(tmp_path: Path) -> None:
         "def f():\n    from mtcalc.cli.main import cli\n    from mtcalc.rules import rule\n"
     )
     assert set(imports(module)) == {"x86", "kvm", "cli", "rules"}
+
+
+def heads(path: Path) -> set[str]:
+    """The modules that a module imports when it is loaded, as 'room.module'."""
+    return {
+        node.module.removeprefix("mtcalc.")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mtcalc.") and node.module
+    }
+
+
+def test_no_circle_of_modules() -> None:
+    left = {f"{path.parent.name}.{path.stem}": heads(path) for path in SRC.glob("*/*.py")}
+    while True:
+        free = [name for name, needs in left.items() if not needs & left.keys()]
+        if not free:
+            break
+        for name in free:
+            del left[name]
+    assert not left

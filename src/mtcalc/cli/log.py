@@ -24,9 +24,9 @@ def log(commits: str, output: Output) -> None:
     from mtcalc.analysis.log import LogState, change, test_kernel
     from mtcalc.output.log import LogLine, log_document, log_record, log_rows
     from mtcalc.output.progress import progress
-    from mtcalc.refs.file import named_release
     from mtcalc.refs.git import open_git
     from mtcalc.refs.history import LoggedSide, LoggedStep, read_range, steps, touching
+    from mtcalc.refs.names import named_release
     from mtcalc.refs.tree import Tree
 
     def state(side: LoggedSide) -> LogState:

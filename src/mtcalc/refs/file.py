@@ -12,7 +12,7 @@ from mtcalc.patches.apply import rules_from_patch
 from mtcalc.patches.result import CFile, PatchedRules
 from mtcalc.refs.kinds import FileKind, kind_by_content, kind_by_suffix
 from mtcalc.refs.named_file import UnreadFile, check_named_file, unquoted
-from mtcalc.refs.names import resolve_name
+from mtcalc.refs.names import named_release, resolve_name
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import RULE_FILE_SUFFIXES, is_file_ref, is_git_ref
@@ -150,18 +150,6 @@ def unchecked_rule_file(path: str, resolve: Resolve) -> Kernel:
     from mtcalc.rulefile.load import load_rule_file
 
     return load_rule_file(read_source(path), path, _Resolver(path, resolve), strict=False)
-
-
-def named_release(release: str | None) -> Kernel | None:
-    """The kernel that --kernel names, if it does. Raises ValueError."""
-    if release is None:
-        return None
-    if is_file_ref(release):
-        raise ValueError(f"--kernel {release} is a file (a kernel release, or a built-in rule set)")
-    try:
-        return resolve_name(release)
-    except ValueError as error:
-        raise ValueError(f"--kernel: {error}") from None
 
 
 def _c_base(base: str, directory: str, release: str | None) -> CFile | None:

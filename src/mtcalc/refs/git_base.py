@@ -11,8 +11,8 @@ from mtcalc.csource.predicates import FUNCTION
 from mtcalc.patches.apply import rules_from_patch
 from mtcalc.patches.records import FilePatch, Mail
 from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules
-from mtcalc.refs.file import named_release
 from mtcalc.refs.git import open_git
+from mtcalc.refs.names import named_release
 from mtcalc.refs.tree import RULES, Tree, kernel_text
 from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import GIT

@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 
 from mtcalc.kvm.notes import Note
-from mtcalc.refs.file import Resolve, named_release, rules_on_top
+from mtcalc.refs.file import Resolve, rules_on_top
 from mtcalc.refs.git import Commit, check_revision, open_git
+from mtcalc.refs.names import named_release
 from mtcalc.refs.tree import Tree
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.proposals import on_top, proposal_on_top

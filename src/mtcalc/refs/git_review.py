@@ -8,9 +8,9 @@ from datetime import date
 
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.series import Part, Whole
-from mtcalc.refs.file import named_release
 from mtcalc.refs.git import Commit, Git, MissingObject, open_git
 from mtcalc.refs.history import read_range, touching
+from mtcalc.refs.names import named_release
 from mtcalc.refs.tree import MMIO, RULES, Tree
 from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import GIT

@@ -12,6 +12,7 @@ from mtcalc.rules.builtin import built_in, built_in_names, latest
 from mtcalc.rules.kernel import Kernel, kernel_at, version_text
 from mtcalc.rules.proposals import on_top, proposal_on_top
 from mtcalc.rules.releases import RELEASES, Release, release_at
+from mtcalc.text.filenames import is_file_ref
 from mtcalc.text.suggest import nearest
 
 
@@ -143,3 +144,15 @@ def _release_notes(version: Version, row: Release, shown: str, suffix: str, cand
     if sort_key(version) < row.read:  # rests on memory alone
         notes.append(Note("unconfirmed", f"unconfirmed: that {shown} has {row.rules.name}"))
     return notes
+
+
+def named_release(release: str | None) -> Kernel | None:
+    """The kernel that --kernel names, if it does. Raises ValueError."""
+    if release is None:
+        return None
+    if is_file_ref(release):
+        raise ValueError(f"--kernel {release} is a file (a kernel release, or a built-in rule set)")
+    try:
+        return resolve_name(release)
+    except ValueError as error:
+        raise ValueError(f"--kernel: {error}") from None
