@@ -33,13 +33,14 @@ SMOKE = frozenset(
 """Modules that touch every library we stand on: YAML, pydantic, tree-sitter, rich, click, and those of the tests."""
 
 PROGRAM = (
-    *("cli/", "claims/", "importers/", "kvm/test_spte", "csource/test_gcc", "csource/test_hostile"),
-    *("patches/test_mutated", "refs/test_file", "refs/test_imaginary_release", "refs/test_git", "analysis/test_table"),
-    *("test_fuzz", "test_readme", "test_reports", "test_versions"),
+    *("cli/", "claims/", "importers/", "patches/", "kvm/test_spte", "csource/test_gcc", "csource/test_hostile"),
+    *("csource/test_faults", "csource/test_mmio", "refs/test_file", "refs/test_git", "refs/test_kinds"),
+    *("refs/test_imaginary_release", "refs/test_named_file", "scenario/test_json_schema", "rules/test_cubes"),
+    *("analysis/test_diff", "analysis/test_table", "test_fuzz", "test_readme", "test_reports", "test_versions"),
 )
 """How the names begin of what runs the program as a process, starts others, or goes through large tables and inputs."""
 
-NOT_PROGRAM = ("cli/test_golden.py", "cli/test_usage.py", "cli/test_table.py", "cli/test_review.py")
+NOT_PROGRAM = ("cli/test_golden.py", "cli/test_usage.py", "cli/test_table.py", "patches/test_read.py")
 """Of those what a plain run has all the same: a little of every command."""
 
 QUICK = "not program and not property"
