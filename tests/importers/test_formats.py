@@ -402,6 +402,25 @@ def test_qemus_command_line(cpu: str, more: str, quirks: int, mtrr: bool, width:
         assert any("QEMU decides" in remark for remark in found.remarks) == ("auto" in more)
 
 
+@pytest.mark.parametrize("program", ["qemu-system-x86_64", "/usr/libexec/qemu-kvm", "kvm", "sudo -u kvm -g kvm kvm"])
+@pytest.mark.parametrize(
+    "accel", ["-accel kvm", "--accel kvm", "-accel 'kvm'", '-accel "kvm"', "-enable-kvm -name kvm", "-accel kvm,x=y"]
+)
+def test_where_accel_kvm_stands_decides_nothing(program: str, accel: str) -> None:
+    words = ["-cpu host,phys-bits=40,-mtrr", "-machine q35,honor-guest-pat=on", "-device vfio-pci,host=01:00.0"]
+    for at in range(4):
+        text = " ".join([program, *words[:at], accel, *words[at:], "-m 4G\n"])
+        found = imported(text)
+        vm = found.scenario.vm
+        assert (vm.maxphyaddr, vm.cpuid_mtrr, vm.disabled_quirks) == (40, False, 1 << 9), text
+        assert any("vfio-pci 01:00.0" in remark for remark in found.remarks)
+        assert not any("TCG" in remark for remark in found.remarks)
+
+
+def test_the_rest_of_a_command_is_no_command() -> None:
+    assert "no line of a dump" in error("  -cpu host,phys-bits=40 -accel kvm -m 4G\n").message
+
+
 def test_devices_that_matter_are_asked_about() -> None:
     devices = "-device vfio-pci,host=01:00.0 -device virtio-vga-gl,hostmem=8G,blob=true -device ivshmem-plain,memdev=x"
     remarks = imported(COMMAND.format("phys-bits=40", devices)).remarks

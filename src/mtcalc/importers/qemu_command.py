@@ -16,7 +16,12 @@ from mtcalc.text.errors import Place
 NAME = "qemu-command"
 FORM = "qemu-system-x86_64 -accel kvm,honor-guest-pat=on -m 4G"
 
-_BEGINS = re.compile(r"(?:.*[\s/'\"])?(?:qemu-system-(?:x86_64|i386)|qemu-kvm|kvm)['\"]? +(?=-|\\$|\S+=)(.*)")
+_PROGRAMS = (
+    re.compile(r"(?:^|[\s/'\"])(?:qemu-system-(?:x86_64|i386)|qemu-kvm)['\"]? +(?=-|\\$|\S+=)"),
+    # Debian's name; the value of an option, as of -accel, may be the same word.
+    re.compile(r"(?:^|[\s/'\"])kvm['\"]? +(?=-|\\$|\S+=)"),
+)
+_WANTS_VALUE = re.compile(r"(?:^|.*\s)--?[A-Za-z][\w-]+ *['\"]?")
 _YES, _NO = frozenset(("on", "yes", "true")), frozenset(("off", "no", "false"))
 MOST_LINES = 2000
 
@@ -32,11 +37,11 @@ class QemuCommand:
         if self._open:
             self._add(line.text)
             return True
-        found = _BEGINS.fullmatch(line.text)
-        if not found or not (" -" in f" {found[1]}" or found[1].strip() == "\\"):
+        arguments = _arguments(line.text)
+        if arguments is None or not (" -" in f" {arguments}" or arguments.strip() == "\\"):
             return False
         self._commands.append((line, []))
-        self._add(found[1])
+        self._add(arguments)
         return True
 
     def _add(self, text: str) -> None:
@@ -49,6 +54,15 @@ class QemuCommand:
     def finish(self) -> Iterator[Dump]:
         for line, parts in self._commands:
             yield _dump(line, _words(" ".join(parts)))
+
+
+def _arguments(text: str) -> str | None:
+    """What stands behind the program's name, the first in the line; None where there is none."""
+    for program in _PROGRAMS:
+        for found in program.finditer(text):
+            if not _WANTS_VALUE.fullmatch(text[: found.start() + 1]):
+                return text[found.end() :]
+    return None
 
 
 def _words(text: str) -> list[str]:
