@@ -110,6 +110,26 @@ def test_a_view_is_known_by_its_root_as_well() -> None:
     assert {slot.address_space for slot in imported(smram).scenario.slots} == {1}
 
 
+SYNIC = (DATA / "importers/samples/16-mtree-f-escaped-quotes-synic-smram.txt").read_text()
+
+
+def test_a_list_cut_at_the_top_says_so_whatever_view_follows() -> None:
+    """Rows whose view has lost its name are the guest's memory where no other view is, and no rows go in silence."""
+    lines = SYNIC.splitlines(keepends=True)
+    first = next(n for n, line in enumerate(lines) if "(prio" in line)
+    spaces = {slot.address_space for slot in imported(SYNIC).scenario.slots}
+    assert spaces == {0, 1}
+    for cut in range(first, first + 8):
+        found = imported("".join(lines[cut:]))
+        assert {slot.address_space for slot in found.scenario.slots} == {0, 1}, cut
+        assert any("without their view's name: taken as" in remark for remark in found.remarks), cut
+    alone = imported(MTREE.replace('"memory"', '"KVM-SMRAM"').replace("region: system", "region: mem-container-smram"))
+    assert any("without the guest's own" in remark for remark in alone.remarks)
+    other = imported("  0000000000000000-0000000000001fff (prio 0, ram): other KVM\n" + MTREE)
+    assert any("without their view's name: left out" in remark for remark in other.remarks)
+    assert other.scenario.slots == imported(MTREE).scenario.slots
+
+
 def test_what_looks_a_little_like_a_row_is_passed_over() -> None:
     """Lists of other tools in the same file."""
     others = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n"

@@ -138,14 +138,13 @@ class QemuMtree:
         remarks: list[Remark] = []
         slots: list[SlotFact] = []
         seen: dict[int, _View] = {}
-        named = any(name in SPACES for view in self._views for name in view.names)
+        named = any(name == MEMORY for view in self._views for name in view.names)
         for view in self._views:
             spaces = {SPACES[name] for name in view.names if name in SPACES}
             if not view.names and not named and view.rows:
                 spaces = {0}
-                remarks.append(
-                    Remark("rows without their view's name: taken as the guest's memory", view.rows[0].line.place())
-                )
+                what = "rows without their view's name: taken as the guest's memory"
+                remarks.append(Remark(what, view.rows[0].line.place()))
             for space in sorted(spaces):
                 if not view.rows:
                     continue
@@ -156,6 +155,11 @@ class QemuMtree:
                     what = f"another view of address space {space} than that at {other.rows[0].line.place()}"
                     raise view.rows[0].line.error(f"{what} (one machine, once)")
                 slots += _slots(view, space, remarks)
+            if not view.names and named and view.rows and view is self._views[0]:
+                what = "rows without their view's name: left out, as the guest's memory is listed below"
+                remarks.append(Remark(what, view.rows[0].line.place()))
+        if seen and 0 not in seen:
+            remarks.append(Remark(f'no AS "{MEMORY}" in it: the slots of SMM alone, without the guest\'s own', self._first))
         if not seen:
             raise InputError(f'no view of the guest\'s memory in it (AS "{MEMORY}" of info mtree -f)', self._first)
         yield Dump(NAME, self._first, slots=tuple(slots), remarks=tuple(remarks))
