@@ -130,6 +130,47 @@ def test_a_list_cut_at_the_top_says_so_whatever_view_follows() -> None:
     assert other.scenario.slots == imported(MTREE).scenario.slots
 
 
+def folded(text: str, width: int, at_blanks: bool) -> str:
+    """Lines of at most `width` characters, broken as fold(1) does, with -s or without."""
+    out = []
+    for line in text.splitlines():
+        while len(line) > width:
+            cut = line.rfind(" ", 0, width) + 1 if at_blanks else width
+            cut = width if cut <= 0 or not line[:cut].strip() else cut
+            out.append(line[:cut])
+            line = line[cut:]
+        out.append(line)
+    return "\n".join(out) + "\n"
+
+
+OWNERS = (DATA / "importers/samples/qemu-mtree-f-1-kvm-owner.txt").read_text()
+
+
+@pytest.mark.parametrize("at_blanks", [True, False])
+@pytest.mark.parametrize("text", [MTREE, SYNIC, OWNERS], ids=["cards", "synic", "owners"])
+def test_folding_a_list_loses_no_slot(text: str, at_blanks: bool) -> None:
+    """Each width gives the slots of the list as it was, or an error."""
+    whole = imported(text).scenario.slots
+    assert whole
+    right = 0
+    for width in range(40, 140):
+        try:
+            slots = imported(folded(text, width, at_blanks)).scenario.slots
+        except InputError:
+            continue
+        right += 1
+        assert [s._replace(name="") for s in slots] == [s._replace(name="") for s in whole], width
+    assert right > (80 if at_blanks else 20)
+
+
+def test_the_rest_of_a_row_without_its_beginning_is_an_error() -> None:
+    row = "  0000000000000000-0000000000000fff (prio 0, ram): a\nname like\n{} KVM\n" + MTREE.split("\n", 6)[6]
+    assert "the rest of a row" in error(row.format("no other")).message
+    row = "  0000000000000000-0000000000000fff (prio 0, ram): a\n{}" + MTREE.split("\n", 6)[6]
+    assert "may be in the line below it" in error(row.format("name\n")).message
+    assert any("a: no mark of KVM" in remark for remark in imported(row.format("")).remarks)
+
+
 def test_what_looks_a_little_like_a_row_is_passed_over() -> None:
     """Lists of other tools in the same file."""
     others = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n"
@@ -439,6 +480,27 @@ def test_where_accel_kvm_stands_decides_nothing(program: str, accel: str) -> Non
 
 def test_the_rest_of_a_command_is_no_command() -> None:
     assert "no line of a dump" in error("  -cpu host,phys-bits=40 -accel kvm -m 4G\n").message
+
+
+@pytest.mark.parametrize("at_blanks", [True, False])
+def test_folding_a_command_loses_nothing(at_blanks: bool) -> None:
+    words = "-machine q35,honor-guest-pat=on -accel kvm -cpu host,phys-bits=40,-mtrr"
+    words += " -device vfio-pci,host=01:00.0 -m 4G"
+    text = f"/usr/bin/qemu-system-x86_64 {words}\n"
+    right = 0
+    for width in range(50, 145):
+        lines = folded(text, width, at_blanks)
+        if "=\n" in lines:
+            continue  # the break of quoted-printable
+        try:
+            found = imported(lines)
+        except InputError:
+            continue
+        right += 1
+        vm = found.scenario.vm
+        assert (vm.maxphyaddr, vm.cpuid_mtrr, vm.disabled_quirks) == (40, False, 1 << 9), width
+        assert any("vfio-pci 01:00.0" in remark for remark in found.remarks), width
+    assert right > (90 if at_blanks else 20)
 
 
 def test_devices_that_matter_are_asked_about() -> None:

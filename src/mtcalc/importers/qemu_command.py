@@ -23,6 +23,10 @@ _PROGRAMS = (
 )
 _WANTS_VALUE = re.compile(r"(?:^|.*\s)--?[A-Za-z][\w-]+ *['\"]?")
 _YES, _NO = frozenset(("on", "yes", "true")), frozenset(("off", "no", "false"))
+_OPTION = re.compile(r"--?[A-Za-z][\w-]+(?:\s|$)")
+_LAST_OPTION = re.compile(r"--?[A-Za-z][\w-]*")
+_MATTERS = re.compile(r"--?(?:accel|cpu|device|machine|enable-kvm)")
+_REST = re.compile(r"\s--?[A-Za-z][\w-]*\s|^[\w.:/]*[,=][\w,=.:/+-]*$|^[\w.:/+-]{1,12}$")
 MOST_LINES = 2000
 
 
@@ -32,21 +36,40 @@ class QemuCommand:
     def __init__(self) -> None:
         self._commands: list[tuple[Line, list[str]]] = []
         self._open = False
+        self._wrapped = False  # the next line may be the rest of one that a mail has broken
 
     def feed(self, line: Line) -> bool:
         if self._open:
             self._add(line.text)
             return True
         arguments = _arguments(line.text)
+        wrapped, self._wrapped = self._wrapped, False
+        if wrapped and self._goes_on(line.text, arguments is not None):
+            return True
+        if wrapped and arguments is None and _REST.search(line.text):
+            raise line.error("the rest of QEMU's command, which begins inside of a word (the command in one line)")
         if arguments is None or not (" -" in f" {arguments}" or arguments.strip() == "\\"):
             return False
         self._commands.append((line, []))
         self._add(arguments)
         return True
 
+    def _goes_on(self, text: str, a_command: bool) -> bool:
+        """Takes the rest of a command that is folded at a blank, or inside of an option's name."""
+        before = self._commands[-1][1]
+        last = before[-1].rpartition(" ")[2]
+        if last.endswith(",") or (last.startswith("-") and _MATTERS.fullmatch(last + text.split()[0])):
+            self._add(before.pop() + text)
+        elif _LAST_OPTION.fullmatch(last) or (not a_command and _OPTION.match(text)):
+            self._add(text)
+        else:
+            return False
+        return True
+
     def _add(self, text: str) -> None:
         line, parts = self._commands[-1]
         self._open = text.endswith("\\")
+        self._wrapped = not self._open
         parts.append(text.removesuffix("\\").strip())
         if len(parts) > MOST_LINES:
             raise line.error(f"a command of more than {MOST_LINES} lines (cut it out)")

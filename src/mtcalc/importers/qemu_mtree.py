@@ -32,7 +32,12 @@ _TAIL = re.compile(
     r"(?P<name>.*?)(?: @(?P<offset>[0-9a-f]{16}))?(?: owner:\{[^}]*\})?(?: parent:\{[^}]*\})?(?P<mark> KVM| kvm)?"
 )
 _ALIAS = re.compile(r"alias .* [0-9a-f]{8,16}-[0-9a-f]{8,16}.*")
-_GOES_ON = re.compile(r"(?:@[0-9a-f]{16}|owner:\{|parent:\{|mmaps\[|KVM$|kvm$|BAR \d).*")
+_GOES_ON = re.compile(
+    r"(?:mmaps\[|BAR \d|\d mmaps\[).*|(?:.* )?(?:@[0-9a-f]{16}|owner:\{|parent:\{).*|(?:.*[\s}])?(?:KVM|kvm)"
+)
+_MARK_CUT = re.compile(r".* (?:KVM|kvm|KV|kv|K|k)")
+"""A line folded inside of a row, as mail and terminals do; most break at blanks, some inside of words."""
+_OTHER = re.compile(r"(?:FlatView #|AS \"|Root memory region|No rendered FlatView|Dispatch|\(qemu\)).*")
 
 MEMORY, SMRAM = "memory", "KVM-SMRAM"
 SPACES = {MEMORY: 0, SMRAM: 1}
@@ -65,14 +70,17 @@ class QemuMtree:
         self._views: list[_View] = []
         self._fresh = True  # the next row or name begins a view
         self._held: Line | None = None
+        self._unmarked: Line | None = None  # the last row, of memory and without a mark, whose rest may be lost
+        self._followed: set[int] = set()  # the lines of such rows, behind which something else stands
         self._not_flat: Line | None = None
         self._first: Place | None = None
 
     def feed(self, line: Line) -> bool:
         text = line.text
         if self._held is not None:
-            if _GOES_ON.fullmatch(text):
-                self._held = self._held._replace(text=f"{self._held.text} {text}")
+            joined = self._joined(self._held.text, text)
+            if joined is not None:
+                self._held = self._held._replace(text=joined)
                 return True
             self._take()
         if _BEGINS.match(text):
@@ -96,12 +104,32 @@ class QemuMtree:
                 view = self._view()
             if found[1] in _ROOTS:
                 view.names.append(_ROOTS[found[1]])
+        elif self._unmarked is not None and _GOES_ON.fullmatch(text):
+            what = "the rest of a row, and what stands before it can't be read as its beginning"
+            raise line.error(f"{what} (one line a row, as in `{FORM}`)")
         else:
+            if self._unmarked is not None:
+                self._followed.add(self._unmarked.number)
             return False
         self._first = self._first or line.place()
         return True
 
+    def _joined(self, row: str, text: str) -> str | None:
+        """A row with the line behind it, None where that is not the row's rest."""
+        if any(begin.match(text) for begin in (_BEGINS, _OTHER, _NESTED)):
+            return None
+        found = _ROW.fullmatch(row)
+        if found is None or row.count("{") > row.count("}"):
+            return f"{row} {text}"
+        tail = _TAIL.fullmatch(found[6])
+        if tail is None or tail["mark"]:
+            return None
+        if _MARK_CUT.fullmatch(row) and f"{row}{text}".endswith((" KVM", " kvm")) and len(text) < 3:
+            return f"{row}{text}"
+        return f"{row} {text}" if _GOES_ON.fullmatch(text) else None
+
     def _view(self) -> _View:
+        self._unmarked = None
         if self._fresh or not self._views:
             self._views.append(_View())
             self._fresh = False
@@ -126,6 +154,7 @@ class QemuMtree:
         if rows and start < rows[-1].end:
             self._not_flat = self._not_flat or line
         rows.append(Row(start, last + 1, found[5], tail["name"].strip(), bool(tail["mark"]), line))
+        self._unmarked = None if tail["mark"] or found[5] == "i/o" else line
 
     def finish(self) -> Iterator[Dump]:
         if self._held is not None:
@@ -154,18 +183,20 @@ class QemuMtree:
                         continue
                     what = f"another view of address space {space} than that at {other.rows[0].line.place()}"
                     raise view.rows[0].line.error(f"{what} (one machine, once)")
-                slots += _slots(view, space, remarks)
+                slots += _slots(view, space, self._followed, remarks)
             if not view.names and named and view.rows and view is self._views[0]:
                 what = "rows without their view's name: left out, as the guest's memory is listed below"
                 remarks.append(Remark(what, view.rows[0].line.place()))
         if seen and 0 not in seen:
-            remarks.append(Remark(f'no AS "{MEMORY}" in it: the slots of SMM alone, without the guest\'s own', self._first))
+            remarks.append(
+                Remark(f'no AS "{MEMORY}" in it: the slots of SMM alone, without the guest\'s own', self._first)
+            )
         if not seen:
             raise InputError(f'no view of the guest\'s memory in it (AS "{MEMORY}" of info mtree -f)', self._first)
         yield Dump(NAME, self._first, slots=tuple(slots), remarks=tuple(remarks))
 
 
-def _slots(view: _View, space: int, remarks: list[Remark]) -> Iterator[SlotFact]:
+def _slots(view: _View, space: int, followed: set[int], remarks: list[Remark]) -> Iterator[SlotFact]:
     marks = any(row.marked for row in view.rows)
     told = {"old": False, "unmarked": False, "shadow": False}
     for row in view.rows:
@@ -184,6 +215,9 @@ def _slots(view: _View, space: int, remarks: list[Remark]) -> Iterator[SlotFact]
         if start >= end:
             remarks.append(Remark(f"{row.name}: less than a page, no slot", place))
             continue
+        if not row.marked and marks and whole and row.line.number in followed:
+            what = "no mark of KVM, which may be in the line below it, that can't be read as the row's rest"
+            raise row.line.error(f"{what} (one line a row, as in `{FORM}`)")
         if not row.marked and marks and whole:
             remarks.append(Remark(f"{row.name}: no mark of KVM though it is whole pages, so no slot", place))
             continue
@@ -195,7 +229,7 @@ def _slots(view: _View, space: int, remarks: list[Remark]) -> Iterator[SlotFact]
                 Remark(f"{row.name}: cut to whole pages, {start:#x}-{end - 1:#x}, as QEMU does for KVM", place)
             )
         read_only = kind in ("rom", "romd", "R-")
-        if read_only and row.start < ONE_MEGABYTE and row.name == "pc.ram":
+        if read_only and row.start < ONE_MEGABYTE and row.name.replace(" ", "").startswith("pc.ram"):
             # The flag comes from the region behind the alias, and that is RAM.
             read_only = False
             if not told["shadow"]:
