@@ -349,6 +349,41 @@ def test_a_log_that_is_cut_at_the_top_does_not_know_its_pairs() -> None:
     assert [pair.valid for pair in found.scenario.vm.mtrrs.variable] == [False, False, True, *[False] * 5]
 
 
+FIRMWARES = {
+    "fw-coreboot.txt": "MTRR: 0 base",
+    "14-edk2-style-mtrr-settings.txt": "Variable MTRR[00]",
+    "fw-edk2-bare.txt": "Variable MTRR[00]",
+    "fw-slim-bootloader.txt": "IA32_MTRR_PHYSBASE_0",
+}
+
+
+@pytest.mark.parametrize("name", FIRMWARES)
+def test_pairs_above_a_cut_are_unknown_not_off(name: str) -> None:
+    """A firmware leaves out pairs that are off, so the first one that is there says nothing of those before it."""
+    text = (DATA / "importers/samples" / name).read_text()
+    lines = text.splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if FIRMWARES[name] in line)
+    last = max(n for n, line in enumerate(lines) if FIRMWARES[name].split("0")[0] in line)
+    for cut in range(at + 1, last + 1):
+        rest = "".join(lines[cut:])
+        assert error(rest, given=Given(default=MemType.UC)).message
+    given = Given(default=MemType.UC, incomplete=True)
+    kept = [pair for pair in imported("".join(lines[last:]), given=given).scenario.vm.mtrrs.variable if pair.valid]
+    assert kept == [pair for pair in imported(text, given=Given()).scenario.vm.mtrrs.variable if pair.valid][-1:]
+
+
+PAT_LINE = "x86/PAT: Configuration [0-7]: WB  WC  UC- UC  WB  WP  UC- WT\n"
+
+
+@pytest.mark.parametrize("first", range(1, 8))
+def test_a_kernels_pairs_above_a_cut_are_unknown_not_off(first: int) -> None:
+    rows = "".join(f"  {number} disabled\n" for number in range(first, 8))
+    for text in (rows + PAT_LINE, PAT_LINE + rows):
+        assert "not in the list" in error(text).message or "lacks: 0" in error(text).message
+        given = WB._replace(incomplete=True)
+        assert not any(pair.valid for pair in imported(text, given=given).scenario.vm.mtrrs.variable)
+
+
 def test_two_logs_of_different_boots_are_two_machines() -> None:
     other = CLEAN.replace("write-back", "uncachable")
     found = error(CLEAN + "PAT configuration [0-7]: WB  WC  UC- UC  WB  WC  UC- UC\n" + other)

@@ -172,15 +172,13 @@ class Dmesg:
             return True
         if found := _PAIR.fullmatch(text):
             if state != "variable":
-                # The headers of a log that is cut at the top are not there.
-                now = self._sets[-1] if self._sets else None
-                now = self._begin(line, now is not None and now.pairs_place is not None)
-                now.pairs_place = line.place()
-                self._state = "variable"
+                self._headless(line)
             base, mask = int(found[2], 16), int(found[3], 16)
             self._pair(line, int(found[1]), base | self._type(line, found[4]), mask | 1 << 11, (base | mask) % PAGE)
             return True
-        if state == "variable" and (found := _OFF.fullmatch(text)):
+        if found := _OFF.fullmatch(text):
+            if state != "variable":
+                self._headless(line)
             self._pair(line, int(found[1]), 0, 0, 0)
             return True
         if state == "cleaned" and ", range: " in text and not _CLEANED.fullmatch(text):
@@ -208,6 +206,13 @@ class Dmesg:
             self._current(line).mapped.append((start, last + 1, self._type(line, found[4]), line.place()))
             return True
         return False
+
+    def _headless(self, line: Line) -> None:
+        """Begins the variable ranges of a log that is cut at the top, whose headers are not there."""
+        now = self._sets[-1] if self._sets else None
+        now = self._begin(line, now is not None and now.pairs_place is not None)
+        now.pairs_place = line.place()
+        self._state = "variable"
 
     def _pair(self, line: Line, number: int, base: int, mask: int, odd: int) -> None:
         pairs = self._current(line).pairs

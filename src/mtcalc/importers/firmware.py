@@ -60,6 +60,7 @@ class _Log:
         self.ranges: list[Pair] = []  # Slim Bootloader's, without the registers' numbers
         self.wide: int | None = None  # U-Boot's sizes: how much is too much
         self.valid_only = False  # pairs that are off are left out
+        self.without_holes = False  # coreboot's, which takes the pairs one by one
 
 
 class Firmware:
@@ -108,7 +109,7 @@ class Firmware:
             if kind not in MTRR_TYPES:
                 raise line.error(f"type {kind} is no memory type (0 UC, 1 WC, 4 WT, 5 WP or 6 WB)", f"type {kind}")
             self._pair(line, int(found[1]), int(found[2], 16) | kind, int(found[3], 16) | 1 << 11)
-            self._logs[-1].valid_only = True
+            self._logs[-1].valid_only = self._logs[-1].without_holes = True
         elif found := _COREBOOT_FIXED.fullmatch(text):
             msr = int(found[1], 16)
             if msr not in {register for register, _, _ in FIXED_REGISTERS}:
@@ -249,9 +250,13 @@ def _dump(log: _Log) -> Dump:
         missing = tuple(n for n in range(numbers[-1]) if n not in log.pairs)
         if missing and not log.valid_only:
             raise InputError(f"pair {missing[0]} is not in the list (the whole list)", log.pairs[numbers[0]].place)
+        # The line of the default type stands above the pairs: without it the log is cut, and a pair that is not there
+        # may be on.
+        cut = log.without_holes or "default" not in settings
         pairs = Pairs(
             tuple(log.pairs[n] for n in numbers),
             log.pairs[numbers[0]].place,
             total=None if log.valid_only else len(numbers),
+            missing=missing if cut else (),
         )
     return Dump(NAME, log.place, tuple(settings.values()), tuple(log.fixed.values()), pairs, remarks=tuple(remarks))
