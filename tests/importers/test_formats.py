@@ -202,6 +202,18 @@ def test_kinds_of_old_versions() -> None:
     assert "does not tell RAM from devices" in error(row.replace(" kvm", "")).message
 
 
+@pytest.mark.parametrize("kind", ["RW", "ram"])
+@pytest.mark.parametrize("name", ["0000:01:00.0 BAR 0 mmaps[0]", "VFIO 0000:01:00.0 BAR 1 mmap", "0000:01:00.0 BAR 3"])
+def test_a_bar_is_a_devices_memory_by_its_name(kind: str, name: str) -> None:
+    """Where the kind does not tell; what no name tells is said to be unknown."""
+    found = imported(f" 00000000feb00000-00000000feb00fff (prio 0, {kind}): {name} kvm\n")
+    assert [slot.backing.is_device for slot in found.scenario.slots] == [True]
+    assert any("by its name" in remark for remark in found.remarks)
+    found = imported(" 00000000feb00000-00000000feb00fff (prio 0, RW): some.ram kvm\n")
+    assert [slot.backing.is_device for slot in found.scenario.slots] == [False]
+    assert any("does not tell RAM from devices' memory" in remark for remark in found.remarks)
+
+
 def test_the_monitors_json() -> None:
     """virsh qemu-monitor-command without --hmp answers in JSON."""
     import json

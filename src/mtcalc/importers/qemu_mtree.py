@@ -40,6 +40,8 @@ _MARK_CUT = re.compile(r".* (?:KVM|kvm|KV|kv|K|k)")
 _OTHER = re.compile(r"(?:FlatView #|AS \"|Root memory region|No rendered FlatView|Dispatch|\(qemu\)).*")
 
 MEMORY, SMRAM = "memory", "KVM-SMRAM"
+_BAR = re.compile(r".*\bBAR ?\d.*")
+"""A passed-through device's memory, where the kind does not tell: kind ramd is younger than the name."""
 SPACES = {MEMORY: 0, SMRAM: 1}
 """The address spaces of QEMU that KVM has slots of."""
 _ROOTS = {"system": MEMORY, "mem-container-smram": SMRAM}
@@ -237,6 +239,14 @@ def _slots(view: _View, space: int, followed: set[int], remarks: list[Remark]) -
                 remarks.append(
                     Remark("pc.ram below 1M printed as rom: its slots have flags 0 in KVM, so no READONLY", place)
                 )
+        device = kind == "ramd"
+        if kind in ("RW", "R-", "-W", "ram") and _BAR.fullmatch(row.name):
+            device = True
+            remarks.append(Remark(f"{row.name}: kind {kind}, and by its name a device's memory: taken as that", place))
+        elif kind in ("RW", "R-", "-W") and not told["old"]:
+            told["old"] = True
+            what = f"kind {kind} does not tell RAM from devices' memory: rows are RAM, but for BARs by their names"
+            remarks.append(Remark(what, place))
         yield SlotFact(
             space,
             start,
@@ -244,5 +254,5 @@ def _slots(view: _View, space: int, followed: set[int], remarks: list[Remark]) -
             place,
             flags=SLOT_FLAGS["READONLY"] if read_only else 0,
             name=row.name or None,
-            mmio=True if kind == "ramd" else None,
+            mmio=True if device else None,
         )
