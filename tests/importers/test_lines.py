@@ -47,6 +47,11 @@ SIGNS = (
     "kvm_set_user_memory AddrSpace#0 Slot#0 flags=0x0 gpa=0x0 size=0x1000 ua=0x7000 ret=0",
     "ioctl(13, KVM_SET_USER_MEMORY_REGION, {slot=0, flags=0, guest_phys_addr=0,",
     " qemu-1 [000] 1.0: kvm_msr: msr_write 2ff = 0xc06",
+    " CPU 0/KVM-1000 [003] dNh1. 99.1: kvm_msr: msr_write 2ff = 0x800",
+    " CPU 0/KVM-1000  [003] DnZff 99.1: kvm_msr:              msr_write 2ff = 0x800",
+    "CR0: actual=0x0000000080050033, shadow=0x00000000e0050033, gh_mask=fffffffffffefff7",
+    "CR0=80050033 CR2=0000000000000000 CR3=0000000001c0a000 CR4=000006f0",
+    "Reg Valid Write-type   Base   ||        Mask   ||        Size   ||",
     "[CHIPSEC] RDMSR( 0x2ff ) = 0000000000000c06",
     "MTRR: 0 base 0x000000007b800000 mask 0x0000007fff800000 type 0",
     "Variable MTRR[00]: Base=0x000000c0000000 Mask=0x00003fc0000800",
@@ -63,6 +68,46 @@ def test_what_begins_a_dump_is_found_deep_in_a_log(sign: str) -> None:
     found = [(number, line) for number, line in lines_of(data) if line + b"\n" != NOISE]
     assert found == [(before + 1, sign.encode()), *((before + 2 + n, b"  0 disabled") for n in range(9))]
     assert len(lines_of(data)) < before
+
+
+DEEP = HEAD // len(NOISE) + 3 * BLOCK // len(NOISE)
+
+
+def test_a_last_write_deep_in_a_trace_is_read_whatever_flags_it_has() -> None:
+    first = b" CPU 0/KVM-1 [003] d..1. 1.0: kvm_msr: msr_write 2ff = 0xc06\n"
+    last = b" CPU 0/KVM-1 [003] dNh1. 99.1: kvm_msr: msr_write 2ff = 0x800\n"
+    noise = b" CPU 0/KVM-1 [003] d..1. 2.0: kvm_entry: vcpu 0, rip 0xfff0\n"
+    text = first + noise * (4 * HEAD // len(noise)) + last
+    (dump,) = read_lines(LineSource(BytesIO(text), "x"))
+    (whole,) = read_lines(LineSource(BytesIO(text), "x", True), "msrs")
+    assert dump.settings == whole.settings
+    assert {str(setting.key): setting.value for setting in dump.settings}["default"] == 0
+
+
+def test_a_vmcs_deep_in_a_log_has_its_cr0() -> None:
+    state = (
+        b"*** Guest State ***\nCR0: actual=0x00000000c0050033, shadow=0x00000000c0050033, gh_mask=fffffffffffefff7\n"
+    )
+    state += b"EFER= 0x0000000000000d01\nPAT = 0x0007040600070406\n*** Host State ***\nPAT = 0x0407050600070106\n"
+    (dump,) = read_lines(LineSource(BytesIO(NOISE * DEEP + state), "x"))
+    told = {setting.key: setting.value for setting in dump.settings}
+    assert (told["cd"], told["pg"]) == (True, True)
+    assert "guest_pat" in told
+
+
+def test_lines_that_are_passed_over_are_told() -> None:
+    """Of what may stand in them without a sign of its own nothing is known."""
+    log = b"MTRR default type: write-back\n" + NOISE * DEEP + b"0x277 = 0x0606060606060606\n"
+    found = read_lines(LineSource(BytesIO(log), "x"))
+    (remark,) = [remark for dump in found for remark in dump.remarks if "looked through" in remark.text]
+    assert "--as FORMAT" in remark.text
+    assert not any(
+        "looked through" in r.text for d in read_lines(LineSource(BytesIO(log[:9000]), "x")) for r in d.remarks
+    )
+    with pytest.raises(InputError, match="looked through"):
+        read_lines(LineSource(BytesIO(NOISE * DEEP + b"0x277 = 0x0606060606060606\n"), "x"))
+    (dump,) = read_lines(LineSource(BytesIO(log), "x", True), "msrs")
+    assert dump.settings
 
 
 def test_of_a_line_that_is_too_long_the_rest_is_passed_over() -> None:

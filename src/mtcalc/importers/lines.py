@@ -28,7 +28,19 @@ WINDOW = 64
 # Most bytes of a log are small letters and digits. Without them a block is a tenth, in which the capitals and signs
 # of the formats are found quickly; a false alarm costs time, no more.
 _DROPPED = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ#=([_\n"))
-_SIGNS = (b"MTRR", b"=(MB", b"PAT", b"FV#", b"S#=", b"SET_USER_MEM", b"RDMSR", b"[__=")
+_SIGNS = (
+    b"MTRR",
+    b"=(MB",
+    b"PAT",
+    b"FV#",
+    b"S#=",
+    b"SET_USER_MEM",
+    b"RDMSR",
+    b"__=",  # kvm_msr: msr_write; the flags in front of it are of small letters and of others
+    b"CR==_=",  # CR0: actual=, shadow=, gh_mask=, above the PAT in a dump of a VMCS
+    b"CR=CR=CR=",  # info registers
+    b"RVWBMS",  # the head of U-Boot's table
+)
 _ANY_SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))
 
 Progress = Callable[[int, int], None]
@@ -63,6 +75,7 @@ class LineSource:
         self._until = 0  # the number of the last line to hand out whatever is in it
         self._at = 0
         self.bytes = 0
+        self.passed_over = 0  # the first line that was not handed out, 0 for none
 
     def useful(self) -> None:
         """The line was of use: those behind it may be."""
@@ -96,11 +109,13 @@ class LineSource:
         """The lines of a block to hand out; returns how many end in it."""
         signs = data.translate(None, _DROPPED)
         if self._until <= number and not any(sign in signs for sign in _SIGNS):
+            self.passed_over = self.passed_over or number + 1
             return signs.count(b"\n")
         lines = data.split(b"\n")
         for at, (sign, line) in enumerate(zip(signs.split(b"\n"), lines, strict=True), start=number + 1):
             if at > self._until:
                 if not _ANY_SIGN.search(sign):
+                    self.passed_over = self.passed_over or (at if line else 0)
                     continue
                 self._until = at + WINDOW
             self._at = at

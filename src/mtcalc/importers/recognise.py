@@ -20,7 +20,7 @@ from mtcalc.importers import (
     strace,
     vmcs,
 )
-from mtcalc.importers.dump import Dump, Reader
+from mtcalc.importers.dump import Dump, Reader, Remark
 from mtcalc.importers.lines import LineSource, Progress, file_lines
 from mtcalc.importers.prefixes import tool_lines
 from mtcalc.text.errors import InputError, Place
@@ -113,6 +113,8 @@ NAMES = tuple(form.name for form in FORMATS)
 _SCENARIO = re.compile(r"(?:memslots|guest|vm|host):\s*(?:[{\[#].*)?$")
 """A key of a scenario; what stands below them reads like registers."""
 
+_PASSED_OVER = "{} on were looked through for what most dumps begin with, no more (--as FORMAT reads them all)"
+
 KEPT = 5000
 """Lines of a text of no known format that are kept, to say what it is."""
 
@@ -145,7 +147,13 @@ def read_lines(source: LineSource, name: str | None = None) -> tuple[Dump, ...]:
         what = "this is a scenario already (mtcalc eval, mtrr or check; import takes other tools' dumps)"
         raise NothingFound(what, Place(source.file, 1, 1))
     if not any(dump.tells for dump in dumps):
-        raise _nothing(source.file, kept, formats, name, dumps)
+        error = _nothing(source.file, kept, formats, name, dumps)
+        if source.passed_over:
+            raise NothingFound(f"{error.message}; lines from {_PASSED_OVER.format(source.passed_over)}", error.place)
+        raise error
+    if source.passed_over:
+        what = f"lines from {_PASSED_OVER.format(source.passed_over)}"
+        dumps = (*dumps[:-1], dumps[-1]._replace(remarks=(*dumps[-1].remarks, Remark(what, Place(source.file, 1, 1)))))
     return dumps
 
 

@@ -59,6 +59,7 @@ class Vmcs:
                 return False
             return True
         if found := _CR0.fullmatch(text):
+            self._state = "Guest"  # the host's has no shadow
             actual, shadow, mask = (int(found[group], 16) for group in (1, 2, 3))
             cr0 = actual & ~mask | shadow & mask
             self._first = self._first or line.place()
