@@ -95,6 +95,13 @@ def test_a_vmcs_deep_in_a_log_has_its_cr0() -> None:
     assert "guest_pat" in told
 
 
+def test_a_line_of_use_takes_nothing_from_the_head() -> None:
+    """Far behind one that is of use, and of a form that no sign begins."""
+    log = b"MTRR default type: write-back\n" + NOISE * (3 * WINDOW) + b"0x277 = 0x0606060606060606\n"
+    found = read_lines(LineSource(BytesIO(log), "x"))
+    assert any(setting.key == "pat" for dump in found for setting in dump.settings)
+
+
 def test_lines_that_are_passed_over_are_told() -> None:
     """Of what may stand in them without a sign of its own nothing is known."""
     log = b"MTRR default type: write-back\n" + NOISE * DEEP + b"0x277 = 0x0606060606060606\n"

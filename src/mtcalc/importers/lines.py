@@ -79,7 +79,7 @@ class LineSource:
 
     def useful(self) -> None:
         """The line was of use: those behind it may be."""
-        self._until = self._at + WINDOW
+        self._until = max(self._until, self._at + WINDOW)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         number = 0
