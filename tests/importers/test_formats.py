@@ -396,6 +396,18 @@ def test_a_kernels_pairs_above_a_cut_are_unknown_not_off(first: int) -> None:
         assert not any(pair.valid for pair in imported(text, given=given).scenario.vm.mtrrs.variable)
 
 
+@pytest.mark.parametrize("text", ["MTRR default type: uncachable\n", "0x2ff = 0x806\n", "MTRR Default Type: 0x806\n"])
+def test_pairs_that_no_dump_tells_are_said_to_be_off(text: str) -> None:
+    given = Given()
+    assert any("variable pairs: no dump tells" in remark for remark in imported(text, given=given).remarks)
+    given = Given(registers={0x200: 0xC0000000, 0x201: 0xFC0000800})
+    assert not any("variable pairs: no dump" in remark for remark in imported(text, given=given).remarks)
+    assert not any("variable pairs: no dump" in remark for remark in imported(CLEAN).remarks)
+    off = text.replace("0x806", "0x6")
+    if off != text:
+        assert not any("variable pairs" in remark for remark in imported(off, given=Given()).remarks)
+
+
 def test_two_logs_of_different_boots_are_two_machines() -> None:
     other = CLEAN.replace("write-back", "uncachable")
     found = error(CLEAN + "PAT configuration [0-7]: WB  WC  UC- UC  WB  WC  UC- UC\n" + other)

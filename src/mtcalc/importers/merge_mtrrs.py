@@ -51,6 +51,9 @@ def merge_mtrrs(
             remarks.append(unsaid(f"{what} (--msr 0x250=VALUE, ...)", "mtrr"))
     elif fixed_enabled.value and enabled.value:
         _all_fixed(fixed, fixed_enabled, remarks)
+    if enabled.value and not pairs and all(dump.pairs is None for dump in dumps):
+        what = "variable pairs: no dump tells; taken as off (--msr 0x200=VALUE, ...)"
+        remarks.append(unsaid(what, "mtrr"))
     vcnt_told = settings.get("vcnt")
     if vcnt_told is not None:
         if isinstance(vcnt_told.value, int) and len(pairs) > vcnt_told.value:
