@@ -477,6 +477,21 @@ def test_a_vmcs_has_the_guests_pat_first() -> None:
     assert imported("PAT = 0x0007040600070406\n").scenario.vm.pat.value == 0x0007040600070406
 
 
+@pytest.mark.parametrize("register", ["0x277 = 0x{}", "277: {}", "IA32_PAT = 0x{}", "MSR_IA32_CR_PAT=0x{}"])
+def test_a_pat_beside_a_vmcs_is_not_lost(register: str) -> None:
+    """In one file as in two: another value is a conflict, the same one is none."""
+    state = "*** Guest State ***\nEFER = 0x0000000000000d01  PAT = 0x0007040600070406\n"
+    other, same = (register.format(value) + "\n" for value in ("0606060606060606", "0007040600070406"))
+    for texts in ((state + other,), (other + state,), (state, other)):
+        assert "--whose host" in error(*texts).message
+    assert imported(state + same).scenario.vm.pat.value == 0x0007040600070406
+    later = state.replace("  PAT", "\nPAT")
+    assert imported(later + "PAT = 0x0007040600070406\n").scenario.vm.pat.value == 0x0007040600070406
+    host = "*** Host State ***\nPAT = 0x0407050600070106\n"
+    assert imported(later + host).scenario.vm.pat.value == 0x0007040600070406
+    assert "here and" in error("PAT = 0x0606060606060606\nPAT = 0x0007040600070406\n").message
+
+
 def test_the_guests_own_list_of_types_is_pages() -> None:
     text = "PAT memtype list:\nPAT: [mem 0x00000000c0000000-0x00000000c0010000] write-combining\n"
     text += "uncached-minus @ 0xfe000000-0xfe001000\n"

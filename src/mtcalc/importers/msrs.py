@@ -64,6 +64,7 @@ class Msrs:
         self._smrr: Place | None = None
         self._bare: Line | None = None  # a call of rdmsr, whose output says no register
         self._vmcs = False  # a line PAT = VALUE is one of KVM's dump then
+        self._pats: list[tuple[Line, str, str]] = []  # such lines, with the digits and 0x
         self._plain: Line | None = None  # the first REG VALUE without 0x, of which such output may be taken for
 
     def feed(self, line: Line) -> bool:
@@ -101,7 +102,10 @@ class Msrs:
             raise line.error(f"{word} is register {msr:#x}, not {number} (one of the two is mistyped)", number)
         if not found[4] and not word.lower().startswith("0x") and word[:1].isdigit():
             self._plain = self._plain or line
-        self._put(line, msr, found[5], found[4] or "")
+        if word == "PAT":
+            self._pats.append((line, found[5], found[4] or ""))
+        else:
+            self._put(line, msr, found[5], found[4] or "")
         return True
 
     def _put(self, line: Line, msr: int, digits: str, lead: str) -> None:
@@ -110,15 +114,16 @@ class Msrs:
         value = int(digits, 16)
         if value >> 64:
             raise line.error(f"{lead}{digits} is no 64-bit register value (at most 16 hex digits)", digits)
-        before = None if self._vmcs and msr == MSR_PAT else self._values.get(msr)
+        before = self._values.get(msr)
         if before is not None and before.value != value:
             what = f"{_name(msr)} is {value:#x} here and {before.value:#x} on line {before.place.line}"
             raise line.error(f"{what} (one machine: a register has one value)", digits)
         self._values.setdefault(msr, Value(msr, value, line.place(digits)))
 
     def finish(self) -> Iterator[Dump]:
-        if self._vmcs:
-            self._values.pop(MSR_PAT, None)
+        if not self._vmcs:
+            for line, digits, lead in self._pats:
+                self._put(line, MSR_PAT, digits, lead)
         if self._bare is not None and (self._plain is not None or not self._values):
             right = "lines REG=VALUE, such as 0x2ff=0xc06, or --msr 0x2ff=VALUE"
             raise self._bare.error(f"what rdmsr prints does not say which register it is of ({right})", "rdmsr")
