@@ -338,6 +338,22 @@ def test_a_list_of_memory_and_the_calls_make_one() -> None:
     )
 
 
+@pytest.mark.parametrize(("kind", "flags"), [("ram", 2), ("rom", 0), ("romd", 0), ("romd", 1), ("ramd", 3)])
+def test_flags_that_differ_are_a_conflict(kind: str, flags: int) -> None:
+    rows = f"  00000000fff00000-00000000ffffffff (prio 0, {kind}): flash KVM\n"
+    call = TRACE.format(4, flags, 0xFFF00000, 0x100000, 0x7000, 0)
+    for texts in ((rows, call), (call, rows)):
+        assert "of the slot at 0xfff00000" in error(*texts).message
+    good = TRACE.format(4, flags ^ 2, 0xFFF00000, 0x100000, 0x7000, 0)
+    assert [slot.flags for slot in imported(rows, good).scenario.slots] == [flags ^ 2]
+    strace = CALL % f"slot=4, flags={flags ^ 1}, guest_phys_addr=0xfff00000, memory_size=1048576, userspace_addr=0x7000"
+    assert "of the slot at 0xfff00000" in error(call, strace).message
+    shadow = "  00000000000f0000-00000000000fffff (prio 0, rom): pc.ram KVM\n"
+    for value in (0, 2):
+        call = TRACE.format(4, value, 0xF0000, 0x10000, 0x7000, 0)
+        assert [slot.flags for slot in imported(shadow, call).scenario.slots] == [value]
+
+
 # Registers
 
 CLEAN = "MTRR default type: write-back\nMTRR variable ranges enabled:\n" + "".join(

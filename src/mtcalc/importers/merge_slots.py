@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from mtcalc.importers.dump import Dump, Remark, Setting, SlotFact
 from mtcalc.importers.told import ONE_MACHINE, Given, at_place
+from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.slots import check_slots
 from mtcalc.kvm.vm import Slot
 from mtcalc.text.errors import InputError
+from mtcalc.x86.mtrr import ONE_MEGABYTE
 
 
 def merge_slots(
@@ -65,6 +67,7 @@ def _joined(a: list[SlotFact], b: list[SlotFact]) -> list[SlotFact]:
             if None not in (x, y) and x != y:
                 what = f"{key} {y:#x} of the slot at {fact.gpa:#x} is {x:#x} at {at_place(fact.place)}"
                 raise InputError(f"{what} ({ONE_MACHINE})", other.place)
+        _same_flags(fact, other)
         # The flags of calls are KVM's own; those of a list of memory are derived.
         calls = fact if fact.id is not None else other
         merged = {
@@ -77,6 +80,20 @@ def _joined(a: list[SlotFact], b: list[SlotFact]) -> list[SlotFact]:
         what = f"the slot at {rest[0].gpa:#x} is not among those at {at_place(a[0].place)}"
         raise InputError(f"{what} ({ONE_MACHINE})", rest[0].place)
     return [*joined, *by_place.values()]
+
+
+def _same_flags(a: SlotFact, b: SlotFact) -> None:
+    """Raises InputError where two dumps have other flags of one slot; a list of memory tells READONLY alone."""
+    both_calls = a.id is not None and b.id is not None
+    mask = ~0 if both_calls else SLOT_FLAGS["READONLY"]
+    if a.flags is None or b.flags is None or not (a.flags ^ b.flags) & mask:
+        return
+    # Rows of shadowed RAM are printed as rom, which is the alias's; what their slots have is for the calls to say.
+    shadow = a.gpa < ONE_MEGABYTE and "pc.ram" in (a.name, b.name)
+    if shadow and not both_calls:
+        return
+    what = f"flags {b.flags:#x} of the slot at {b.gpa:#x} are {a.flags:#x} at {at_place(a.place)}"
+    raise InputError(f"{what} ({ONE_MACHINE})", b.place)
 
 
 def _names(facts: Sequence[SlotFact]) -> list[str | None]:
