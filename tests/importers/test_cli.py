@@ -82,6 +82,7 @@ def test_what_is_given_is_in_the_result(flags: str, key: str, value: str) -> Non
         ("--maxphyaddr 31 x", "is no maxphyaddr"),
         ("--default-type UC- x", "exists in the PAT alone"),
         ("--whose me x", "'me' is not known"),
+        ("--vendor amd x", "'--vendor': AMD's NPT has no such rules"),
         ("--vendor arm x", "'arm' is not known"),
         ("-o csv x", "'csv' is not known"),
         ("--rules 99.1 x", "newer than the newest known"),

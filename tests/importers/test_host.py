@@ -87,6 +87,14 @@ def test_a_cpu_of_another_vendor(tmp_path: Path) -> None:
     assert any("the CPU is not told" in remark for remark in imported(tmp_path).remarks)
 
 
+@pytest.mark.parametrize("vendor", ["AuthenticAMD", "HygonGenuine"])
+def test_a_host_without_ept_keeps_the_rest(tmp_path: Path, vendor: str) -> None:
+    found = imported(machine(tmp_path, vendor=vendor, bits=43))
+    assert "vendor:" not in found.text
+    assert "maxphyaddr: 43" in found.text
+    assert any(f"vendor {vendor}: left out" in remark for remark in found.remarks)
+
+
 def test_no_proc(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Linux, with /proc"):
         read_host(str(tmp_path))

@@ -16,7 +16,8 @@ from mtcalc.text.errors import InputError, Place
 
 NAME = "host"
 
-_VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd"}
+_VENDORS = {"GenuineIntel": "intel"}
+_NPT = frozenset(("AuthenticAMD", "HygonGenuine"))
 _SNOOP_CONTROL = 1 << 7
 
 
@@ -71,6 +72,9 @@ def _cpu(path: Path, settings: list[Setting], remarks: list[Remark]) -> frozense
         if key == "vendor_id":
             if value in _VENDORS:
                 settings.append(Setting("vendor", _VENDORS[value], place))
+            elif value in _NPT:
+                what = f"vendor {value}: left out, as NPT has no such rules: answers are those of an Intel CPU"
+                remarks.append(Remark(what, place))
             else:
                 remarks.append(Remark(f"vendor {value}: neither Intel nor AMD, so taken as Intel", place))
         elif key == "address sizes":
