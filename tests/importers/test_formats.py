@@ -424,6 +424,27 @@ def test_pairs_that_no_dump_tells_are_said_to_be_off(text: str) -> None:
         assert not any("variable pairs" in remark for remark in imported(off, given=Given()).remarks)
 
 
+def test_what_a_clean_up_left_is_cut_or_whole() -> None:
+    """Cut behind any of its ranges, or behind its head, it is no other list."""
+    text = (DATA / "importers/samples/03-dmesg-bare-mtrr-cleanup-two-sets.txt").read_text()
+    head, _, new = text.partition("New variable MTRRs\n")
+    rows = new.splitlines(keepends=True)
+    whole = imported(text, given=Given()).scenario.vm.mtrrs.variable
+    head += "New variable MTRRs\n"
+    for given in (Given(), Given(incomplete=True)):
+        assert "none is listed behind this" in error(head, given=given).message
+        assert "none is listed behind this" in error(head + rows[-1], given=given).message
+    for count in range(1, 5):
+        cut = head + "".join(rows[:count])
+        assert f"cut behind {count} of them" in error(cut, given=Given()).message
+        vm = imported(cut, given=Given(incomplete=True)).scenario.vm
+        pairs = vm.mtrrs.variable
+        assert vm.maxphyaddr == 40
+        assert [pair.valid for pair in pairs] == [True] * count + [False] * (8 - count)
+    late = imported("New variable MTRRs\n" + new, given=Given(default=MemType.UC)).scenario.vm.mtrrs.variable
+    assert [pair.base for pair in late] == [pair.base for pair in whole]
+
+
 def test_two_logs_of_different_boots_are_two_machines() -> None:
     other = CLEAN.replace("write-back", "uncachable")
     found = error(CLEAN + "PAT configuration [0-7]: WB  WC  UC- UC  WB  WC  UC- UC\n" + other)

@@ -77,7 +77,10 @@ class Dmesg:
                 raise self._short(held)
             self._pat(joined, found[1])
             return True
+        cleaned = self._sets[-1] if self._sets and self._state == "cleaned" else None
         listed = self._header(line) or self._row(line)
+        if cleaned is not None and self._state != "cleaned":
+            cleaned.cleaned_ended = True
         taken = listed or self._other(line)
         if taken:
             self._first = self._first or line.place()
@@ -96,6 +99,8 @@ class Dmesg:
             if following and int(following[1]) == max(now.pairs, default=-1) + 1:
                 raise line.error(f"a row of the variable ranges that can't be read (as in `{PAIR_FORM}`)")
             now.ended = True
+        elif self._state == "cleaned":
+            self._current(line).cleaned_ended = True
         if self._between > MOST_BETWEEN:
             self._state = ""
 
@@ -139,7 +144,7 @@ class Dmesg:
             if self._state == "variable":
                 now.ended = True
             if text == _NEW:
-                now.cleaned = {}
+                now.cleaned, now.cleaned_ended, now.cleaned_place = {}, False, line.place()
                 self._state = "cleaned"
             else:
                 self._state = "original"
@@ -189,6 +194,7 @@ class Dmesg:
             if state == "cleaned":
                 base, size = (int(found[n]) << SUFFIXES.get(found[n + 1], 0) for n in (2, 4))
                 pair = Pair(int(found[1]), base | self._type(line, found[6]), None, size, line.place())
+                self._current(line).cleaned_ended = False
                 cleaned = self._current(line).cleaned
                 assert cleaned is not None
                 if pair.number != len(cleaned):

@@ -29,7 +29,9 @@ class MtrrSet:
         self.pairs: dict[int, Pair] = {}
         self.pairs_place: Place | None = None
         self.ended = False  # a line of something else stands behind the pairs
-        self.cleaned: dict[int, Pair] | None = None
+        self.cleaned: dict[int, Pair] | None = None  # what the clean-up set, which replaces the pairs
+        self.cleaned_ended = False
+        self.cleaned_place: Place | None = None
         self.mapped: list[tuple[int, int, MemType, Place]] = []
         self.map_place: Place | None = None
         self.map_rows = 0
@@ -51,8 +53,13 @@ def set_dump(found: MtrrSet) -> Dump:
         settings["cut_fixed"] = Setting("cut_fixed", True, found.fixed_place)
     elif found.fixed_place is not None and not _all_off(found, settings):
         registers = _tiled(found.fixed, found.fixed_place)
-    if found.pairs_place is not None:
-        pairs = _pairs(found)
+    if found.cleaned is not None and not found.cleaned:
+        raise InputError(
+            "the clean-up's new ranges, and none is listed behind this (the whole log)", found.cleaned_place
+        )
+    place = found.pairs_place or found.cleaned_place
+    if place is not None:
+        pairs = _pairs(found, place)
     elif found.mapped:
         if len(found.mapped) != found.map_rows:
             what = f"a map of {found.map_rows} entries, of which {len(found.mapped)} are there"
@@ -115,22 +122,23 @@ def _tiled(ranges: list[tuple[int, int, MemType, Place]], place: Place) -> tuple
     return tuple(registers)
 
 
-def _pairs(found: MtrrSet) -> Pairs:
-    assert found.pairs_place is not None
+def _pairs(found: MtrrSet, place: Place) -> Pairs:
     listed = found.pairs
     count = max(listed) + 1 if listed else 0
     missing = tuple(number for number in range(count) if number not in listed)
     if found.cleaned:
         # What the clean-up left: it sets every pair, so the others are off.
         known = range(max(count, max(found.cleaned) + 1))
-        off = Pair(0, 0, 0, 0, found.pairs_place)
-        pairs = tuple(found.cleaned.get(number, off._replace(number=number)) for number in known)
+        off = Pair(0, 0, 0, 0, place)
         widths = tuple(pair for pair in listed.values() if pair.valid)
+        if not found.cleaned_ended:
+            return Pairs(_widened(tuple(found.cleaned.values()), widths), found.place, cut=True)
+        pairs = tuple(found.cleaned.get(number, off._replace(number=number)) for number in known)
         return Pairs(_widened(pairs, widths), found.place, total=len(known) if found.ended else None)
     pairs = tuple(listed[number] for number in sorted(listed))
     # No CPU with MTRRs and a log like this has fewer: a line went missing.
     ended = found.ended and count >= LEAST_PAIRS
-    return Pairs(pairs, found.pairs_place, count if ended and not missing else None, missing, not ended)
+    return Pairs(pairs, place, count if ended and not missing else None, missing, not ended)
 
 
 def _widened(pairs: tuple[Pair, ...], listed: tuple[Pair, ...]) -> tuple[Pair, ...]:
