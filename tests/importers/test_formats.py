@@ -259,6 +259,17 @@ def test_what_a_log_of_calls_can_not_be(lines: list[tuple[int, ...]], message: s
     assert message in error("".join(TRACE.format(*line) for line in lines)).message
 
 
+def test_a_log_that_begins_late_says_so() -> None:
+    """By the id of the first slot, in each address space: QEMU takes the lowest one that is free."""
+    late = "the first slot made here is"
+    assert any(f"{late} 6: slots 0 to 5" in r for r in imported(TRACE.format(6, 0, 0, 0x1000, 0x7000, 0)).remarks)
+    assert any(f"{late} 6: slots 0 to 5" in r for r in imported(CALL % FIELDS).remarks)
+    smm = TRACE.format(0, 0, 0, 0x1000, 0x7000, 0) + TRACE.format(65537, 0, 0, 0x1000, 0x7000, 0)
+    assert any(f"{late} 1: slot 0," in r for r in imported(smm).remarks)
+    whole = TRACE.format(0, 0, 0, 0x1000, 0x7000, 0) + TRACE.format(6, 0, 0x1000, 0x1000, 0x9000, 0)
+    assert not any(late in remark for remark in imported(whole).remarks)
+
+
 def test_two_processes_in_one_log() -> None:
     a = "11@1700000000.1:" + TRACE.format(0, 0, 0, 0x1000, 0x7000, 0)
     b = "12@1700000000.2:" + TRACE.format(0, 0, 0x1000, 0x1000, 0x9000, 0)

@@ -82,4 +82,6 @@ class QemuTrace:
             return
         slots, cut = self._replay.slots()
         settings = (Setting("cut_slots", True, cut),) if cut else ()
-        yield Dump(NAME, self._first.place(_EVENT), settings, slots=slots, remarks=tuple(self._remarks))
+        yield Dump(
+            NAME, self._first.place(_EVENT), settings, slots=slots, remarks=(*self._replay.late(), *self._remarks)
+        )

@@ -7,9 +7,10 @@ by a delete of which its trace says nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from mtcalc.importers.dump import SlotFact
+from mtcalc.importers.dump import Remark, SlotFact
 from mtcalc.text.errors import InputError, Place
 
 
@@ -33,11 +34,13 @@ class Replay:
         self._live: dict[tuple[str, int, int], Call] = {}
         self._cut: Place | None = None
         self.first: Place | None = None
+        self._begun: dict[tuple[str, int], Call] = {}  # the first call of each address space
 
     def call(self, call: Call) -> None:
         """One more call. Raises InputError where it can't follow what was there."""
         self.first = self.first or call.place
         key = (call.vm, call.address_space, call.id)
+        self._begun.setdefault(key[:2], call)
         before = self._live.pop(key, None)
         if not call.size:
             if before is None:
@@ -55,6 +58,14 @@ class Replay:
                 what = f"slot {call.id} overlaps slot {other.id}, made at {other.place} and still there"
                 raise InputError(f"{what} (another VM, or lines are missing)", call.place)
         self._live[key] = call
+
+    def late(self) -> Iterator[Remark]:
+        """Logs that begin with another slot than 0: QEMU and its kin take the lowest id that is free."""
+        for call in self._begun.values():
+            if call.id and call.size:
+                lower = f"slots 0 to {call.id - 1}" if call.id > 1 else "slot 0"
+                what = f"the first slot made here is {call.id}: {lower}, made before the log begins, would be missing"
+                yield Remark(what, call.place)
 
     def slots(self) -> tuple[tuple[SlotFact, ...], Place | None]:
         """The slots, and where the log shows that it lacks its beginning. Raises InputError for two VMs."""
