@@ -380,6 +380,18 @@ def test_disabled_is_off_whatever_is_listed_before_it(word: str) -> None:
     assert not imported(CLEAN + word + "\n").scenario.vm.mtrrs.enabled
 
 
+def test_a_bare_disabled_is_of_the_mtrrs_right_behind_them_alone() -> None:
+    """Elsewhere it may be anything's, and that it was left out is said."""
+    for text in ("Disabled\n" + CLEAN, CLEAN + "Virtualization:\nDisabled\n", CLEAN + PAT_LINE + "Disabled\n"):
+        found = imported(text)
+        assert found.scenario.vm.mtrrs.enabled, text
+        assert any("'Disabled' that is not right behind" in remark for remark in found.remarks), text
+    for text in (CLEAN + "Disabled\n" + PAT_LINE, "[    0.000196] Disabled\n" + PAT_LINE):
+        found = imported(text)
+        assert not found.scenario.vm.mtrrs.enabled
+        assert not any("'Disabled'" in remark for remark in found.remarks)
+
+
 def test_a_log_that_is_cut_at_the_top_does_not_know_its_pairs() -> None:
     row = "  {} base 00C0000000 mask FFC0000000 uncachable\n"
     text = row.format(2) + "".join(f"  {n} disabled\n" for n in range(3, 8)) + "x\n"

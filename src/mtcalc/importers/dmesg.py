@@ -41,6 +41,8 @@ _OLD_PAT = re.compile(r"x86 PAT enabled: cpu \d+, old 0x[0-9a-f]+, new (0x[0-9a-
 _DISABLED = re.compile(
     r"(?:(?:x86/)?mtrr: )?Disabled|.*\bMTRRs disabled, skipping PAT\b.*|.*\bMTRRs? disabled by .*", re.IGNORECASE
 )
+_BEHIND_DISABLED = re.compile(r"(?:x86/)?PAT\b|x86 PAT|CPU MTRRs all blank")
+"""What the kernel prints next where the MTRRs are off; the word alone may be of anything."""
 _GUEST = re.compile(r"Hypervisor detected: |Booting paravirtualized kernel on (?!bare)|kvm-clock: |DMI: QEMU\b")
 _KERNEL = re.compile(r"Linux version (\S+)")
 _CONFLICT = re.compile(r"(?:x86/PAT: )?(\S.*):(\d+) conflicting memory types ([0-9a-f]+)-([0-9a-f]+) +(\S+?)<->(\S+)")
@@ -64,6 +66,7 @@ class Dmesg:
         self._held: Line | None = None
         self._first: Place | None = None
         self._bare_disabled: Line | None = None
+        self._last: Line | None = None
         self._between = 0
 
     # Lines
@@ -78,6 +81,11 @@ class Dmesg:
             self._pat(joined, found[1])
             return True
         cleaned = self._sets[-1] if self._sets and self._state == "cleaned" else None
+        bare = self._bare_disabled
+        if bare is not None and bare is self._last and _BEHIND_DISABLED.match(line.text):
+            self._current(bare).disabled = bare.place()
+            self._bare_disabled = None
+        self._last = line
         listed = self._header(line) or self._row(line)
         if cleaned is not None and self._state != "cleaned":
             cleaned.cleaned_ended = True
@@ -241,10 +249,11 @@ class Dmesg:
         elif found := _OLD_PAT.fullmatch(text):
             self._pat(line, found[1])
         elif _DISABLED.fullmatch(text):
-            if text == "Disabled":
+            if text == "Disabled" and not (self._state and not self._between):
                 self._bare_disabled = line
             else:
-                self._current(line).disabled = line.place()
+                now = self._current(line)
+                now.disabled = now.disabled or line.place()
         elif found := _TOM2.fullmatch(text):
             top = int(found[1], 16)
             if top >> 20 != int(found[2]):
@@ -295,8 +304,9 @@ class Dmesg:
     def finish(self) -> Iterator[Dump]:
         if self._held is not None:
             raise self._short(self._held)
-        if self._bare_disabled is not None and (self._settings or self._sets):
-            self._current(self._bare_disabled).disabled = self._bare_disabled.place()
+        if self._bare_disabled is not None and (self._sets or self._settings):
+            what = "'Disabled' that is not right behind the MTRRs: taken as something else's"
+            self._remarks.append(Remark(what, self._bare_disabled.place()))
         if self._state == "fixed" and self._sets:
             self._sets[-1].fixed_place = None if not self._sets[-1].fixed else self._sets[-1].fixed_place
         for found in self._sets:
