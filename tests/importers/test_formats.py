@@ -17,6 +17,7 @@ from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
 from support.program import DATA
 
+ALL_FIXED = (0x250, 0x258, 0x259, *range(0x268, 0x270))
 WB = Given(default=MemType.WB)
 
 
@@ -671,6 +672,45 @@ def test_what_the_user_says_against_a_dump() -> None:
     ).scenario.vm
     assert vm.pat.value == 0x0007040600070406
     assert vm.mtrrs.variable[0].valid
+
+
+@pytest.mark.parametrize(
+    ("text", "msr", "told", "other"),
+    [
+        ("0x200=0xc0000000\n0x201=0xfc0000800\n", 0x200, 0xC0000000, 0x80000000),
+        ("0x200=0xc0000000\n0x201=0xfc0000800\n", 0x201, 0xFC0000800, 0xFC0000000),
+        ("0x2ff=0x806\n", 0x2FF, 0x806, 0xC06),
+        ("0x2ff=0x806\n", 0x2FF, 0x806, 0x6),
+        ("0x277=0x0007040600070406\n", 0x277, 0x0007040600070406, 0x0407050600070106),
+        ("EFER = 0x0000000000000d01  PAT = 0x0007040600070406\n", 0x277, 0x0007040600070406, 0x0407050600070106),
+        ("".join(f"{msr:#x}=0x0606060606060606\n" for msr in ALL_FIXED), 0x26F, 0x0606060606060606, 0),
+    ],
+)
+def test_a_register_given_in_place_of_a_dumps_is_told(text: str, msr: int, told: int, other: int) -> None:
+    default = None if msr == 0x2FF else MemType.WB
+    for value in (told, other):
+        found = imported(text, given=Given(default=default, registers={msr: value}))
+        assert any(f"--msr {msr:#x} is taken in place" in remark for remark in found.remarks) == (value == other)
+
+
+def test_whose_registers_they_are_is_said_once() -> None:
+    """More pairs than KVM gives are a host's; nothing else then says that they are taken as the guest's."""
+    ten = (
+        CLEAN
+        + "".join(f"  {number} disabled\n" for number in (8,))
+        + "  9 base 00C0000000 mask FFC0000000 uncachable\nx\n"
+    )
+    remarks = imported(ten).remarks
+    assert any("so these are a host's" in remark for remark in remarks)
+    assert not any("taken as the guest's" in remark for remark in remarks)
+    assert any("taken as the guest's" in remark for remark in imported(CLEAN).remarks)
+
+
+def test_a_later_cpu_of_one_command_counts() -> None:
+    text = "qemu-system-x86_64 -accel kvm -cpu host,phys-bits=39,-mtrr -cpu host,phys-bits=42 -m 1G\n"
+    vm = imported(text).scenario.vm
+    assert (vm.maxphyaddr, vm.cpuid_mtrr) == (42, True)
+    assert "maxphyaddr is" in error(text, text.replace("42", "43")).message
 
 
 def test_a_host_is_not_a_guest() -> None:

@@ -14,7 +14,19 @@ from mtcalc.importers import pat_memtype
 from mtcalc.importers.dump import Content, Dump, PageFact, Remark, Setting, SlotFact
 from mtcalc.importers.merge_mtrrs import check_mtrrs, merge_mtrrs, number_of
 from mtcalc.importers.merge_slots import merge_slots
-from mtcalc.importers.told import ONE_MACHINE, SETTINGS, Given, Mtrrs, Told, at_place, shown, told_in, unsaid
+from mtcalc.importers.told import (
+    ONE_MACHINE,
+    SETTINGS,
+    Given,
+    Mtrrs,
+    Told,
+    at_place,
+    in_place_of,
+    shown,
+    told_in,
+    unsaid,
+)
+from mtcalc.kvm.guest_mtrr import KVM_PAIRS
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.pat import decode_pat
 
@@ -58,7 +70,8 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
         if any(dump.pairs or dump.registers for dump in dumps):
             remarks.append(unsaid("the host's MTRRs are left out: they have no effect on a guest under EPT", "mtrr"))
     seen = [told for told in (pat and pat.place, mtrrs and mtrrs.place) if told is not None]
-    if seen and whose is None and given.host is None and "guest_pat" not in settings:
+    of_a_host = mtrrs is not None and mtrrs.vcnt is not None and mtrrs.vcnt > KVM_PAIRS  # a remark says so
+    if seen and whose is None and given.host is None and "guest_pat" not in settings and not of_a_host:
         what = "registers are taken as the guest's (--whose host where they are a host's)"
         remarks.append(Remark(what, min(seen, key=lambda place: place.line), "mtrr"))
     slots = merge_slots(dumps, settings, given, remarks)
@@ -122,7 +135,11 @@ def _settings(dumps: Sequence[Dump]) -> dict[str, Setting]:
 def _pat(settings: Mapping[str, Setting], given: Given, host: bool, remarks: list[Remark]) -> Told | None:
 
     if 0x277 in given.registers:
-        return Told(decode_pat(given.registers[0x277]), None)
+        value = decode_pat(given.registers[0x277])
+        other = settings.get("guest_pat") or (None if host else settings.get("pat"))
+        if other is not None and other.value != value:
+            remarks.append(in_place_of(0x277, other.place))
+        return Told(value, None)
     if "guest_pat" in settings:
         other = settings.get("pat")
         if other is not None and not host and other.value != settings["guest_pat"].value:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mtcalc.importers.dump import Dump, Pair, Pairs, Remark, Setting
-from mtcalc.importers.told import MOST_PAIRS, ONE_MACHINE, Given, Mtrrs, Told, at_place, told_in, unsaid
+from mtcalc.importers.told import MOST_PAIRS, ONE_MACHINE, Given, Mtrrs, Told, at_place, in_place_of, told_in, unsaid
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MemType
@@ -17,14 +17,14 @@ def merge_mtrrs(
     dumps: Sequence[Dump], settings: Mapping[str, Setting], given: Given, remarks: list[Remark]
 ) -> tuple[Mtrrs | None, int, Place | None]:
     """The MTRRs where anything tells of them, with the width that their masks tell, 0 for none, and where."""
-    fixed = _fixed(dumps, given)
+    fixed = _fixed(dumps, given, remarks)
     cut = settings.get("cut_fixed")
     if cut is not None and not fixed:
         if not given.incomplete:
             what = "fixed ranges whose beginning is not there: whether they are on, and some of them, is not known"
             raise InputError(f"{what} (--incomplete: they are off; or the whole log)", cut.place)
         remarks.append(Remark("fixed ranges whose beginning is not there: left out", cut.place, "mtrr"))
-    pairs, count, place = _pairs(dumps, given)
+    pairs, count, place = _pairs(dumps, given, remarks)
     given_type = given.registers.get(0x2FF)
     about = ("enabled", "fixed_enabled", "default")
     nothing = not fixed and not pairs and not any(key in settings for key in about) and given_type is None
@@ -34,6 +34,9 @@ def merge_mtrrs(
     place = place or next((settings[key].place for key in about if key in settings), None)
     if place is None and fixed:
         place = fixed[0][1].place
+    for key, bit in (("enabled", 11), ("fixed_enabled", 10)):
+        if given_type is not None and key in settings and settings[key].value != bool(given_type >> bit & 1):
+            remarks.append(in_place_of(0x2FF, settings[key].place))
     enabled = _bit(settings, "enabled", given_type, 11)
     fixed_enabled = _bit(settings, "fixed_enabled", given_type, 10)
     if enabled is None:
@@ -65,7 +68,7 @@ def merge_mtrrs(
     vcnt = max(count or 0, len(pairs))
     if vcnt > KVM_PAIRS:
         what = f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}, so these are a host's"
-        remarks.append(unsaid(f"{what}; the manual's view alone", "mtrr"))
+        remarks.append(unsaid(f"{what}; the manual's view alone (--whose host leaves them out)", "mtrr"))
     told = vcnt if vcnt > KVM_PAIRS or (count is not None and vcnt < KVM_PAIRS) else None
     top = max(((pair.physmask or 0).bit_length() for pair in pairs if pair.valid), default=0)
     where = next((pair.place for pair in pairs if pair.valid and (pair.physmask or 0).bit_length() == top), None)
@@ -111,7 +114,7 @@ def _default(
     )
 
 
-def _fixed(dumps: Sequence[Dump], given: Given) -> tuple[tuple[int, Told], ...]:
+def _fixed(dumps: Sequence[Dump], given: Given, remarks: list[Remark]) -> tuple[tuple[int, Told], ...]:
     found: dict[int, Told] = {}
     for dump in dumps:
         for register in dump.registers:
@@ -122,6 +125,8 @@ def _fixed(dumps: Sequence[Dump], given: Given) -> tuple[tuple[int, Told], ...]:
                 raise InputError(f"{what} at {at_place(other.place)} ({ONE_MACHINE})", register.place)
     for msr, value in given.registers.items():
         if any(msr == register for register, _, _ in FIXED_REGISTERS):
+            if msr in found and found[msr].value != value:
+                remarks.append(in_place_of(msr, found[msr].place))
             found[msr] = Told(value, None)
     return tuple((msr, found[msr]) for msr, _, _ in FIXED_REGISTERS if msr in found)
 
@@ -139,7 +144,9 @@ def _all_fixed(fixed: tuple[tuple[int, Told], ...], enabled: Told, remarks: list
         raise InputError(f"{what} (--msr {missing[0]:#x}=VALUE)", enabled.place or fixed[0][1].place)
 
 
-def _pairs(dumps: Sequence[Dump], given: Given) -> tuple[tuple[Pair, ...], int | None, Place | None]:
+def _pairs(
+    dumps: Sequence[Dump], given: Given, remarks: list[Remark]
+) -> tuple[tuple[Pair, ...], int | None, Place | None]:
     """The pairs by number without a gap, how many the CPU has where that is told, and where they stand."""
     lists = [dump.pairs for dump in dumps if dump.pairs is not None]
     for other in lists[1:]:
@@ -159,6 +166,8 @@ def _pairs(dumps: Sequence[Dump], given: Given) -> tuple[tuple[Pair, ...], int |
     nowhere = place or Place("--msr", 1, 1)
     for number, values in user.items():
         before = by_number.get(number)
+        if before is not None:
+            _replaced(number, values, before, remarks)
         base = values.get(0, before.physbase if before else 0)
         mask = values.get(1, before.physmask if before else 0)
         if mask is None:
@@ -171,6 +180,14 @@ def _pairs(dumps: Sequence[Dump], given: Given) -> tuple[tuple[Pair, ...], int |
     while last >= 0 and (last not in by_number or by_number[last][1:3] == (0, 0)):
         last -= 1
     return tuple(by_number.get(n, off._replace(number=n)) for n in range(last + 1)), count, place
+
+
+def _replaced(number: int, values: Mapping[int, int], before: Pair, remarks: list[Remark]) -> None:
+    """Says which registers of a pair that a dump tells the user gives another value."""
+    told = (before.physbase, before.physmask)
+    for which, value in sorted(values.items()):
+        if told[which] != value:
+            remarks.append(in_place_of(MSR_VARIABLE + 2 * number + which, before.place))
 
 
 def _whole(lists: Sequence[Pairs], by_number: Mapping[int, Pair], given: Given) -> None:

@@ -103,14 +103,16 @@ def _dump(line: Line, words: list[str]) -> Dump:
     remarks: list[Remark] = []
     options = list(zip(words, [*words, ""][1:], strict=True))
     kvm = any(word == "-enable-kvm" for word in words)
+    cpu = ""
     for option, value in options:
         name = option.replace("--", "-", 1) if option.startswith("--") else option
         if name in ("-accel", "-machine", "-M"):
             kvm = _accel(name, value, kvm, settings, remarks, place)
         elif name == "-cpu":
-            _cpu(value, settings, remarks, place)
+            cpu = value  # the last one counts
         elif name == "-device":
             _device(value, remarks, place)
+    _cpu(cpu, settings, remarks, place)
     if not kvm:
         remarks.append(Remark("no -accel kvm in it: under TCG KVM decides nothing", place))
     return Dump(NAME, place, tuple(settings), remarks=tuple(remarks))

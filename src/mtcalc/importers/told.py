@@ -86,6 +86,11 @@ def unsaid(text: str, about: str) -> Remark:
     return Remark(text, None, about)
 
 
+def in_place_of(msr: int, place: Place | None) -> Remark:
+    """A remark on a register that the user gives and a dump tells otherwise."""
+    return Remark(f"--msr {msr:#x} is taken in place of what this tells", place, "pat" if msr == 0x277 else "mtrr")
+
+
 def told_in(settings: Mapping[str, Setting], key: str) -> Told | None:
     """The value under a key, None where no dump tells."""
     found = settings.get(key)
