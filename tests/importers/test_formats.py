@@ -704,6 +704,9 @@ def test_whose_registers_they_are_is_said_once() -> None:
     assert any("so these are a host's" in remark for remark in remarks)
     assert not any("taken as the guest's" in remark for remark in remarks)
     assert any("taken as the guest's" in remark for remark in imported(CLEAN).remarks)
+    told = imported(ten + "Hypervisor detected: KVM\n").remarks
+    assert any("KVM gives a guest 8" in remark for remark in told)
+    assert not any("a host's" in remark for remark in told)
 
 
 def test_a_later_cpu_of_one_command_counts() -> None:

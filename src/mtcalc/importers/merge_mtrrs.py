@@ -67,8 +67,12 @@ def merge_mtrrs(
         raise InputError(f"pair {pairs[-1].number} (at most {MOST_PAIRS} pairs)", pairs[-1].place)
     vcnt = max(count or 0, len(pairs))
     if vcnt > KVM_PAIRS:
-        what = f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}, so these are a host's"
-        remarks.append(unsaid(f"{what}; the manual's view alone (--whose host leaves them out)", "mtrr"))
+        what = f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}"
+        if "whose" in settings or given.host is not None:
+            remarks.append(unsaid(f"{what}; the manual's view alone", "mtrr"))
+        else:
+            what = f"{what}, so these are a host's; the manual's view alone (--whose host leaves them out)"
+            remarks.append(unsaid(what, "mtrr"))
     told = vcnt if vcnt > KVM_PAIRS or (count is not None and vcnt < KVM_PAIRS) else None
     top = max(((pair.physmask or 0).bit_length() for pair in pairs if pair.valid), default=0)
     where = next((pair.place for pair in pairs if pair.valid and (pair.physmask or 0).bit_length() == top), None)
