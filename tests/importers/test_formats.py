@@ -9,7 +9,7 @@ import pytest
 
 from mtcalc.importers.convert import Imported, convert
 from mtcalc.importers.dump import Dump, Line
-from mtcalc.importers.lines import LineSource
+from mtcalc.importers.lines import DumpLines
 from mtcalc.importers.prefixes import tool_lines
 from mtcalc.importers.recognise import FORMATS, read_lines
 from mtcalc.importers.told import Given
@@ -25,7 +25,7 @@ def imported(*texts: str, given: Given = WB, name: str | None = None) -> Importe
     """What import makes of these dumps, each a file."""
     dumps: list[Dump] = []
     for number, text in enumerate(texts, start=1):
-        dumps += read_lines(LineSource(BytesIO(text.encode()), f"dump{number}"), name)
+        dumps += read_lines(DumpLines(BytesIO(text.encode()), f"dump{number}"), name)
     return convert(dumps, given)
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtcalc.importers.lines import HEAD, LONGEST_LINE, WINDOW, LineSource
+from mtcalc.importers.lines import HEAD, LONGEST_LINE, WINDOW, DumpLines
 from mtcalc.importers.recognise import read_lines
 from mtcalc.text.errors import InputError
 from mtcalc.text.packed import BLOCK, unpacked
@@ -27,7 +27,7 @@ NOISE = b"Sep 11 07:20:30 host kernel: [    1.000000] usb 1-1: new high-speed US
 
 
 def lines_of(data: bytes, whole: bool = False) -> list[tuple[int, bytes]]:
-    return list(LineSource(BytesIO(data), "x", whole))
+    return list(DumpLines(BytesIO(data), "x", whole))
 
 
 @given(st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"").replace(b"\0", b"")), max_size=30))
@@ -78,8 +78,8 @@ def test_a_last_write_deep_in_a_trace_is_read_whatever_flags_it_has() -> None:
     last = b" CPU 0/KVM-1 [003] dNh1. 99.1: kvm_msr: msr_write 2ff = 0x800\n"
     noise = b" CPU 0/KVM-1 [003] d..1. 2.0: kvm_entry: vcpu 0, rip 0xfff0\n"
     text = first + noise * (4 * HEAD // len(noise)) + last
-    (dump,) = read_lines(LineSource(BytesIO(text), "x"))
-    (whole,) = read_lines(LineSource(BytesIO(text), "x", True), "msrs")
+    (dump,) = read_lines(DumpLines(BytesIO(text), "x"))
+    (whole,) = read_lines(DumpLines(BytesIO(text), "x", True), "msrs")
     assert dump.settings == whole.settings
     assert {str(setting.key): setting.value for setting in dump.settings}["default"] == 0
 
@@ -89,7 +89,7 @@ def test_a_vmcs_deep_in_a_log_has_its_cr0() -> None:
         b"*** Guest State ***\nCR0: actual=0x00000000c0050033, shadow=0x00000000c0050033, gh_mask=fffffffffffefff7\n"
     )
     state += b"EFER= 0x0000000000000d01\nPAT = 0x0007040600070406\n*** Host State ***\nPAT = 0x0407050600070106\n"
-    (dump,) = read_lines(LineSource(BytesIO(NOISE * DEEP + state), "x"))
+    (dump,) = read_lines(DumpLines(BytesIO(NOISE * DEEP + state), "x"))
     told = {setting.key: setting.value for setting in dump.settings}
     assert (told["cd"], told["pg"]) == (True, True)
     assert "guest_pat" in told
@@ -98,22 +98,22 @@ def test_a_vmcs_deep_in_a_log_has_its_cr0() -> None:
 def test_a_line_of_use_takes_nothing_from_the_head() -> None:
     """Far behind one that is of use, and of a form that no sign begins."""
     log = b"MTRR default type: write-back\n" + NOISE * (3 * WINDOW) + b"0x277 = 0x0606060606060606\n"
-    found = read_lines(LineSource(BytesIO(log), "x"))
+    found = read_lines(DumpLines(BytesIO(log), "x"))
     assert any(setting.key == "pat" for dump in found for setting in dump.settings)
 
 
 def test_lines_that_are_passed_over_are_told() -> None:
     """Of what may stand in them without a sign of its own nothing is known."""
     log = b"MTRR default type: write-back\n" + NOISE * DEEP + b"0x277 = 0x0606060606060606\n"
-    found = read_lines(LineSource(BytesIO(log), "x"))
+    found = read_lines(DumpLines(BytesIO(log), "x"))
     (remark,) = [remark for dump in found for remark in dump.remarks if "looked through" in remark.text]
     assert "--as FORMAT" in remark.text
     assert not any(
-        "looked through" in r.text for d in read_lines(LineSource(BytesIO(log[:9000]), "x")) for r in d.remarks
+        "looked through" in r.text for d in read_lines(DumpLines(BytesIO(log[:9000]), "x")) for r in d.remarks
     )
     with pytest.raises(InputError, match="looked through"):
-        read_lines(LineSource(BytesIO(NOISE * DEEP + b"0x277 = 0x0606060606060606\n"), "x"))
-    (dump,) = read_lines(LineSource(BytesIO(log), "x", True), "msrs")
+        read_lines(DumpLines(BytesIO(NOISE * DEEP + b"0x277 = 0x0606060606060606\n"), "x"))
+    (dump,) = read_lines(DumpLines(BytesIO(log), "x", True), "msrs")
     assert dump.settings
 
 
@@ -130,7 +130,7 @@ def test_of_a_line_that_is_too_long_the_rest_is_passed_over() -> None:
 def test_a_list_goes_on_as_long_as_its_rows_are_of_use() -> None:
     rows = b"".join(b"%016x-%016x (prio 0, ram): r%d KVM\n" % (n << 12, (n << 12) + 4095, n) for n in range(5 * WINDOW))
     data = NOISE * (2 * HEAD // len(NOISE)) + b'FlatView #0\n AS "memory", root: system\n' + rows + NOISE * 9000
-    (dump,) = read_lines(LineSource(BytesIO(data), "x"))
+    (dump,) = read_lines(DumpLines(BytesIO(data), "x"))
     assert dump.slots is not None
     assert len(dump.slots) == 5 * WINDOW
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtcalc.importers.convert import convert
-from mtcalc.importers.lines import LineSource
+from mtcalc.importers.lines import DumpLines
 from mtcalc.importers.recognise import read_lines
 from mtcalc.importers.told import Given
 from mtcalc.scenario.load import load_scenario
@@ -31,7 +31,7 @@ def importing(text: str, given: Given = PLAIN) -> Run:
     """import of a text, as the program ends; tests/fuzz runs the program itself."""
     data = text.encode("utf-8", "surrogatepass")
     try:
-        found = convert(read_lines(LineSource(BytesIO(data), "-")), given)
+        found = convert(read_lines(DumpLines(BytesIO(data), "-")), given)
     except InputError as error:
         return Run(2, "", f"{error}\n")
     return Run(0, found.text, "\n".join(found.remarks))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtcalc.importers.convert import Imported, convert
-from mtcalc.importers.lines import LineSource
+from mtcalc.importers.lines import DumpLines
 from mtcalc.importers.recognise import read_lines
 from mtcalc.importers.told import Given
 from mtcalc.scenario.record import Scenario
@@ -39,7 +39,7 @@ NOTHING = Given()
 
 def imported(text: str, given: Given = NOTHING, name: str | None = None) -> Imported:
     """What import makes of one dump."""
-    return convert(read_lines(LineSource(BytesIO(text.encode()), "dump"), name), given)
+    return convert(read_lines(DumpLines(BytesIO(text.encode()), "dump"), name), given)
 
 
 def type_by_the_manual(state: State, address: int) -> int | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from mtcalc.importers.dump import Dump, Remark
+from mtcalc.importers.dump import Dump, ImportRemark
 from mtcalc.importers.merge import Machine, merge
 from mtcalc.importers.told import Given
 from mtcalc.importers.write import scenario_yaml
@@ -42,7 +42,7 @@ def convert(dumps: Sequence[Dump], given: Given) -> Imported:
     return Imported(text, scenario, tuple(map(remark_text, machine.remarks)), machine)
 
 
-def remark_text(remark: Remark) -> str:
+def remark_text(remark: ImportRemark) -> str:
     """A remark in one line, its place in front."""
     if remark.place is None:
         return remark.text

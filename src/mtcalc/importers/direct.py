@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mtcalc.importers.convert import convert, remark_text
-from mtcalc.importers.lines import LineSource
+from mtcalc.importers.lines import DumpLines
 from mtcalc.importers.recognise import NothingFound, read_lines
 from mtcalc.importers.told import Given
 from mtcalc.kvm.notes import Note
@@ -35,7 +35,7 @@ def dump_scenario(data: bytes, file: str, error: InputError, need_slots: bool) -
     if not isinstance(error, Foreign) and not _may_be_dump(data):
         raise error
     try:
-        dumps = read_lines(LineSource(BytesIO(data), file))
+        dumps = read_lines(DumpLines(BytesIO(data), file))
     except NothingFound:
         raise error from None
     imported = convert(dumps, Given(assume=True))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from mtcalc.importers.dmesg_sets import NAME as NAME
 from mtcalc.importers.dmesg_sets import MtrrSet, set_dump
-from mtcalc.importers.dump import Dump, Line, Pair, Remark, Setting
+from mtcalc.importers.dump import Dump, DumpPair, ImportRemark, Line, Setting
 from mtcalc.text.errors import Place
 from mtcalc.text.numbers import SUFFIXES
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
@@ -62,7 +62,7 @@ class Dmesg:
         self._sets: list[MtrrSet] = []
         self._state = ""
         self._settings: list[Setting] = []
-        self._remarks: list[Remark] = []
+        self._remarks: list[ImportRemark] = []
         self._held: Line | None = None
         self._first: Place | None = None
         self._bare_disabled: Line | None = None
@@ -201,7 +201,7 @@ class Dmesg:
         if state in ("cleaned", "original") and (found := _CLEANED.fullmatch(text)):
             if state == "cleaned":
                 base, size = (int(found[n]) << SUFFIXES.get(found[n + 1], 0) for n in (2, 4))
-                pair = Pair(int(found[1]), base | self._type(line, found[6]), None, size, line.place())
+                pair = DumpPair(int(found[1]), base | self._type(line, found[6]), None, size, line.place())
                 self._current(line).cleaned_ended = False
                 cleaned = self._current(line).cleaned
                 assert cleaned is not None
@@ -236,7 +236,7 @@ class Dmesg:
             )
         if odd:
             raise line.error("a base or a mask that is not page aligned (their last three digits are 0)", "base")
-        pairs[number] = Pair(number, base, mask, 0, line.place())
+        pairs[number] = DumpPair(number, base, mask, 0, line.place())
         self._current(line).ended = False
 
     def _other(self, line: Line) -> bool:
@@ -261,7 +261,7 @@ class Dmesg:
                     f"TOM2: 0x{found[1]} is {top >> 20} M, not {found[2]} (one of the two is mistyped)", found[1]
                 )
             self._remarks.append(
-                Remark(
+                ImportRemark(
                     f"TOM2: an AMD CPU takes RAM from 4G up to {top:#x} as WB without an MTRR; no scenario says so",
                     line.place(),
                 )
@@ -269,12 +269,12 @@ class Dmesg:
         elif _GUEST.match(text):
             self._settings.append(Setting("whose", "guest", line.place()))
         elif found := _KERNEL.match(text):
-            self._remarks.append(Remark(f"this is the log of Linux {found[1]}", line.place()))
+            self._remarks.append(ImportRemark(f"this is the log of Linux {found[1]}", line.place()))
             return False
         elif found := _CONFLICT.fullmatch(text):
             asked, has = found[5], found[6]
             self._remarks.append(
-                Remark(
+                ImportRemark(
                     f"0x{found[3]}-0x{found[4]}: a mapping that failed: {asked} asked for, {has} there", line.place()
                 )
             )
@@ -306,7 +306,7 @@ class Dmesg:
             raise self._short(self._held)
         if self._bare_disabled is not None and (self._sets or self._settings):
             what = "'Disabled' that is not right behind the MTRRs: taken as something else's"
-            self._remarks.append(Remark(what, self._bare_disabled.place()))
+            self._remarks.append(ImportRemark(what, self._bare_disabled.place()))
         if self._state == "fixed" and self._sets:
             self._sets[-1].fixed_place = None if not self._sets[-1].fixed else self._sets[-1].fixed_place
         for found in self._sets:

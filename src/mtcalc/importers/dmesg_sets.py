@@ -7,7 +7,7 @@ ends are in it, and they go from 0 to 1M; the pairs are listed one by one, those
 
 from __future__ import annotations
 
-from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Register, Remark, Setting
+from mtcalc.importers.dump import Dump, DumpPair, DumpRegister, ImportRemark, Line, Pairs, Setting
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, FIXED_REGISTERS, ONE_MEGABYTE
@@ -26,10 +26,10 @@ class MtrrSet:
         self.settings: dict[str, Setting] = {}
         self.fixed: list[tuple[int, int, MemType, Place]] = []
         self.fixed_place: Place | None = None
-        self.pairs: dict[int, Pair] = {}
+        self.pairs: dict[int, DumpPair] = {}
         self.pairs_place: Place | None = None
         self.ended = False  # a line of something else stands behind the pairs
-        self.cleaned: dict[int, Pair] | None = None  # what the clean-up set, which replaces the pairs
+        self.cleaned: dict[int, DumpPair] | None = None  # what the clean-up set, which replaces the pairs
         self.cleaned_ended = False
         self.cleaned_place: Place | None = None
         self.mapped: list[tuple[int, int, MemType, Place]] = []
@@ -46,7 +46,7 @@ def set_dump(found: MtrrSet) -> Dump:
     settings = dict(found.settings)
     remarks = []
     pairs = None
-    registers: tuple[Register, ...] = ()
+    registers: tuple[DumpRegister, ...] = ()
     if found.disabled is not None:
         settings["enabled"] = Setting("enabled", False, found.disabled)
     if found.fixed_place is not None and "fixed_enabled" not in settings and not _whole(found):
@@ -68,16 +68,20 @@ def set_dump(found: MtrrSet) -> Dump:
         registers, pairs = _of_map(found)
         settings.setdefault("fixed_enabled", Setting("fixed_enabled", bool(registers), found.place))
         remarks.append(
-            Remark(
+            ImportRemark(
                 "made from the map, what the kernel resolved: the registers themselves may be other ones",
                 found.map_place or found.place,
             )
         )
     elif found.map_place is not None:
-        remarks.append(Remark("a count of ranges and no register (boot with mtrr=debug for those)", found.map_place))
+        remarks.append(
+            ImportRemark("a count of ranges and no register (boot with mtrr=debug for those)", found.map_place)
+        )
     if found.disabled is not None and found.pairs_place is None:
         remarks.append(
-            Remark("MTRRs off; whether the guest's CPUID has any is not told (--no-cpuid-mtrr if not)", found.disabled)
+            ImportRemark(
+                "MTRRs off; whether the guest's CPUID has any is not told (--no-cpuid-mtrr if not)", found.disabled
+            )
         )
     return Dump(NAME, found.place, tuple(settings.values()), registers, pairs, remarks=tuple(remarks))
 
@@ -93,7 +97,7 @@ def _whole(found: MtrrSet) -> bool:
     return found.fixed[0][0] == 0 and found.fixed[-1][1] == ONE_MEGABYTE
 
 
-def _tiled(ranges: list[tuple[int, int, MemType, Place]], place: Place) -> tuple[Register, ...]:
+def _tiled(ranges: list[tuple[int, int, MemType, Place]], place: Place) -> tuple[DumpRegister, ...]:
 
     at = 0
     kinds: list[tuple[MemType, Place]] = []
@@ -118,7 +122,7 @@ def _tiled(ranges: list[tuple[int, int, MemType, Place]], place: Place) -> tuple
     registers = []
     for number, (msr, _, _) in enumerate(FIXED_REGISTERS):
         eight = kinds[8 * number : 8 * number + 8]
-        registers.append(Register(msr, sum(kind << 8 * k for k, (kind, _) in enumerate(eight)), eight[0][1]))
+        registers.append(DumpRegister(msr, sum(kind << 8 * k for k, (kind, _) in enumerate(eight)), eight[0][1]))
     return tuple(registers)
 
 
@@ -129,7 +133,7 @@ def _pairs(found: MtrrSet, place: Place) -> Pairs:
     if found.cleaned:
         # What the clean-up left: it sets every pair, so the others are off.
         known = range(max(count, max(found.cleaned) + 1))
-        off = Pair(0, 0, 0, 0, place)
+        off = DumpPair(0, 0, 0, 0, place)
         widths = tuple(pair for pair in listed.values() if pair.valid)
         if not found.cleaned_ended:
             return Pairs(_widened(tuple(found.cleaned.values()), widths), found.place, cut=True)
@@ -141,7 +145,7 @@ def _pairs(found: MtrrSet, place: Place) -> Pairs:
     return Pairs(pairs, place, count if ended and not missing else None, missing, not ended)
 
 
-def _widened(pairs: tuple[Pair, ...], listed: tuple[Pair, ...]) -> tuple[Pair, ...]:
+def _widened(pairs: tuple[DumpPair, ...], listed: tuple[DumpPair, ...]) -> tuple[DumpPair, ...]:
     """The pairs of a clean-up with masks as wide as those before it."""
     top = max(((pair.physmask or 0).bit_length() for pair in listed), default=0)
     if not top:
@@ -156,18 +160,18 @@ def _widened(pairs: tuple[Pair, ...], listed: tuple[Pair, ...]) -> tuple[Pair, .
     )
 
 
-def _of_map(found: MtrrSet) -> tuple[tuple[Register, ...], Pairs]:
+def _of_map(found: MtrrSet) -> tuple[tuple[DumpRegister, ...], Pairs]:
     """Registers that come out as the map: what is under 1M in fixed ranges, the rest in pairs without an overlap."""
 
     place = found.map_place or found.place
     low = [(s, min(e, ONE_MEGABYTE), kind, where) for s, e, kind, where in found.mapped if s < ONE_MEGABYTE]
     registers = _tiled(low, place) if low and sum(e - s for s, e, _, _ in low) == ONE_MEGABYTE else ()
-    pairs: list[Pair] = []
+    pairs: list[DumpPair] = []
     for start, end, kind, where in found.mapped:
         at = max(start, ONE_MEGABYTE) if registers else start
         while at < end:
             size = min(at & -at or 1 << 63, 1 << (end - at).bit_length() - 1)
-            pairs.append(Pair(len(pairs), at | kind, None, size, where))
+            pairs.append(DumpPair(len(pairs), at | kind, None, size, where))
             at += size
     if len(pairs) > MOST_PAIRS:
         raise InputError(

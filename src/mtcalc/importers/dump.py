@@ -44,7 +44,7 @@ class Setting(NamedTuple):
     place: Place
 
 
-class Register(NamedTuple):
+class DumpRegister(NamedTuple):
     """A fixed-range register of the MTRRs and its value."""
 
     msr: int
@@ -52,7 +52,7 @@ class Register(NamedTuple):
     place: Place
 
 
-class Pair(NamedTuple):
+class DumpPair(NamedTuple):
     """A variable pair: the two registers, or (`physmask` None) base and type with a size in bytes."""
 
     number: int
@@ -74,7 +74,7 @@ class Pairs(NamedTuple):
     should have and has not; `cut` says that more may have followed.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DumpPair, ...]
     place: Place
     total: int | None = None
     missing: tuple[int, ...] = ()
@@ -105,7 +105,7 @@ class PageFact(NamedTuple):
     place: Place
 
 
-class Remark(NamedTuple):
+class ImportRemark(NamedTuple):
     """Something worth saying: of a line of a dump, or (no place) of what no dump tells.
 
     `about` is what it concerns: the dump itself, mtrr, width, pat, dma or kernel.
@@ -122,11 +122,11 @@ class Dump(NamedTuple):
     format: str
     place: Place
     settings: tuple[Setting, ...] = ()
-    registers: tuple[Register, ...] = ()
+    registers: tuple[DumpRegister, ...] = ()
     pairs: Pairs | None = None
     slots: tuple[SlotFact, ...] | None = None
     pages: tuple[PageFact, ...] = ()
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[ImportRemark, ...] = ()
 
     @property
     def tells(self) -> bool:

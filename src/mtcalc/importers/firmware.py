@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Register, Remark, Setting
+from mtcalc.importers.dump import Dump, DumpPair, DumpRegister, ImportRemark, Line, Pairs, Setting
 from mtcalc.importers.msrs import def_type_settings
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
@@ -55,9 +55,9 @@ class _Log:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.settings: dict[str, Setting] = {}
-        self.fixed: dict[int, Register] = {}
-        self.pairs: dict[int, Pair] = {}
-        self.ranges: list[Pair] = []  # Slim Bootloader's, without the registers' numbers
+        self.fixed: dict[int, DumpRegister] = {}
+        self.pairs: dict[int, DumpPair] = {}
+        self.ranges: list[DumpPair] = []  # Slim Bootloader's, without the registers' numbers
         self.wide: int | None = None  # U-Boot's sizes: how much is too much
         self.valid_only = False  # pairs that are off are left out
         self.without_holes = False  # coreboot's, which takes the pairs one by one
@@ -142,11 +142,11 @@ class Firmware:
 
     def _fixed(self, line: Line, msr: int, value: int) -> None:
         log = self._log(line, lambda log: msr in log.fixed)
-        log.fixed[msr] = Register(msr, value, line.place())
+        log.fixed[msr] = DumpRegister(msr, value, line.place())
 
     def _pair(self, line: Line, number: int, base: int, mask: int) -> None:
         log = self._log(line, lambda log: number in log.pairs)
-        log.pairs[number] = Pair(number, base, mask, 0, line.place())
+        log.pairs[number] = DumpPair(number, base, mask, 0, line.place())
 
     def _of_table(self, line: Line, found: re.Match[str]) -> None:
         base, mask, size = (int(found[n], 16) for n in (4, 5, 6))
@@ -186,7 +186,7 @@ class Firmware:
             if start % PAGE:
                 raise line.error(f"{start:#x} is not page aligned (its last three digits are 0)", found[1])
             log = self._log(line, lambda _: False)
-            log.ranges.append(Pair(len(log.ranges), start | self._type(line, found[3]), None, size, line.place()))
+            log.ranges.append(DumpPair(len(log.ranges), start | self._type(line, found[3]), None, size, line.place()))
         elif found := _SLIM_REGISTER.fullmatch(text):
             number, mask = int(found[2]), found[1] == "MASK"
             if int(found[3], 16) != MSR_VARIABLE + 2 * number + mask:
@@ -198,7 +198,7 @@ class Firmware:
             if mask and before is None:
                 raise line.error(f"the mask of pair {number} without its base (the line above it)")
             base = before.physbase if before else int(found[4], 16)
-            log.pairs[number] = Pair(number, base, int(found[4], 16) if mask else None, 0, line.place())
+            log.pairs[number] = DumpPair(number, base, int(found[4], 16) if mask else None, 0, line.place())
             log.valid_only = True
         else:
             return False
@@ -224,15 +224,15 @@ def _hex(found: re.Match[str], group: int) -> int:
 
 def _dump(log: _Log) -> Dump:
     settings = dict(log.settings)
-    remarks: list[Remark] = []
+    remarks: list[ImportRemark] = []
     if log.fixed and "fixed_enabled" not in settings:
         place = next(iter(log.fixed.values())).place
         settings["fixed_enabled"] = Setting("fixed_enabled", True, place)
-        remarks.append(Remark("the log sets fixed ranges and does not say FE: taken as on", place))
+        remarks.append(ImportRemark("the log sets fixed ranges and does not say FE: taken as on", place))
     pairs = None
     if log.ranges and not log.pairs:
         remarks.append(
-            Remark("which pairs these ranges are in is not told: numbered as they stand", log.ranges[0].place)
+            ImportRemark("which pairs these ranges are in is not told: numbered as they stand", log.ranges[0].place)
         )
         return Dump(
             NAME,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtcalc.importers.dump import Dump, Remark, Setting
+from mtcalc.importers.dump import Dump, ImportRemark, Setting
 from mtcalc.text.errors import InputError, Place
 
 NAME = "host"
@@ -30,22 +30,22 @@ def read_host(root: str = "/") -> Dump:
     if kernel is None:
         raise InputError(f"{release}: can't be read (Linux, with /proc)")
     settings = [Setting("rules", kernel, Place(str(release), 1, 1))]
-    remarks: list[Remark] = []
+    remarks: list[ImportRemark] = []
     flags = _cpu(cpuinfo, settings, remarks)
     place = Place(str(cpuinfo), 1, 1)
     if "hypervisor" in flags:
         remarks.append(
-            Remark("this machine is a guest itself: its own /proc/mtrr and dmesg tell of it as a guest", place)
+            ImportRemark("this machine is a guest itself: its own /proc/mtrr and dmesg tell of it as a guest", place)
         )
     remarks += _kvm(base)
     remarks += _iommu(base)
     if (base / "proc/mtrr").exists():
         what = "a host's MTRRs have no effect on a guest under EPT: left out"
-        remarks.append(Remark(what, Place(str(base / "proc/mtrr"), 1, 1)))
+        remarks.append(ImportRemark(what, Place(str(base / "proc/mtrr"), 1, 1)))
     iomem = base / "proc/iomem"
     if not _shows_addresses(iomem):
         remarks.append(
-            Remark("root alone sees which addresses are RAM, and the log of the PAT", Place(str(iomem), 1, 1))
+            ImportRemark("root alone sees which addresses are RAM, and the log of the PAT", Place(str(iomem), 1, 1))
         )
     return Dump(NAME, settings[0].place, tuple(settings), remarks=tuple(remarks))
 
@@ -58,12 +58,12 @@ def _first_line(path: Path) -> str | None:
     return text.splitlines()[0].strip() if text else None
 
 
-def _cpu(path: Path, settings: list[Setting], remarks: list[Remark]) -> frozenset[str]:
+def _cpu(path: Path, settings: list[Setting], remarks: list[ImportRemark]) -> frozenset[str]:
     """The first CPU's vendor, width and self-snoop; its flags."""
     try:
         lines = path.read_text("utf-8", "replace").split("\n\n")[0].splitlines()
     except OSError:
-        remarks.append(Remark("can't be read: the CPU is not told", Place(str(path), 1, 1)))
+        remarks.append(ImportRemark("can't be read: the CPU is not told", Place(str(path), 1, 1)))
         return frozenset()
     flags: frozenset[str] = frozenset()
     for number, line in enumerate(lines, start=1):
@@ -74,9 +74,9 @@ def _cpu(path: Path, settings: list[Setting], remarks: list[Remark]) -> frozense
                 settings.append(Setting("vendor", _VENDORS[value], place))
             elif value in _NPT:
                 what = f"vendor {value}: left out, as NPT has no such rules: answers are those of an Intel CPU"
-                remarks.append(Remark(what, place))
+                remarks.append(ImportRemark(what, place))
             else:
-                remarks.append(Remark(f"vendor {value}: neither Intel nor AMD, so taken as Intel", place))
+                remarks.append(ImportRemark(f"vendor {value}: neither Intel nor AMD, so taken as Intel", place))
         elif key == "address sizes":
             found = re.match(r"(\d+) bits physical", value)
             if found:
@@ -87,16 +87,16 @@ def _cpu(path: Path, settings: list[Setting], remarks: list[Remark]) -> frozense
     return flags
 
 
-def _kvm(base: Path) -> Iterator[Remark]:
+def _kvm(base: Path) -> Iterator[ImportRemark]:
     ept = base / "sys/module/kvm_intel/parameters/ept"
     word = _first_line(ept)
     if word is not None and word.upper() in ("N", "0"):
-        yield Remark("EPT is off: under shadow paging entries have no memory type", Place(str(ept), 1, 1, word))
+        yield ImportRemark("EPT is off: under shadow paging entries have no memory type", Place(str(ept), 1, 1, word))
     elif word is None and not (base / "sys/module/kvm_amd").exists():
-        yield Remark("kvm_intel is not loaded: whether it uses EPT is not told", Place(str(ept), 1, 1))
+        yield ImportRemark("kvm_intel is not loaded: whether it uses EPT is not told", Place(str(ept), 1, 1))
 
 
-def _iommu(base: Path) -> Iterator[Remark]:
+def _iommu(base: Path) -> Iterator[ImportRemark]:
     units = sorted((base / "sys/class/iommu").glob("dmar*/intel-iommu/ecap"))
     lacking = []
     for unit in units:
@@ -104,15 +104,17 @@ def _iommu(base: Path) -> Iterator[Remark]:
         try:
             capabilities = int(word or "", 16)
         except ValueError:
-            yield Remark("no number in it: snoop control is not told", Place(str(unit), 1, 1, word or ""))
+            yield ImportRemark("no number in it: snoop control is not told", Place(str(unit), 1, 1, word or ""))
             continue
         if not capabilities & _SNOOP_CONTROL:
             lacking.append(unit)
     if lacking:
         what = f"{len(lacking)} of {len(units)} IOMMUs can't snoop: assigned devices behind them make DMA non-coherent"
-        yield Remark(f"{what} (--noncoherent-dma)", Place(str(lacking[0]), 1, 1))
+        yield ImportRemark(f"{what} (--noncoherent-dma)", Place(str(lacking[0]), 1, 1))
     elif units:
-        yield Remark("every IOMMU can snoop: assigned devices need no non-coherent DMA", Place(str(units[0]), 1, 1))
+        yield ImportRemark(
+            "every IOMMU can snoop: assigned devices need no non-coherent DMA", Place(str(units[0]), 1, 1)
+        )
 
 
 def _shows_addresses(path: Path) -> bool:

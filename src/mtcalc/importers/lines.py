@@ -47,14 +47,14 @@ Progress = Callable[[int, int], None]
 """Told the bytes read so far and the file's size, 0 where that is not known."""
 
 
-def file_lines(path: str, whole: bool = False, progress: Progress | None = None) -> LineSource:
+def file_lines(path: str, whole: bool = False, progress: Progress | None = None) -> DumpLines:
     """The lines of a file, '-' for standard input. Raises InputError where it can't be opened."""
     try:
         if path == "-":
             if sys.stdin is None:
                 raise InputError("-: standard input is closed (a file, or a pipe into the program)")
-            return LineSource(sys.stdin.buffer, path, whole, progress)
-        return LineSource(open(path, "rb"), path, whole, progress)
+            return DumpLines(sys.stdin.buffer, path, whole, progress)
+        return DumpLines(open(path, "rb"), path, whole, progress)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file (a path, or - for standard input)") from None
     except (OSError, ValueError) as error:
@@ -64,7 +64,7 @@ def file_lines(path: str, whole: bool = False, progress: Progress | None = None)
         raise InputError(f"{path}: {reason.lower()} (a readable file)") from None
 
 
-class LineSource:
+class DumpLines:
     """The numbered lines of one file; useful() says that the last one handed out was of a format."""
 
     def __init__(self, stream: BinaryIO, file: str, whole: bool = False, progress: Progress | None = None) -> None:

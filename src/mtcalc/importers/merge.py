@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mtcalc.importers import pat_memtype
-from mtcalc.importers.dump import Content, Dump, PageFact, Remark, Setting, SlotFact
+from mtcalc.importers.dump import Content, Dump, ImportRemark, PageFact, Setting, SlotFact
 from mtcalc.importers.merge_mtrrs import check_mtrrs, merge_mtrrs, number_of
 from mtcalc.importers.merge_slots import merge_slots
 from mtcalc.importers.told import (
     ONE_MACHINE,
     SETTINGS,
     Given,
-    Mtrrs,
     Told,
+    ToldMtrrs,
     at_place,
     in_place_of,
     shown,
@@ -47,16 +47,16 @@ class Machine(NamedTuple):
     cd: Told | None
     pg: Told | None
     pat: Told | None
-    mtrrs: Mtrrs | None
+    mtrrs: ToldMtrrs | None
     slots: tuple[tuple[SlotFact, str | None], ...]  # each with its name
     pages: tuple[PageFact, ...]
-    remarks: tuple[Remark, ...]
+    remarks: tuple[ImportRemark, ...]
 
 
 def merge(dumps: Sequence[Dump], given: Given) -> Machine:
     """One machine. Raises InputError: a conflict, at the second place; what has to be given."""
     settings = _settings(dumps)
-    remarks: list[Remark] = [remark for dump in dumps for remark in dump.remarks]
+    remarks: list[ImportRemark] = [remark for dump in dumps for remark in dump.remarks]
     whose = settings.get("whose")
     host = bool(given.host)
     if host and whose is not None:
@@ -73,7 +73,7 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
     of_a_host = mtrrs is not None and mtrrs.vcnt is not None and mtrrs.vcnt > KVM_PAIRS  # a remark says so
     if seen and whose is None and given.host is None and "guest_pat" not in settings and not of_a_host:
         what = "registers are taken as the guest's (--whose host where they are a host's)"
-        remarks.append(Remark(what, min(seen, key=lambda place: place.line), "mtrr"))
+        remarks.append(ImportRemark(what, min(seen, key=lambda place: place.line), "mtrr"))
     slots = merge_slots(dumps, settings, given, remarks)
     pages = _pages(dumps, given, whose is not None, remarks)
     maxphyaddr = _maxphyaddr(settings, given, width, width_place, slots, pages, mtrrs, remarks)
@@ -105,7 +105,7 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
     )
 
 
-def _pages(dumps: Sequence[Dump], given: Given, a_guest: bool, remarks: list[Remark]) -> tuple[PageFact, ...]:
+def _pages(dumps: Sequence[Dump], given: Given, a_guest: bool, remarks: list[ImportRemark]) -> tuple[PageFact, ...]:
     """The pages of all dumps. Raises InputError where they are a host's."""
     listed = [page for dump in dumps if dump.format == pat_memtype.NAME for page in dump.pages]
     if listed and given.host:
@@ -113,7 +113,9 @@ def _pages(dumps: Sequence[Dump], given: Given, a_guest: bool, remarks: list[Rem
             "a host's list has its own addresses, of which no scenario knows (a guest's list)", listed[0].place
         )
     if listed and given.host is None and not a_guest:
-        remarks.append(Remark("taken as pages of the guest (--whose host where this is a host's)", listed[0].place))
+        remarks.append(
+            ImportRemark("taken as pages of the guest (--whose host where this is a host's)", listed[0].place)
+        )
     return tuple(page for dump in dumps for page in dump.pages)
 
 
@@ -132,7 +134,7 @@ def _settings(dumps: Sequence[Dump]) -> dict[str, Setting]:
     return found
 
 
-def _pat(settings: Mapping[str, Setting], given: Given, host: bool, remarks: list[Remark]) -> Told | None:
+def _pat(settings: Mapping[str, Setting], given: Given, host: bool, remarks: list[ImportRemark]) -> Told | None:
 
     if 0x277 in given.registers:
         value = decode_pat(given.registers[0x277])
@@ -163,8 +165,8 @@ def _maxphyaddr(
     width_place: Place | None,
     slots: Sequence[tuple[SlotFact, str | None]],
     pages: Sequence[PageFact],
-    mtrrs: Mtrrs | None,
-    remarks: list[Remark],
+    mtrrs: ToldMtrrs | None,
+    remarks: list[ImportRemark],
 ) -> Told:
     """The guest's maxphyaddr in bits: given, told, or what the masks of the MTRRs say."""
     told = settings.get("maxphyaddr")
@@ -178,7 +180,7 @@ def _maxphyaddr(
             raise InputError(f"this mask has {width} bits, and maxphyaddr is {value} ({where})", width_place)
         if width and value > width and width_place:
             remarks.append(
-                Remark(f"the masks have {width} bits, and maxphyaddr is {value}: kept as registers", width_place)
+                ImportRemark(f"the masks have {width} bits, and maxphyaddr is {value}: kept as registers", width_place)
             )
         return Told(value, None if given.maxphyaddr is not None else told.place if told else None)
     if width:

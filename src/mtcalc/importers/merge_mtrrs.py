@@ -5,8 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtcalc.importers.dump import Dump, Pair, Pairs, Remark, Setting
-from mtcalc.importers.told import MOST_PAIRS, ONE_MACHINE, Given, Mtrrs, Told, at_place, in_place_of, told_in, unsaid
+from mtcalc.importers.dump import Dump, DumpPair, ImportRemark, Pairs, Setting
+from mtcalc.importers.told import (
+    MOST_PAIRS,
+    ONE_MACHINE,
+    Given,
+    Told,
+    ToldMtrrs,
+    at_place,
+    in_place_of,
+    told_in,
+    unsaid,
+)
 from mtcalc.kvm.guest_mtrr import KVM_PAIRS
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MemType
@@ -14,8 +24,8 @@ from mtcalc.x86.mtrr import FIXED_REGISTERS, MSR_VARIABLE, PAGE, check_register,
 
 
 def merge_mtrrs(
-    dumps: Sequence[Dump], settings: Mapping[str, Setting], given: Given, remarks: list[Remark]
-) -> tuple[Mtrrs | None, int, Place | None]:
+    dumps: Sequence[Dump], settings: Mapping[str, Setting], given: Given, remarks: list[ImportRemark]
+) -> tuple[ToldMtrrs | None, int, Place | None]:
     """The MTRRs where anything tells of them, with the width that their masks tell, 0 for none, and where."""
     fixed = _fixed(dumps, given, remarks)
     cut = settings.get("cut_fixed")
@@ -23,7 +33,7 @@ def merge_mtrrs(
         if not given.incomplete:
             what = "fixed ranges whose beginning is not there: whether they are on, and some of them, is not known"
             raise InputError(f"{what} (--incomplete: they are off; or the whole log)", cut.place)
-        remarks.append(Remark("fixed ranges whose beginning is not there: left out", cut.place, "mtrr"))
+        remarks.append(ImportRemark("fixed ranges whose beginning is not there: left out", cut.place, "mtrr"))
     pairs, count, place = _pairs(dumps, given, remarks)
     given_type = given.registers.get(0x2FF)
     about = ("enabled", "fixed_enabled", "default")
@@ -76,7 +86,7 @@ def merge_mtrrs(
     told = vcnt if vcnt > KVM_PAIRS or (count is not None and vcnt < KVM_PAIRS) else None
     top = max(((pair.physmask or 0).bit_length() for pair in pairs if pair.valid), default=0)
     where = next((pair.place for pair in pairs if pair.valid and (pair.physmask or 0).bit_length() == top), None)
-    return Mtrrs(enabled, fixed_enabled, default, fixed, pairs, told, place), top if top > 12 else 0, where
+    return ToldMtrrs(enabled, fixed_enabled, default, fixed, pairs, told, place), top if top > 12 else 0, where
 
 
 def _bit(settings: Mapping[str, Setting], key: str, given_type: int | None, bit: int) -> Told | None:
@@ -90,9 +100,9 @@ def _default(
     given: Given,
     given_type: int | None,
     enabled: Told,
-    pairs: Sequence[Pair],
+    pairs: Sequence[DumpPair],
     place: Place | None,
-    remarks: list[Remark],
+    remarks: list[ImportRemark],
 ) -> Told:
     """The default type. Raises InputError where it is to be given."""
     said = given.default if given.default is not None else None if given_type is None else MemType(given_type & 0xFF)
@@ -118,7 +128,7 @@ def _default(
     )
 
 
-def _fixed(dumps: Sequence[Dump], given: Given, remarks: list[Remark]) -> tuple[tuple[int, Told], ...]:
+def _fixed(dumps: Sequence[Dump], given: Given, remarks: list[ImportRemark]) -> tuple[tuple[int, Told], ...]:
     found: dict[int, Told] = {}
     for dump in dumps:
         for register in dump.registers:
@@ -135,13 +145,13 @@ def _fixed(dumps: Sequence[Dump], given: Given, remarks: list[Remark]) -> tuple[
     return tuple((msr, found[msr]) for msr, _, _ in FIXED_REGISTERS if msr in found)
 
 
-def _all_fixed(fixed: tuple[tuple[int, Told], ...], enabled: Told, remarks: list[Remark]) -> None:
+def _all_fixed(fixed: tuple[tuple[int, Told], ...], enabled: Told, remarks: list[ImportRemark]) -> None:
     """Fixed ranges that are on have all of their registers, or none. Raises InputError."""
     there = {msr for msr, _ in fixed}
     missing = [msr for msr, _, _ in FIXED_REGISTERS if msr not in there]
     if not fixed:
         what = "fixed ranges are on and no dump has them: UC below 1M, as at reset (--msr 0x250=VALUE, ...)"
-        remarks.append(Remark(what, enabled.place, "mtrr"))
+        remarks.append(ImportRemark(what, enabled.place, "mtrr"))
     elif missing:
         name = register_name(missing[0])
         what = f"{name} ({missing[0]:#x}) is not in the dump, and the fixed ranges are on"
@@ -149,13 +159,13 @@ def _all_fixed(fixed: tuple[tuple[int, Told], ...], enabled: Told, remarks: list
 
 
 def _pairs(
-    dumps: Sequence[Dump], given: Given, remarks: list[Remark]
-) -> tuple[tuple[Pair, ...], int | None, Place | None]:
+    dumps: Sequence[Dump], given: Given, remarks: list[ImportRemark]
+) -> tuple[tuple[DumpPair, ...], int | None, Place | None]:
     """The pairs by number without a gap, how many the CPU has where that is told, and where they stand."""
     lists = [dump.pairs for dump in dumps if dump.pairs is not None]
     for other in lists[1:]:
         _same_pairs(lists[0], other)
-    by_number: dict[int, Pair] = {}
+    by_number: dict[int, DumpPair] = {}
     count: int | None = None
     # Masks say more than sizes.
     for found in sorted(lists, key=lambda pairs: any(pair.physmask is not None for pair in pairs.pairs)):
@@ -176,17 +186,17 @@ def _pairs(
         mask = values.get(1, before.physmask if before else 0)
         if mask is None:
             raise InputError(f"--msr: pair {number} without its mask (--msr {MSR_VARIABLE + 2 * number + 1:#x}=VALUE)")
-        by_number[number] = Pair(number, base, mask, 0, nowhere)
+        by_number[number] = DumpPair(number, base, mask, 0, nowhere)
     last = max(by_number, default=-1)
     if last >= MOST_PAIRS:
         raise InputError(f"pair {last} (at most {MOST_PAIRS} pairs)", by_number[last].place)
-    off = Pair(0, 0, 0, 0, nowhere)
+    off = DumpPair(0, 0, 0, 0, nowhere)
     while last >= 0 and (last not in by_number or by_number[last][1:3] == (0, 0)):
         last -= 1
     return tuple(by_number.get(n, off._replace(number=n)) for n in range(last + 1)), count, place
 
 
-def _replaced(number: int, values: Mapping[int, int], before: Pair, remarks: list[Remark]) -> None:
+def _replaced(number: int, values: Mapping[int, int], before: DumpPair, remarks: list[ImportRemark]) -> None:
     """Says which registers of a pair that a dump tells the user gives another value."""
     told = (before.physbase, before.physmask)
     for which, value in sorted(values.items()):
@@ -194,7 +204,7 @@ def _replaced(number: int, values: Mapping[int, int], before: Pair, remarks: lis
             remarks.append(in_place_of(MSR_VARIABLE + 2 * number + which, before.place))
 
 
-def _whole(lists: Sequence[Pairs], by_number: Mapping[int, Pair], given: Given) -> None:
+def _whole(lists: Sequence[Pairs], by_number: Mapping[int, DumpPair], given: Given) -> None:
     """Raises InputError where pairs are not known because the log is cut."""
     if given.incomplete:
         return
@@ -232,7 +242,7 @@ def _same_pairs(a: Pairs, b: Pairs) -> None:
         raise InputError(f"{what} ({ONE_MACHINE})", place)
 
 
-def _same(x: Pair, y: Pair) -> bool:
+def _same(x: DumpPair, y: DumpPair) -> bool:
     if x.physbase != y.physbase:
         return False
     if x.physmask is not None and y.physmask is not None:
@@ -245,7 +255,7 @@ def _same(x: Pair, y: Pair) -> bool:
     return (1 << address_mask.bit_length()) - address_mask == size
 
 
-def check_mtrrs(mtrrs: Mtrrs, width: int, told: Told) -> None:
+def check_mtrrs(mtrrs: ToldMtrrs, width: int, told: Told) -> None:
     """Raises InputError for what no register of that width can hold."""
     wide = f"; maxphyaddr {width} is from {at_place(told.place)}" if told.place else ""
     for msr, value in mtrrs.fixed:

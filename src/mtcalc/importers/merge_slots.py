@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtcalc.importers.dump import Dump, Remark, Setting, SlotFact
+from mtcalc.importers.dump import Dump, ImportRemark, Setting, SlotFact
 from mtcalc.importers.told import ONE_MACHINE, Given, at_place
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.slots import check_slots
@@ -15,7 +15,7 @@ from mtcalc.x86.mtrr import ONE_MEGABYTE
 
 
 def merge_slots(
-    dumps: Sequence[Dump], settings: Mapping[str, Setting], given: Given, remarks: list[Remark]
+    dumps: Sequence[Dump], settings: Mapping[str, Setting], given: Given, remarks: list[ImportRemark]
 ) -> tuple[tuple[SlotFact, str | None], ...]:
     lists = [(dump, dump.slots) for dump in dumps if dump.slots]
     cut = settings.get("cut_slots")
@@ -23,7 +23,7 @@ def merge_slots(
         if not given.incomplete:
             what = "this deletes a slot that no line made: the log begins too late, so others may be missing"
             raise InputError(f"{what} (--incomplete: those that it lacks are gone; or the whole log)", cut.place)
-        remarks.append(Remark("the log begins too late: slots that it lacks are taken as gone", cut.place))
+        remarks.append(ImportRemark("the log begins too late: slots that it lacks are taken as gone", cut.place))
     if not lists:
         return ()
     facts = list(lists[0][1])

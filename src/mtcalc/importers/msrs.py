@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Register, Remark, Setting
+from mtcalc.importers.dump import Dump, DumpPair, DumpRegister, ImportRemark, Line, Pairs, Setting
 from mtcalc.importers.vmcs import MARK
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
@@ -60,7 +60,7 @@ class Msrs:
     def __init__(self) -> None:
         self._values: dict[int, Value] = {}
         self._traced: dict[str, dict[int, Value]] = {}
-        self._remarks: list[Remark] = []
+        self._remarks: list[ImportRemark] = []
         self._smrr: Place | None = None
         self._bare: Line | None = None  # a call of rdmsr, whose output says no register
         self._vmcs = False  # a line PAT = VALUE is one of KVM's dump then
@@ -89,7 +89,7 @@ class Msrs:
             return True
         if _SMRR.fullmatch(text):
             self._smrr = line.place()
-            self._remarks.append(Remark("SMRR is none of the MTRRs: no guest has it under KVM", self._smrr))
+            self._remarks.append(ImportRemark("SMRR is none of the MTRRs: no guest has it under KVM", self._smrr))
             return True
         return False
 
@@ -166,7 +166,7 @@ def _same(traced: list[dict[int, Value]]) -> dict[int, Value]:
     return values
 
 
-def _dump(values: dict[int, Value], remarks: tuple[Remark, ...], written: bool) -> Dump:
+def _dump(values: dict[int, Value], remarks: tuple[ImportRemark, ...], written: bool) -> Dump:
     first = min(values.values(), key=lambda value: value.place.line)
     settings: list[Setting] = []
     notes = list(remarks)
@@ -179,7 +179,7 @@ def _dump(values: dict[int, Value], remarks: tuple[Remark, ...], written: bool) 
             settings.append(Setting("pat", _pat(value), value.place))
         elif value.msr == MSR_CAP:
             settings.append(Setting("vcnt", value.value & 0xFF, value.place))
-    registers = tuple(Register(*value) for value in values.values() if value.msr in _FIXED)
+    registers = tuple(DumpRegister(*value) for value in values.values() if value.msr in _FIXED)
     return Dump(NAME, first.place, tuple(settings), registers, raw_pairs(values), remarks=tuple(notes))
 
 
@@ -197,7 +197,7 @@ def raw_pairs(values: dict[int, Value]) -> Pairs | None:
             other = MSR_VARIABLE + 2 * number + (base is not None)
             what = f"{_name(there.msr)} is there, and {_name(other)} is not"
             raise InputError(f"{what} (both of a pair, or --msr {other:#x}=VALUE)", there.place)
-        pairs.append(Pair(number, base.value, mask.value, 0, base.place))
+        pairs.append(DumpPair(number, base.value, mask.value, 0, base.place))
     missing = tuple(number for number in range(numbers[-1]) if number not in numbers)
     return Pairs(tuple(pairs), pairs[0].place, missing=missing)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, Line, Pair, Pairs, Remark
+from mtcalc.importers.dump import Dump, DumpPair, ImportRemark, Line, Pairs
 from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MTRR_TYPES, parse_memtype
 from mtcalc.x86.mtrr import PAGE
@@ -30,9 +30,9 @@ class ProcMtrr:
     """The reader."""
 
     def __init__(self) -> None:
-        self._sets: list[list[Pair]] = []
+        self._sets: list[list[DumpPair]] = []
         self._held: Line | None = None
-        self._remarks: list[Remark] = []
+        self._remarks: list[ImportRemark] = []
 
     def feed(self, line: Line) -> bool:
         if self._held is not None:
@@ -52,7 +52,7 @@ class ProcMtrr:
             raise self._broken(line)
         if line.text.startswith("mtrr: type mismatch for "):
             self._remarks.append(
-                Remark("a driver asked for another type than the MTRR has, and did not get it", line.place())
+                ImportRemark("a driver asked for another type than the MTRR has, and did not get it", line.place())
             )
             return True
         return False
@@ -76,7 +76,7 @@ class ProcMtrr:
             memtype = parse_memtype(word, MTRR_TYPES)
         except ValueError as error:
             raise line.error(str(error), word) from None
-        pair = Pair(number, base | memtype, None, size, line.place())
+        pair = DumpPair(number, base | memtype, None, size, line.place())
         if not self._sets or number <= self._sets[-1][-1].number:
             self._sets.append([])
         self._sets[-1].append(pair)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, Line, Remark, Setting
+from mtcalc.importers.dump import Dump, ImportRemark, Line, Setting
 from mtcalc.text.errors import Place
 
 NAME = "qemu-command"
@@ -100,7 +100,7 @@ def _words(text: str) -> list[str]:
 def _dump(line: Line, words: list[str]) -> Dump:
     place = line.place()
     settings: list[Setting] = [Setting("whose_vm", "guest", place)]
-    remarks: list[Remark] = []
+    remarks: list[ImportRemark] = []
     options = list(zip(words, [*words, ""][1:], strict=True))
     kvm = any(word == "-enable-kvm" for word in words)
     cpu = ""
@@ -114,7 +114,7 @@ def _dump(line: Line, words: list[str]) -> Dump:
             _device(value, remarks, place)
     _cpu(cpu, settings, remarks, place)
     if not kvm:
-        remarks.append(Remark("no -accel kvm in it: under TCG KVM decides nothing", place))
+        remarks.append(ImportRemark("no -accel kvm in it: under TCG KVM decides nothing", place))
     return Dump(NAME, place, tuple(settings), remarks=tuple(remarks))
 
 
@@ -143,20 +143,22 @@ def _switch(text: str) -> bool | None:
     return True if text in _YES else False if text in _NO else None
 
 
-def _accel(name: str, value: str, kvm: bool, settings: list[Setting], remarks: list[Remark], place: Place) -> bool:
+def _accel(
+    name: str, value: str, kvm: bool, settings: list[Setting], remarks: list[ImportRemark], place: Place
+) -> bool:
     keys = _keys(value)
     kvm = kvm or (name == "-accel" and "kvm" in keys) or "kvm" in keys.get("accel", "").split(":")
     if "honor-guest-pat" in keys:
         word = keys["honor-guest-pat"]
         on = _switch(word)
         if on is None:
-            remarks.append(Remark(f"honor-guest-pat={word}: QEMU decides, and no dump tells how", place))
+            remarks.append(ImportRemark(f"honor-guest-pat={word}: QEMU decides, and no dump tells how", place))
         else:
             settings.append(Setting("honor_guest_pat", on, place))
     return kvm
 
 
-def _cpu(value: str, settings: list[Setting], remarks: list[Remark], place: Place) -> None:
+def _cpu(value: str, settings: list[Setting], remarks: list[ImportRemark], place: Place) -> None:
     keys = _keys(value)
     mtrr = _switch(keys["mtrr"]) if "mtrr" in keys else True if "+mtrr" in keys else False if "-mtrr" in keys else None
     if mtrr is not None:
@@ -165,21 +167,25 @@ def _cpu(value: str, settings: list[Setting], remarks: list[Remark], place: Plac
     if width.isascii() and width.isdigit() and width != "0":
         settings.append(Setting("maxphyaddr", int(width), place))
     elif _switch(keys.get("host-phys-bits", "")):
-        remarks.append(Remark("host-phys-bits=on: the guest's maxphyaddr is the host's, which is not told", place))
+        remarks.append(
+            ImportRemark("host-phys-bits=on: the guest's maxphyaddr is the host's, which is not told", place)
+        )
 
 
-def _device(value: str, remarks: list[Remark], place: Place) -> None:
+def _device(value: str, remarks: list[ImportRemark], place: Place) -> None:
     keys = _object(value) if value.startswith("{") else _keys(value)
     driver = keys.get("driver") or value.partition(",")[0]
     if driver.startswith("vfio-pci"):
         host = keys.get("host", keys.get("sysfsdev", "a device"))
         remarks.append(
-            Remark(f"{driver} {host}: DMA is non-coherent where the IOMMU can't snoop (--noncoherent-dma)", place)
+            ImportRemark(f"{driver} {host}: DMA is non-coherent where the IOMMU can't snoop (--noncoherent-dma)", place)
         )
     elif driver.startswith("virtio-") and ("hostmem" in keys or _switch(keys.get("blob", ""))):
         what = f"hostmem={keys['hostmem']}" if "hostmem" in keys else "blob=on"
         remarks.append(
-            Remark(f"{driver} {what}: its blobs are slots that come and go (info mtree -f while they are there)", place)
+            ImportRemark(
+                f"{driver} {what}: its blobs are slots that come and go (info mtree -f while they are there)", place
+            )
         )
     elif driver.startswith("ivshmem"):
-        remarks.append(Remark(f"{driver}: its BAR 2 is RAM of the host, a slot of its own", place))
+        remarks.append(ImportRemark(f"{driver}: its BAR 2 is RAM of the host, a slot of its own", place))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, Line, PageFact, Remark, Setting
+from mtcalc.importers.dump import Dump, ImportRemark, Line, PageFact, Setting
 from mtcalc.text.errors import Place
 from mtcalc.x86.mtrr import PAGE
 
@@ -65,7 +65,7 @@ class InfoTlb:
             what = (
                 f"{self._unknown} rows with P: large pages, whose PAT bit is not printed, or 4K pages with it: left out"
             )
-            remarks.append(Remark(what, self._first))
+            remarks.append(ImportRemark(what, self._first))
         yield Dump(TLB, self._first, pages=tuple(self._runs), remarks=tuple(remarks))
 
 

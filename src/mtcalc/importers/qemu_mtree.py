@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mtcalc.importers.dump import Dump, Line, Remark, SlotFact
+from mtcalc.importers.dump import Dump, ImportRemark, Line, SlotFact
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.mtrr import ONE_MEGABYTE, PAGE
@@ -48,7 +48,7 @@ _ROOTS = {"system": MEMORY, "mem-container-smram": SMRAM}
 """By the region at the root of a view, where a list that is cut does not name its address spaces."""
 
 
-class Row(NamedTuple):
+class MtreeRow(NamedTuple):
     """A row of a flat view; `end` in bytes, behind the last one."""
 
     start: int
@@ -62,7 +62,7 @@ class Row(NamedTuple):
 class _View:
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.rows: list[Row] = []
+        self.rows: list[MtreeRow] = []
 
 
 class QemuMtree:
@@ -155,7 +155,7 @@ class QemuMtree:
         rows = self._view().rows
         if rows and start < rows[-1].end:
             self._not_flat = self._not_flat or line
-        rows.append(Row(start, last + 1, found[5], tail["name"].strip(), bool(tail["mark"]), line))
+        rows.append(MtreeRow(start, last + 1, found[5], tail["name"].strip(), bool(tail["mark"]), line))
         self._unmarked = None if tail["mark"] or found[5] == "i/o" else line
 
     def finish(self) -> Iterator[Dump]:
@@ -166,7 +166,7 @@ class QemuMtree:
         if self._not_flat is not None:
             what = "rows that nest or overlap: this is info mtree without -f, or the rows of two views"
             raise self._not_flat.error(f"{what} (info mtree -f has what KVM gets)")
-        remarks: list[Remark] = []
+        remarks: list[ImportRemark] = []
         slots: list[SlotFact] = []
         seen: dict[int, _View] = {}
         named = any(name == MEMORY for view in self._views for name in view.names)
@@ -175,7 +175,7 @@ class QemuMtree:
             if not view.names and not named and view.rows:
                 spaces = {0}
                 what = "rows without their view's name: taken as the guest's memory"
-                remarks.append(Remark(what, view.rows[0].line.place()))
+                remarks.append(ImportRemark(what, view.rows[0].line.place()))
             for space in sorted(spaces):
                 if not view.rows:
                     continue
@@ -188,17 +188,17 @@ class QemuMtree:
                 slots += _slots(view, space, self._followed, remarks)
             if not view.names and named and view.rows and view is self._views[0]:
                 what = "rows without their view's name: left out, as the guest's memory is listed below"
-                remarks.append(Remark(what, view.rows[0].line.place()))
+                remarks.append(ImportRemark(what, view.rows[0].line.place()))
         if seen and 0 not in seen:
             remarks.append(
-                Remark(f'no AS "{MEMORY}" in it: the slots of SMM alone, without the guest\'s own', self._first)
+                ImportRemark(f'no AS "{MEMORY}" in it: the slots of SMM alone, without the guest\'s own', self._first)
             )
         if not seen:
             raise InputError(f'no view of the guest\'s memory in it (AS "{MEMORY}" of info mtree -f)', self._first)
         yield Dump(NAME, self._first, slots=tuple(slots), remarks=tuple(remarks))
 
 
-def _slots(view: _View, space: int, followed: set[int], remarks: list[Remark]) -> Iterator[SlotFact]:
+def _slots(view: _View, space: int, followed: set[int], remarks: list[ImportRemark]) -> Iterator[SlotFact]:
     marks = any(row.marked for row in view.rows)
     told = {"old": False, "unmarked": False, "shadow": False}
     for row in view.rows:
@@ -215,20 +215,22 @@ def _slots(view: _View, space: int, followed: set[int], remarks: list[Remark]) -
         whole = (start, end) == (row.start, row.end)
         place = row.line.place()
         if start >= end:
-            remarks.append(Remark(f"{row.name}: less than a page, no slot", place))
+            remarks.append(ImportRemark(f"{row.name}: less than a page, no slot", place))
             continue
         if not row.marked and marks and whole and row.line.number in followed:
             what = "no mark of KVM, which may be in the line below it, that can't be read as the row's rest"
             raise row.line.error(f"{what} (one line a row, as in `{FORM}`)")
         if not row.marked and marks and whole:
-            remarks.append(Remark(f"{row.name}: no mark of KVM though it is whole pages, so no slot", place))
+            remarks.append(ImportRemark(f"{row.name}: no mark of KVM though it is whole pages, so no slot", place))
             continue
         if not row.marked and not marks and not told["unmarked"]:
             told["unmarked"] = True
-            remarks.append(Remark("no row is marked KVM (TCG, or an older QEMU): RAM and ROM taken as slots", place))
+            remarks.append(
+                ImportRemark("no row is marked KVM (TCG, or an older QEMU): RAM and ROM taken as slots", place)
+            )
         if not whole:
             remarks.append(
-                Remark(f"{row.name}: cut to whole pages, {start:#x}-{end - 1:#x}, as QEMU does for KVM", place)
+                ImportRemark(f"{row.name}: cut to whole pages, {start:#x}-{end - 1:#x}, as QEMU does for KVM", place)
             )
         read_only = kind in ("rom", "romd", "R-")
         if read_only and row.start < ONE_MEGABYTE and row.name.replace(" ", "").startswith("pc.ram"):
@@ -237,16 +239,18 @@ def _slots(view: _View, space: int, followed: set[int], remarks: list[Remark]) -
             if not told["shadow"]:
                 told["shadow"] = True
                 remarks.append(
-                    Remark("pc.ram below 1M printed as rom: its slots have flags 0 in KVM, so no READONLY", place)
+                    ImportRemark("pc.ram below 1M printed as rom: its slots have flags 0 in KVM, so no READONLY", place)
                 )
         device = kind == "ramd"
         if kind in ("RW", "R-", "-W", "ram") and _BAR.fullmatch(row.name):
             device = True
-            remarks.append(Remark(f"{row.name}: kind {kind}, and by its name a device's memory: taken as that", place))
+            remarks.append(
+                ImportRemark(f"{row.name}: kind {kind}, and by its name a device's memory: taken as that", place)
+            )
         elif kind in ("RW", "R-", "-W") and not told["old"]:
             told["old"] = True
             what = f"kind {kind} does not tell RAM from devices' memory: rows are RAM, but for BARs by their names"
-            remarks.append(Remark(what, place))
+            remarks.append(ImportRemark(what, place))
         yield SlotFact(
             space,
             start,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, Line, Remark, Setting
+from mtcalc.importers.dump import Dump, ImportRemark, Line, Setting
 from mtcalc.importers.replay import Call, Replay
 
 NAME = "memslot-trace"
@@ -31,7 +31,7 @@ class QemuTrace:
 
     def __init__(self) -> None:
         self._replay = Replay()
-        self._remarks: list[Remark] = []
+        self._remarks: list[ImportRemark] = []
         self._held: Line | None = None
         self._first: Line | None = None
 
@@ -68,7 +68,9 @@ class QemuTrace:
             raise line.error(f"Slot#{number} is no slot id (16 bits)", f"Slot#{number}")
         place = line.place(_EVENT)
         if result:
-            self._remarks.append(Remark(f"slot {number & 0xFFFF}: KVM answered {result}, so it was not made", place))
+            self._remarks.append(
+                ImportRemark(f"slot {number & 0xFFFF}: KVM answered {result}, so it was not made", place)
+            )
             return True
         flags, gpa, size, hva = (int(found[n], 16) for n in (3, 4, 5, 6))
         vm = process[1] if process else ""

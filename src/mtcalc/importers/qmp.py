@@ -12,8 +12,8 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from mtcalc.importers.dump import Dump, Remark
-from mtcalc.importers.lines import LineSource
+from mtcalc.importers.dump import Dump, ImportRemark
+from mtcalc.importers.lines import DumpLines
 from mtcalc.importers.recognise import read_lines
 from mtcalc.text.errors import InputError, Place
 
@@ -37,11 +37,11 @@ def read_qmp(socket: str, seconds: float = SECONDS) -> tuple[Dump, ...]:
     answers, kvm = _asked(client, socket, seconds)
     dumps: list[Dump] = []
     for (command, name), answer in zip(COMMANDS, answers, strict=True):
-        source = LineSource(BytesIO(answer.encode()), f"{socket}, {command}")
+        source = DumpLines(BytesIO(answer.encode()), f"{socket}, {command}")
         dumps += read_lines(source, name)
     if not kvm:
         place = Place(f"{socket}, query-kvm", 1, 1)
-        remark = Remark("this QEMU does not use KVM, which so decides no memory type", place)
+        remark = ImportRemark("this QEMU does not use KVM, which so decides no memory type", place)
         dumps.append(Dump("qmp", place, remarks=(remark,)))
     return tuple(dumps)
 

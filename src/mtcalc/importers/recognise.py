@@ -20,8 +20,8 @@ from mtcalc.importers import (
     strace,
     vmcs,
 )
-from mtcalc.importers.dump import Dump, Reader, Remark
-from mtcalc.importers.lines import LineSource, Progress, file_lines
+from mtcalc.importers.dump import Dump, ImportRemark, Reader
+from mtcalc.importers.lines import DumpLines, Progress, file_lines
 from mtcalc.importers.prefixes import tool_lines
 from mtcalc.text.errors import InputError, Place
 
@@ -127,7 +127,7 @@ def read_file(path: str, name: str | None = None, progress: Progress | None = No
     return read_lines(file_lines(path, whole=name is not None, progress=progress), name)
 
 
-def read_lines(source: LineSource, name: str | None = None) -> tuple[Dump, ...]:
+def read_lines(source: DumpLines, name: str | None = None) -> tuple[Dump, ...]:
     """The dumps in a file that is open. Raises InputError as read_file() does."""
     formats = [form for form in FORMATS if name in (None, form.name)]
     readers = [form.reader() for form in formats]
@@ -153,7 +153,10 @@ def read_lines(source: LineSource, name: str | None = None) -> tuple[Dump, ...]:
         raise error
     if source.passed_over:
         what = f"lines from {_PASSED_OVER.format(source.passed_over)}"
-        dumps = (*dumps[:-1], dumps[-1]._replace(remarks=(*dumps[-1].remarks, Remark(what, Place(source.file, 1, 1)))))
+        dumps = (
+            *dumps[:-1],
+            dumps[-1]._replace(remarks=(*dumps[-1].remarks, ImportRemark(what, Place(source.file, 1, 1)))),
+        )
     return dumps
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mtcalc.importers.dump import Remark, SlotFact
+from mtcalc.importers.dump import ImportRemark, SlotFact
 from mtcalc.text.errors import InputError, Place
 
 
@@ -59,13 +59,13 @@ class Replay:
                 raise InputError(f"{what} (another VM, or lines are missing)", call.place)
         self._live[key] = call
 
-    def late(self) -> Iterator[Remark]:
+    def late(self) -> Iterator[ImportRemark]:
         """Logs that begin with another slot than 0: QEMU and its kin take the lowest id that is free."""
         for call in self._begun.values():
             if call.id and call.size:
                 lower = f"slots 0 to {call.id - 1}" if call.id > 1 else "slot 0"
                 what = f"the first slot made here is {call.id}: {lower}, made before the log begins, would be missing"
-                yield Remark(what, call.place)
+                yield ImportRemark(what, call.place)
 
     def slots(self) -> tuple[tuple[SlotFact, ...], Place | None]:
         """The slots, and where the log shows that it lacks its beginning. Raises InputError for two VMs."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, Line, Remark, Setting
+from mtcalc.importers.dump import Dump, ImportRemark, Line, Setting
 from mtcalc.importers.replay import Call, Replay
 from mtcalc.kvm.flags import SLOT_FLAGS
 
@@ -39,7 +39,7 @@ class Strace:
 
     def __init__(self) -> None:
         self._replay = Replay()
-        self._remarks: list[Remark] = []
+        self._remarks: list[ImportRemark] = []
         self._call: Line | None = None
         self._wrapped = 0
         self._waiting: dict[str, Line] = {}  # calls that another thread's line cut, by thread
@@ -112,7 +112,7 @@ class Strace:
             raise line.error(f"slot={slot} is no slot id (32 bits)", "slot=")
         if result != "0":
             what = "with no result" if result == "?" else f"answered {result}"
-            self._remarks.append(Remark(f"slot {slot & 0xFFFF}: the call was {what}, so it did nothing", place))
+            self._remarks.append(ImportRemark(f"slot {slot & 0xFFFF}: the call was {what}, so it did nothing", place))
             return
         self._replay.call(Call(fd, slot >> 16, slot & 0xFFFF, flags, gpa, size, hva, place))
 
@@ -143,7 +143,7 @@ class Strace:
         if self._call is not None:
             raise self._endless(self._call)
         for waiting in self._waiting.values():
-            self._remarks.append(Remark("a call that did not come back: it is left out", waiting.place(_EVENT)))
+            self._remarks.append(ImportRemark("a call that did not come back: it is left out", waiting.place(_EVENT)))
         if self._first is None:
             return
         slots, cut = self._replay.slots()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mtcalc.importers.dump import Content, Pair, Remark, Setting
+from mtcalc.importers.dump import Content, DumpPair, ImportRemark, Setting
 from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.pat import Pat
@@ -69,26 +69,28 @@ class Told(NamedTuple):
     assumed: bool = False
 
 
-class Mtrrs(NamedTuple):
+class ToldMtrrs(NamedTuple):
     """The guest's MTRRs; `fixed` by register, `pairs` by number without a gap, raw where no size tells them."""
 
     enabled: Told
     fixed_enabled: Told
     default: Told
     fixed: tuple[tuple[int, Told], ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DumpPair, ...]
     vcnt: int | None
     place: Place | None
 
 
-def unsaid(text: str, about: str) -> Remark:
+def unsaid(text: str, about: str) -> ImportRemark:
     """A remark on what no dump tells."""
-    return Remark(text, None, about)
+    return ImportRemark(text, None, about)
 
 
-def in_place_of(msr: int, place: Place | None) -> Remark:
+def in_place_of(msr: int, place: Place | None) -> ImportRemark:
     """A remark on a register that the user gives and a dump tells otherwise."""
-    return Remark(f"--msr {msr:#x} is taken in place of what this tells", place, "pat" if msr == 0x277 else "mtrr")
+    return ImportRemark(
+        f"--msr {msr:#x} is taken in place of what this tells", place, "pat" if msr == 0x277 else "mtrr"
+    )
 
 
 def told_in(settings: Mapping[str, Setting], key: str) -> Told | None:

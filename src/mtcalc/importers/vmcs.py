@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mtcalc.importers.dump import Dump, Line, Remark, Setting
+from mtcalc.importers.dump import Dump, ImportRemark, Line, Setting
 from mtcalc.text.errors import Place
 from mtcalc.x86.pat import Pat, decode_pat
 
@@ -72,5 +72,5 @@ class Vmcs:
             return  # a PAT alone is a register, mtcalc.importers.msrs
         settings = [Setting("guest_pat", pat, place) for guest, pat, place in self._pats if guest]
         what = "this PAT is the host's: it decides nothing for a guest under EPT"
-        remarks = tuple(Remark(what, place) for guest, _, place in self._pats if not guest)
+        remarks = tuple(ImportRemark(what, place) for guest, _, place in self._pats if not guest)
         yield Dump(NAME, self._first, (*settings, *self._bits), remarks=remarks)

@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import PageFact, Pair, SlotFact
+from mtcalc.importers.dump import DumpPair, PageFact, SlotFact
 from mtcalc.importers.merge import Machine
-from mtcalc.importers.told import Mtrrs, Told
+from mtcalc.importers.told import Told, ToldMtrrs
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.text.errors import Place, printable
 from mtcalc.text.numbers import format_size
@@ -102,7 +102,7 @@ def _lines(machine: Machine) -> Iterator[str]:
             yield _page(page)
 
 
-def _mtrr_lines(mtrrs: Mtrrs, width: int) -> Iterator[str]:
+def _mtrr_lines(mtrrs: ToldMtrrs, width: int) -> Iterator[str]:
     yield "  mtrr:"
     yield _with(f"    enabled: {_word(mtrrs.enabled.value)}", _source(mtrrs.enabled))
     yield _with(f"    fixed_enabled: {_word(mtrrs.fixed_enabled.value)}", _source(mtrrs.fixed_enabled))
@@ -121,7 +121,7 @@ def _mtrr_lines(mtrrs: Mtrrs, width: int) -> Iterator[str]:
             )
 
 
-def _pair(pair: Pair, width: int) -> str:
+def _pair(pair: DumpPair, width: int) -> str:
     """A pair in words where it is regular and on, else as its registers."""
     base = pair.physbase & ~0xFF
     kind = MemType(pair.physbase & 0xFF)

@@ -70,7 +70,7 @@ class AmbiguousObject(InputError):
     """Several objects whose ids begin with the digits given."""
 
 
-class Commit(NamedTuple):
+class GitCommit(NamedTuple):
     """One commit. `date` is its author's day, YYYY-MM-DD, in the time zone of the author."""
 
     id: str
@@ -99,7 +99,7 @@ class Git:
         self._said: IO[bytes] | None = None
         self._trees: dict[str, dict[bytes, Entry]] = {}
 
-    def commit(self, revision: str) -> Commit:
+    def commit(self, revision: str) -> GitCommit:
         """The commit that a revision names. Raises InputError."""
         check_revision(revision)
         found = self._ask(f"{revision}^{{commit}}")
@@ -107,7 +107,7 @@ class Git:
             raise InputError(f"git:{revision}: no such commit in {self.shown} (a branch, a tag, a commit's id)")
         return _commit(found[0], found[2])
 
-    def commit_of(self, object_id: str) -> Commit:
+    def commit_of(self, object_id: str) -> GitCommit:
         """The commit of an id. Raises MissingObject."""
         return _commit(object_id, self.read(object_id))
 
@@ -301,7 +301,7 @@ def _environment() -> dict[str, str]:
     return kept | OWN
 
 
-def _commit(object_id: str, content: bytes) -> Commit:
+def _commit(object_id: str, content: bytes) -> GitCommit:
     """Raises InputError for what is no commit."""
     head, _, message = content.decode("utf-8", "replace").partition("\n\n")
     fields = [line.partition(" ") for line in head.split("\n")]
@@ -312,7 +312,7 @@ def _commit(object_id: str, content: bytes) -> Commit:
     if not tree:
         raise InputError(f"object {object_id[:12]} is no commit")
     subject = " ".join(message.lstrip("\n").partition("\n\n")[0].split())
-    return Commit(object_id, tree, parents, match[1] if match else "", _day(match), subject)
+    return GitCommit(object_id, tree, parents, match[1] if match else "", _day(match), subject)
 
 
 def _day(person: re.Match[str] | None) -> str:

@@ -7,7 +7,7 @@ import os
 
 from mtcalc.kvm.notes import Note
 from mtcalc.refs.file import Resolve, rules_on_top
-from mtcalc.refs.git import Commit, check_revision, open_git
+from mtcalc.refs.git import GitCommit, check_revision, open_git
 from mtcalc.refs.names import named_release
 from mtcalc.refs.tree import Tree
 from mtcalc.rules.kernel import Kernel
@@ -43,7 +43,7 @@ def kernel_of_git(
     return kernel._replace(notes=(commit_note(ref, commit, makefile), *kernel.notes))
 
 
-def commit_note(ref: str, commit: Commit, makefile: str) -> Note:
+def commit_note(ref: str, commit: GitCommit, makefile: str) -> Note:
     """Which commit a revision is; a branch moves, and a name may be a branch's and a tag's."""
     linux = f", Linux {makefile}" if makefile else ""
     subject = commit.subject[:60] or "no subject"

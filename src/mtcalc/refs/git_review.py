@@ -8,7 +8,7 @@ from datetime import date
 
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.series import Part, Whole
-from mtcalc.refs.git import Commit, Git, MissingObject, open_git
+from mtcalc.refs.git import Git, GitCommit, MissingObject, open_git
 from mtcalc.refs.history import read_range, touching
 from mtcalc.refs.names import named_release
 from mtcalc.refs.tree import MMIO, RULES, Tree
@@ -47,7 +47,7 @@ def reviewed_commits(ref: str, release: str | None = None, folder: str | None = 
         return whole._replace(before=kernels[0], after=kernels[1], one_vcpu=asks)
 
 
-def _parent(git: Git, ref: str, commit: Commit) -> tuple[Commit, str]:
+def _parent(git: Git, ref: str, commit: GitCommit) -> tuple[GitCommit, str]:
     if not commit.parents:
         raise InputError(f"{ref} is the first commit: nothing is before it (git:A..B, or a later one)")
     try:
@@ -58,7 +58,7 @@ def _parent(git: Git, ref: str, commit: Commit) -> tuple[Commit, str]:
     return parent, f"base {GIT}{parent.id[:12]}: {merge}, {parent.subject[:50]}"
 
 
-def _left_at(git: Git, first: Commit, last: Commit) -> tuple[Commit, str]:
+def _left_at(git: Git, first: GitCommit, last: GitCommit) -> tuple[GitCommit, str]:
     """The commit before a range: its first end, or where it left the history of that end."""
     left = git.fork_points(last.id, first.id)
     if first.id in left or not left:
@@ -67,11 +67,11 @@ def _left_at(git: Git, first: Commit, last: Commit) -> tuple[Commit, str]:
     return fork, f"base {GIT}{fork.id[:12]}: where the range leaves {first.id[:12]}, {fork.subject[:40]}"
 
 
-def _untouched(commit: Commit) -> Part:
+def _untouched(commit: GitCommit) -> Part:
     return Part(commit.subject, commit.author, commit=commit.id)
 
 
-def _part(tree: Tree, commit: Commit) -> Part:
+def _part(tree: Tree, commit: GitCommit) -> Part:
     part = _untouched(commit)
     try:
         parent = tree.git.commit_of(commit.parents[0]) if commit.parents else None
@@ -84,12 +84,12 @@ def _part(tree: Tree, commit: Commit) -> Part:
         return part._replace(touches=True, why=str(error).partition("\n")[0])
 
 
-def _text(tree: Tree, commit: Commit, what: str) -> object:
+def _text(tree: Tree, commit: GitCommit, what: str) -> object:
     piece = tree.piece(commit, what)
     return piece and piece.text
 
 
-def _day(commit: Commit) -> date | None:
+def _day(commit: GitCommit) -> date | None:
     with suppress(ValueError):
         return date.fromisoformat(commit.date)
     return None

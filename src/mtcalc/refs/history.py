@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from mtcalc.kvm.release import newest
-from mtcalc.refs.git import Commit, Git, MissingObject, check_revision
-from mtcalc.refs.tree import MMIO, PATHS, RULES, SPOTS, Piece, Tree
+from mtcalc.refs.git import Git, GitCommit, MissingObject, check_revision
+from mtcalc.refs.tree import MMIO, PATHS, RULES, SPOTS, TextPiece, Tree
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import RuleSet
 from mtcalc.text.errors import InputError
@@ -28,7 +28,7 @@ class LoggedSide(NamedTuple):
 class LoggedStep(NamedTuple):
     """A commit that changes the text of a function, RULES or MMIO, or may: `missing` says what is not there to tell."""
 
-    commit: Commit
+    commit: GitCommit
     what: str
     before: LoggedSide = LoggedSide(False)
     after: LoggedSide = LoggedSide(False)
@@ -39,8 +39,8 @@ class LoggedStep(NamedTuple):
 class Range(NamedTuple):
     """A..B of a git tree; `first` None: from the beginning."""
 
-    first: Commit | None
-    last: Commit
+    first: GitCommit | None
+    last: GitCommit
 
 
 def read_range(git: Git, words: str) -> Range:
@@ -72,7 +72,7 @@ def steps(tree: Tree, ids: list[str], tick: Callable[[], None] = lambda: None) -
         tick()
 
 
-def _step(tree: Tree, commit: Commit, what: str) -> LoggedStep | None:
+def _step(tree: Tree, commit: GitCommit, what: str) -> LoggedStep | None:
     try:
         parent = tree.git.commit_of(commit.parents[0]) if commit.parents else None
     except MissingObject:
@@ -95,11 +95,11 @@ def _step(tree: Tree, commit: Commit, what: str) -> LoggedStep | None:
     return LoggedStep(commit, what, _side(tree, parent, before, what), _side(tree, commit, after, what), same)
 
 
-def _same_files(tree: Tree, one: Commit, other: Commit, what: str) -> bool:
+def _same_files(tree: Tree, one: GitCommit, other: GitCommit, what: str) -> bool:
     return all(tree.entry(one.tree, spot.path) == tree.entry(other.tree, spot.path) for spot in SPOTS[what])
 
 
-def _side(tree: Tree, commit: Commit | None, piece: Piece | None, what: str) -> LoggedSide:
+def _side(tree: Tree, commit: GitCommit | None, piece: TextPiece | None, what: str) -> LoggedSide:
     if commit is None or piece is None:
         return LoggedSide(False)
     name = piece.spot.function

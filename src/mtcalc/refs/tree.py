@@ -15,7 +15,7 @@ from mtcalc.csource.kernel import kernel_of_c
 from mtcalc.csource.predicates import FUNCTION
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import Version, newest
-from mtcalc.refs.git import Commit, Entry, Git, MissingObject
+from mtcalc.refs.git import Entry, Git, GitCommit, MissingObject
 from mtcalc.refs.names import parse_release, resolve_name
 from mtcalc.rules.kernel import Kernel, kernel_at, version_text
 from mtcalc.rules.rule import RuleSet
@@ -55,7 +55,7 @@ _MAKE = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*:?=[ \t]*(
 _MAKEFILE_HEAD = 4_000
 
 
-class Piece(NamedTuple):
+class TextPiece(NamedTuple):
     """A function as it stands in some file: what of the file its meaning hangs on, and the file's blob."""
 
     spot: Spot
@@ -82,7 +82,7 @@ class Tree:
             here = self.git.tree(here.id).get(name)
         return here
 
-    def piece(self, commit: Commit, what: str) -> Piece | None:
+    def piece(self, commit: GitCommit, what: str) -> TextPiece | None:
         """The function `what` at a commit; None where it is in none of its files. Raises MissingObject."""
         for spot in SPOTS[what]:
             entry = self.entry(commit.tree, spot.path)
@@ -96,10 +96,10 @@ class Tree:
                         self._cuts[entry.id, function] = cut(content, function)
             found = self._cuts[key]
             if found is not None:
-                return Piece(spot, entry.id, found)
+                return TextPiece(spot, entry.id, found)
         return None
 
-    def release(self, commit: Commit) -> str:
+    def release(self, commit: GitCommit) -> str:
         """What the commit's Makefile says, such as '6.12.0-rc3'; '' where it says nothing. Raises MissingObject."""
         entry = self.entry(commit.tree, "Makefile")
         if entry is None or entry.folder:
@@ -122,7 +122,7 @@ class Tree:
                 return _around(self.release(head))[0]
         return None
 
-    def kernel(self, commit: Commit, ref: str) -> Kernel:
+    def kernel(self, commit: GitCommit, ref: str) -> Kernel:
         """The rules at a commit with the behaviour of the release around them, named `ref`.
 
         Raises InputError: no such function there, one that is not understood; MissingObject.
@@ -148,15 +148,15 @@ class Tree:
             raise found
         return found._replace(ref=ref, rules=found.rules._replace(name=ref))
 
-    def mmio_test(self, piece: Piece, release: Version, ref: str) -> RuleSet | None:
+    def mmio_test(self, piece: TextPiece, release: Version, ref: str) -> RuleSet | None:
         """The host-MMIO test of a commit called `ref` as rules; None where it can't be read. Raises InputError."""
         return _mmio_rules(kernel_text(self.git.read(piece.blob)), f"{ref}:{piece.spot.path}", release)
 
-    def around(self, commit: Commit) -> Kernel | None:
+    def around(self, commit: GitCommit) -> Kernel | None:
         """The kernel around a commit: the one named, else its Makefile's; None for none that is known."""
         return self._named or _around(self.release(commit))[0]
 
-    def _read(self, rules: Piece, test: Piece | None, release: str, ref: str) -> Kernel:
+    def _read(self, rules: TextPiece, test: TextPiece | None, release: str, ref: str) -> Kernel:
         around, notes = (self._named, []) if self._named is not None else _around(release)
         text = kernel_text(self.git.read(rules.blob))
         file = f"{ref}:{rules.spot.path}"
