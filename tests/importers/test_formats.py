@@ -638,6 +638,13 @@ def test_folding_a_command_loses_nothing(at_blanks: bool) -> None:
     assert right > (90 if at_blanks else 20)
 
 
+def test_what_stands_below_a_command_is_no_rest_of_it() -> None:
+    command = COMMAND.format("phys-bits=40", "-enable-kvm")
+    for below in ("dmesg:\n", "$ ls -l\n", "char device redirected to /dev/pts/1 (label charserial0)\n", CLEAN):
+        assert imported(command + below).scenario.vm.maxphyaddr == 40
+    assert imported("kvm -cpu host,phys-bits=40\nEOF\n").scenario.vm.maxphyaddr == 40
+
+
 def test_devices_that_matter_are_asked_about() -> None:
     devices = "-device vfio-pci,host=01:00.0 -device virtio-vga-gl,hostmem=8G,blob=true -device ivshmem-plain,memdev=x"
     remarks = imported(COMMAND.format("phys-bits=40", devices)).remarks

@@ -26,7 +26,9 @@ _YES, _NO = frozenset(("on", "yes", "true")), frozenset(("off", "no", "false"))
 _OPTION = re.compile(r"--?[A-Za-z][\w-]+(?:\s|$)")
 _LAST_OPTION = re.compile(r"--?[A-Za-z][\w-]*")
 _MATTERS = re.compile(r"--?(?:accel|cpu|device|machine|enable-kvm)")
-_REST = re.compile(r"\s--?[A-Za-z][\w-]*\s|^[\w.:/]*[,=][\w,=.:/+-]*$|^[\w.:/+-]{1,12}$")
+_REST = re.compile(r"\s--?[A-Za-z][\w-]*\s|^[\w.:/]*[,=][\w,=.:/+-]*$|^[\w.:/+-]{0,11}[\w./+-]$")
+_NARROWEST = 50
+"""Characters of a line that a mail or a terminal breaks, at least."""
 MOST_LINES = 2000
 
 
@@ -36,6 +38,7 @@ class QemuCommand:
     def __init__(self) -> None:
         self._commands: list[tuple[Line, list[str]]] = []
         self._open = False
+        self._width = 0  # of the line before
         self._wrapped = False  # the next line may be the rest of one that a mail has broken
 
     def feed(self, line: Line) -> bool:
@@ -46,7 +49,8 @@ class QemuCommand:
         wrapped, self._wrapped = self._wrapped, False
         if wrapped and self._goes_on(line.text, arguments is not None):
             return True
-        if wrapped and arguments is None and _REST.search(line.text):
+        width, self._width = self._width, len(line.source)
+        if wrapped and width >= _NARROWEST and arguments is None and _REST.search(line.text):
             raise line.error("the rest of QEMU's command, which begins inside of a word (the command in one line)")
         if arguments is None or not (" -" in f" {arguments}" or arguments.strip() == "\\"):
             return False
