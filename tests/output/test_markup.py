@@ -19,6 +19,7 @@ from mtcalc.output.document import (
     STRONG,
     UNCACHED,
     WARN,
+    Bars,
     Block,
     Cell,
     Document,
@@ -68,7 +69,7 @@ def contents(document: Document) -> Iterator[str]:
         elif isinstance(block, Fields):
             yield block.title
             yield from (text for name, value in block.rows for text in (name, text_of(value)))
-        else:
+        elif not isinstance(block, Bars):
             yield text_of(block)
     yield from document.notes
 

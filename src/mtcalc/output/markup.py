@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mtcalc.output import bars
 from mtcalc.output.document import (
     CACHED,
     COMBINING,
@@ -12,6 +13,7 @@ from mtcalc.output.document import (
     STRONG,
     UNCACHED,
     WARN,
+    Bars,
     Cell,
     Content,
     Document,
@@ -47,9 +49,18 @@ TYPE_TONES = (CACHED, COMBINING, UNCACHED)
 """Tones that say something of a memory type: the words are shown where a pointer rests on one."""
 
 
+BAR_TONES = (*TYPE_TONES, WARN)
+"""Tones of bars that stand on a field of their colour."""
+
+WIDE = 120
+"""Columns of a picture in a page, which scrolls sideways where the window is narrower."""
+
+
 def plain_title(document: Document) -> str:
     """What a document is about, in a line: its first block."""
     first = document.blocks[0] if document.blocks else "mtcalc"
+    if isinstance(first, Bars):
+        return first.axis
     if isinstance(first, Table | Fields):
         return first.title or "mtcalc"
     return text_of(first)
@@ -75,6 +86,8 @@ def markdown(document: Document) -> Iterator[str]:
             if block.title:
                 yield from (f"**{md.escape(block.title.strip(' '))}**", "")
             yield from _md_table(block) if isinstance(block, Table) else _md_fields(block)
+        elif isinstance(block, Bars):
+            yield from ("```", *("".join(cell.text for cell in line).rstrip() for line in bars.lines(block, 80)), "```")
         elif isinstance(block, Cell) and block.tone == STRONG:
             yield f"**{md.escape(block.text.strip(' '))}**"
         else:
@@ -115,6 +128,8 @@ th, td:not(:last-child) {{ white-space: pre; }}
 dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; }}
 dt {{ grid-column: 1; }}
 dd {{ grid-column: 2; margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }}
+pre {{ font: 0.9rem/1.4 ui-monospace, monospace; margin: 0; }}
+.bar {{ background: color-mix(in srgb, currentColor 16%, transparent); }}
 .strong {{ font-weight: bold; }}
 .warn {{ font-weight: bold; }}
 @media (max-width: 40rem) {{ dl {{ display: block; }} dd {{ margin-left: 1rem; }} }}
@@ -150,6 +165,8 @@ def html(document: Document) -> Iterator[str]:
             yield from _html_table(block)
         elif isinstance(block, Fields):
             yield from _html_fields(block)
+        elif isinstance(block, Bars):
+            yield from _html_bars(block)
         elif number == 0:
             yield f"<h1>{title}</h1>"
         else:
@@ -168,6 +185,18 @@ def _html_table(table: Table) -> Iterator[str]:
     for row in table.rows:
         yield f"<tr>{''.join(f'<td>{_span(cell)}</td>' for cell in row)}</tr>"
     yield "</tbody></table></div>"
+
+
+def _html_bars(block: Bars) -> Iterator[str]:
+    drawn = ("".join(_html_bar(cell) for cell in line) for line in bars.lines(block, WIDE))
+    yield f'<div class="wide"><pre>{chr(10).join(drawn)}</pre></div>'
+
+
+def _html_bar(cell: Cell) -> str:
+    if cell.tone not in BAR_TONES:
+        return _span(cell)
+    meaning = f' title="{cell.tone}"' if cell.tone in TYPE_TONES else ""
+    return f'<span class="bar {cell.tone}"{meaning}>{escape_xml(cell.text)}</span>'
 
 
 def _html_fields(fields: Fields) -> Iterator[str]:

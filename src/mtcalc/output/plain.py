@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.output.document import Document, Fields, Table, text_of
+from mtcalc.output import bars
+from mtcalc.output.document import Bars, Document, Fields, Table, text_of
 
 WIDTH = 80
 
@@ -14,13 +15,15 @@ def render(document: Document) -> Iterator[str]:
     """The lines of a document, without line ends."""
     first = True
     for block in document.blocks:
-        if not first and isinstance(block, Table | Fields):
+        if not first and isinstance(block, Table | Fields | Bars):
             yield ""
         first = False
         if isinstance(block, Table):
             yield from table_lines(block)
         elif isinstance(block, Fields):
             yield from _field_lines(block)
+        elif isinstance(block, Bars):
+            yield from ("".join(cell.text for cell in line).rstrip() for line in bars.lines(block, WIDTH, escape))
         else:
             yield from wrap(text_of(block), "", "")
     for note in document.notes:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mtcalc.output import bars
 from mtcalc.output.document import (
     CACHED,
     COMBINING,
@@ -20,6 +21,7 @@ from mtcalc.output.document import (
     STRONG,
     UNCACHED,
     WARN,
+    Bars,
     Content,
     Document,
     Fields,
@@ -43,6 +45,9 @@ STYLES = {
 
 LEAST_WIDTH = 20
 """Columns at least: what is folded into fewer is harder to read than what the terminal breaks."""
+
+WIDEST = 160
+"""Columns of a picture at most, where the terminal has no edge."""
 
 LEAST_LAST = 16
 """Columns that are left to the last column at least, if it is to be folded."""
@@ -69,12 +74,15 @@ def render(document: Document, stream: TextIO, colour: bool, width: int | None =
         legacy_windows=False,
     )
     for number, block in enumerate(document.blocks):
-        if number and isinstance(block, Table | Fields):
+        if number and isinstance(block, Table | Fields | Bars):
             console.print()
         if isinstance(block, Table):
             _draw_table(console, block, edges)
         elif isinstance(block, Fields):
             _draw_fields(console, block)
+        elif isinstance(block, Bars):
+            for line in bars.lines(block, min(console.width, WIDEST)):
+                console.print(Text.assemble(*map(_text, line)), soft_wrap=True)
         else:
             console.print(_text(block))
     _draw_fields(console, Fields([("note", note) for note in document.notes]))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mtcalc.output.document import FAINT, STRONG, WARN, Cell, Content, Document, Fields, Table, text_of
-from mtcalc.output.markup import DARK, LIGHT, TYPE_TONES, escape_xml, plain_title
+from mtcalc.output import bars
+from mtcalc.output.document import FAINT, STRONG, WARN, Bars, Cell, Content, Document, Fields, Table, text_of
+from mtcalc.output.markup import BAR_TONES, DARK, LIGHT, TYPE_TONES, escape_xml, plain_title
 from mtcalc.text.errors import columns_of, printable
 
 PROSE = 100
@@ -28,6 +29,7 @@ class SvgPiece(NamedTuple):
     column: int
     text: str
     tone: str = ""
+    bar: bool = False  # on a field in its tone
 
     @property
     def end(self) -> int:
@@ -48,12 +50,14 @@ def layout(document: Document) -> list[SvgLine]:
     room = max([PROSE, *(width_of(lines) for lines in tables.values())])
     lines: list[SvgLine] = []
     for number, block in enumerate(document.blocks):
+        if number and isinstance(block, Table | Fields | Bars):
+            lines.append(SvgLine())
         if isinstance(block, Table | Fields):
-            if number:
-                lines.append(SvgLine())
             if block.title:
                 lines += _prose(Cell(block.title, STRONG), room)
             lines += tables[number] if isinstance(block, Table) else _fields(block, room)
+        elif isinstance(block, Bars):
+            lines += _bars(block, room)
         else:
             lines += _prose(block, room)
     if document.notes:
@@ -85,6 +89,18 @@ def _fields(fields: Fields, room: int) -> Iterator[SvgLine]:
         for number, text in enumerate(fill(cell.text, max(room - indent, 20))):
             lead = (SvgPiece(0, name, FAINT),) if name and not number else ()
             yield SvgLine((*lead, SvgPiece(indent, text, cell.tone)))
+
+
+def _bars(block: Bars, room: int) -> Iterator[SvgLine]:
+    """The picture's lines, each bar on a field of its own."""
+    for line in bars.lines(block, room):
+        pieces = []
+        column = 0
+        for cell in line:
+            if cell.text.strip(" "):
+                pieces.append(SvgPiece(column, cell.text, cell.tone, cell.tone in BAR_TONES))
+            column += columns_of(cell.text)
+        yield SvgLine(tuple(pieces))
 
 
 def _prose(content: Content, room: int) -> Iterator[SvgLine]:
@@ -132,6 +148,7 @@ def svg(document: Document) -> Iterator[str]:
         if line.ruled:
             right = _MARGIN + line.ruled * _CHAR
             yield f'<path class="line" d="M{_MARGIN} {base + 5.5}H{right:.1f}"/>'
+        yield from (_field(piece, base) for piece in line.pieces if piece.bar)
         yield from (_text(piece, base) for piece in line.pieces if piece.text)
     yield "</svg>"
 
@@ -141,6 +158,12 @@ def _palette(colours: dict[str, str]) -> Iterator[str]:
     yield f".line {{ stroke: {colours['line']}; }}"
     yield f"text {{ fill: {colours['text']}; }}"
     yield from (f".{tone} {{ fill: {colours[tone]}; }}" for tone in (*TYPE_TONES, WARN, FAINT))
+    yield ".bar { fill-opacity: 0.16; }"
+
+
+def _field(piece: SvgPiece, base: int) -> str:
+    left, width = _MARGIN + piece.column * _CHAR, columns_of(piece.text) * _CHAR
+    return f'<rect class="bar {piece.tone}" x="{left:.1f}" y="{base - 14}" width="{width:.1f}" height="{_LINE - 1}"/>'
 
 
 def _text(piece: SvgPiece, base: int) -> str:
