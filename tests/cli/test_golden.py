@@ -47,7 +47,7 @@ def test_golden(case: Path) -> None:
 
 def test_there_are_cases_of_every_command() -> None:
     commands = {call_of(case.read_text().split("\n", 1)[0])[0][0] for case in CASES}
-    assert {"lookup", "eval", "explain", "rules", "decode", "check", "table", "mtrr"} <= commands
+    assert {"lookup", "eval", "explain", "rules", "decode", "check", "table", "mtrr", "map"} <= commands
     assert len(CASES) >= 40
 
 

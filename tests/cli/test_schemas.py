@@ -139,6 +139,13 @@ CALLS: dict[str, list[str]] = {
     "rules-list": [""],
     "rules-show": [*mtcalc.built_in_names(), "odd.c", "6.12.80", "6.1.0-18-amd64"],
     "rules-check": ["v6.7", "reserved.yaml", "odd.c", "found.yaml"],
+    "map": [
+        "golden/vfio.yaml",
+        "golden/vfio.yaml -r 4.3 -r 6.12",
+        "golden/virtio-gpu.yaml",
+        "garbage.yaml",
+        "golden/vfio.yaml -r reserved.yaml",
+    ],
     "mtrr": [
         "golden/vfio.yaml",
         "golden/vfio.yaml -r v6.16",

@@ -36,6 +36,7 @@ COMMANDS = {
     "log": CommandRow("log:log", "The commits of a git tree that changed the rules, and how."),
     "rules": CommandRow("rules:rules", "The rule sets: list them, show or check one."),
     "mtrr": CommandRow("mtrr:mtrr", "The guest's MTRRs decoded; addresses as KVM and as the manual see them."),
+    "map": CommandRow("map:map_", "A picture of the guest-physical address space."),
     "decode": CommandRow("decode:decode", "PAT, MTRR and EPT entry values in words."),
     "import": CommandRow("import_:import_", "Other tools' dumps, this host, a running QEMU, to a scenario."),
     "check": CommandRow("check:check", "The expectations of a scenario."),

@@ -315,6 +315,21 @@ _MAP = _object(
         "notes": _TEXTS,
     }
 )
+_AREA = _object(
+    {
+        "rules": _TEXT,
+        "ref": _TEXT,
+        "gpa": _HEX,
+        "end": _HEX,
+        "slot": _or_null(_TEXT),
+        "kvm": _or_null(_READ),
+        "manual": _MANUAL,
+        "rule": _or_null(_TEXT),
+        "ept": _or_null(_EPT),
+        "effective": _or_null(_BY_PAT),
+        "differs": _BOOL,
+    }
+)
 _PAT_RECORD = _object(
     {
         "value": _HEX,
@@ -385,6 +400,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "rules-show": _fixed("mtcalc rules show -o json", _RULE_SET),
     "rules-check": _fixed("mtcalc rules check -o json", _list(_FINDING)),
     "mtrr": _fixed("mtcalc mtrr -o json, and with --gpa", {"anyOf": [_MAP, _list(_SEEN)]}),
+    "map": _fixed("mtcalc map -o json", _object({"pieces": _list(_AREA), "notes": _TEXTS})),
     "decode-pat": _fixed("mtcalc decode pat -o json", _PAT_RECORD),
     "decode-mtrr": _fixed("mtcalc decode mtrr -o json", _list(_REGISTER)),
     "decode-epte": _fixed("mtcalc decode epte -o json", _list(_ENTRY)),
@@ -400,6 +416,7 @@ LINES: dict[str, Schema] = {
     "rules-show": _RULE,
     "rules-check": _FINDING,
     "mtrr": {"anyOf": [_PIECE, _SEEN]},
+    "map": _AREA,
     "decode-pat": _PAT_RECORD,
     "decode-mtrr": _REGISTER,
     "decode-epte": _ENTRY,

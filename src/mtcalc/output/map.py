@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest-physical address space as a picture and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from mtcalc.analysis.address_map import AddressMap, KernelPiece, Piece, differs
+from mtcalc.output.document import (
+    WARN,
+    Bar,
+    BarLayer,
+    Bars,
+    Block,
+    Document,
+    memtype_tone,
+    rules_title,
+    texts,
+)
+from mtcalc.output.mtrr import UNDEFINED, UNKNOWN, kvm_name, manual_name
+from mtcalc.output.records import ept_record
+from mtcalc.output.side_by_side import Sides
+from mtcalc.text.numbers import format_size
+from mtcalc.x86.ept import mask_text
+from mtcalc.x86.memtype import PAT_TYPES, MemType
+
+MOST_PIECES = 256
+"""Pieces that people are shown; the other formats have all."""
+
+_SHORT_FROM = 1 << 30  # bytes: a hole of so much is marked as shortened
+_NAME = 12  # columns of a slot's name that a piece makes room for
+
+_FILLS = {MemType.WB: "=", MemType.WT: "-", MemType.WP: "+", MemType.WC: "~", MemType.UC: "#", MemType.UC_MINUS: "#"}
+
+
+def map_document(found: AddressMap, pats: Sequence[MemType]) -> Document:
+    """Slots, guest MTRRs by both views, EPT byte and effective types, a line each, aligned to the addresses."""
+    names = Sides(found.kernels)
+    blocks: list[Block] = [rules_title(names.first)] if len(found.views) == 1 else names.head(_difference(found, names))
+    shown = found.pieces[:MOST_PIECES]
+    held = any(piece.slot is not None for piece in shown)
+    layers = [
+        *([_layer("slot", shown, _slot)] if held else []),
+        _layer("MTRR manual", shown, lambda piece: _named(piece.sides[0].mtrr.manual, UNDEFINED)),
+    ]
+    for at, label in enumerate(names.labels):
+        layers += _kernel_layers(found, shown, at, label, pats)
+    blocks.append(
+        Bars(
+            "address",
+            tuple(_address(piece.start) for piece in shown),
+            _address(shown[-1].end) if shown else "",
+            tuple(_extra(piece) for piece in shown),
+            tuple(_shortened(piece) for piece in shown),
+            tuple(layers),
+        )
+    )
+    notes = [*_legend(shown, pats, len(found.views) > 1, names.first), *_notes(found, names)]
+    if len(found.pieces) > MOST_PIECES:
+        notes.append(f"the first {MOST_PIECES} of {len(found.pieces)} pieces: -o jsonl has them")
+    return Document(blocks, notes)
+
+
+def _kernel_layers(
+    found: AddressMap, shown: Sequence[Piece], at: int, label: str, pats: Sequence[MemType]
+) -> Iterator[BarLayer]:
+    view = found.views[at]
+    if len(found.views) > 1:
+        yield BarLayer(label, ())
+    if view.asked:
+        yield _layer("MTRR KVM", shown, lambda piece: _named(piece.sides[at].mtrr.kvm, UNKNOWN))
+    if all(piece.slot is None for piece in shown):
+        return
+    yield _layer("EPT", shown, lambda piece: _entry(piece.sides[at]))
+    for pat in pats:
+        yield _layer(f"PAT {pat}", shown, partial(_effective, at, pat))
+    if at:
+        marks = _layer("", shown, lambda piece: (("",), "^", WARN) if differs(piece, at) else None)
+        yield marks._replace(marks=True)
+
+
+def _layer(
+    name: str, pieces: Sequence[Piece], look: Callable[[Piece], tuple[tuple[str, ...], str, str] | None]
+) -> BarLayer:
+    """A line of bars: neighbours that look the same are one bar, what has no look has no bar."""
+    bars = []
+    numbered = groupby(enumerate(pieces), key=lambda each: (look(each[1]), each[1].slot if name == "slot" else None))
+    for (what, _), group in numbered:
+        at = [number for number, _ in group]
+        if what is not None:
+            bars.append(Bar(at[0], at[-1], *what))
+    return BarLayer(name, tuple(bars))
+
+
+_Look = tuple[tuple[str, ...], str, str]
+
+
+def _slot(piece: Piece) -> _Look | None:
+    if piece.slot is None:
+        return None
+    name = piece.slot.name
+    return ((name, name[:_NAME]) if len(name) > _NAME else (name,)), "", ""
+
+
+def _named(memtype: MemType | None, nameless: str) -> _Look:
+    if memtype is None:
+        return (nameless, "?"), "?", WARN
+    return (str(memtype),), _FILLS[memtype], memtype_tone(memtype)
+
+
+def _entry(side: KernelPiece) -> _Look | None:
+    answer = side.answer
+    if answer is None:
+        return None
+    if answer.byte is None:
+        return ("?",), "?", WARN
+    fill = _FILLS.get(MemType(answer.memtype), "!") if answer.memtype in set(MemType) else "!"
+    byte = f"{answer.byte:#04x}"
+    words = mask_text(answer.byte)
+    return (
+        (f"{byte} {words}", f"{byte} {words.replace(', ignore PAT', ' IPAT')}", byte),
+        fill,
+        memtype_tone(answer.memtype),
+    )
+
+
+def _effective(at: int, pat: MemType, piece: Piece) -> _Look | None:
+    answer = piece.sides[at].answer
+    if answer is None:
+        return None
+    kind = dict(answer.effective)[pat]
+    if kind is None:
+        return ("?",), "?", WARN
+    star = "*" if answer.starred(pat) else ""
+    return (f"{kind}{star}",), _FILLS[kind], memtype_tone(kind)
+
+
+def _address(address: int) -> str:
+    """An address as short as is exact and easily read: 0, 640K, 3G, 0xfee00000."""
+    size = format_size(address)
+    if (address and size[-1] in "GT") or (address < 1 << 20 and size[-1] in "K"):
+        return size
+    return hex(address) if address else "0"
+
+
+def _extra(piece: Piece) -> int:
+    """Columns for a slot's size: one for every fourfold of a page."""
+    return 0 if piece.slot is None else (piece.end - piece.start).bit_length() // 2 - 6
+
+
+def _shortened(piece: Piece) -> bool:
+    return piece.slot is None and piece.end - piece.start >= _SHORT_FROM
+
+
+def _legend(shown: Sequence[Piece], pats: Sequence[MemType], several: bool, first: str) -> Iterator[str]:
+    yield "not to scale: a slot is a column wider for every fourfold size; /// is a hole of 1G or more, shortened"
+    if all(piece.slot is None for piece in shown):
+        yield "no memslots: the guest's MTRRs alone"
+    starred = any(
+        answer.starred(pat)
+        for piece in shown
+        for side in piece.sides
+        for answer in [side.answer]
+        if answer is not None
+        for pat in pats
+    )
+    if starred:
+        yield "* undefined in previous editions of the manual, so implementation-defined"
+    if several:
+        yield f"^^^ entry or effective types differ from those of {first}"
+
+
+def _notes(found: AddressMap, names: Sides) -> Iterator[str]:
+    """What every kernel's notes say once; what only some say, with their names."""
+    for note in dict.fromkeys(note for mine in found.notes for note in mine):
+        whose = [label for label, mine in zip(names.labels, found.notes, strict=True) if note in mine]
+        yield note.text if len(whose) == len(found.notes) else f"{', '.join(whose)}: {note.text}"
+
+
+def _difference(found: AddressMap, names: Sides) -> str:
+    """How much differs, in one sentence a kernel."""
+    held = [piece for piece in found.pieces if piece.slot is not None]
+    words = []
+    for at, label in enumerate(names.labels[1:], start=1):
+        apart = [piece for piece in held if differs(piece, at)]
+        size = format_size(sum(piece.end - piece.start for piece in apart)) if apart else "nothing"
+        words.append(f"{size} of the slots' memory differs between {names.first} and {label}")
+    return "; ".join(words)
+
+
+# Plain data
+
+
+def map_records(found: AddressMap) -> Iterator[dict[str, Any]]:
+    """The pieces as JSON has them: one flat list, rule set by rule set."""
+    for at in range(len(found.views)):
+        yield from (piece_record(found, piece, at) for piece in found.pieces)
+
+
+def piece_record(found: AddressMap, piece: Piece, at: int) -> dict[str, Any]:
+    """A piece under one kernel."""
+    view, side = found.views[at], piece.sides[at]
+    answer = side.answer
+    ept = None
+    effective: dict[str, str | None] | None = None
+    if answer is not None and answer.byte is not None and answer.memtype is not None and answer.ipat is not None:
+        ept = ept_record(answer.byte, answer.memtype, answer.ipat)
+        effective = {str(pat): None if kind is None else str(kind) for pat, kind in answer.effective}
+    return {
+        "rules": view.kernel.rules.name,
+        "ref": view.kernel.ref,
+        "gpa": hex(piece.start),
+        "end": hex(piece.end - 1),
+        "slot": None if piece.slot is None else piece.slot.name,
+        "kvm": kvm_name(view, side.mtrr.kvm),
+        "manual": manual_name(side.mtrr.manual),
+        "rule": None if answer is None or answer.rule is None else answer.rule.id,
+        "ept": ept,
+        "effective": effective,
+        "differs": differs(piece, at),
+    }
+
+
+def map_record(found: AddressMap) -> dict[str, Any]:
+    """The whole map."""
+    notes = dict.fromkeys(note for mine in found.notes for note in mine)
+    return {"pieces": list(map_records(found)), "notes": texts(notes)}
+
+
+def map_rows(found: AddressMap) -> Iterator[list[str]]:
+    """Header and a row a piece."""
+    yield ["rules", "gpa", "end", "slot", "kvm", "manual", "rule", "mask", *map(str, PAT_TYPES), "ref", "differs"]
+    for record in map_records(found):
+        effective = record["effective"] or {}
+        yield [
+            *(record[key] or "" for key in ("rules", "gpa", "end", "slot", "kvm", "manual", "rule")),
+            record["ept"]["mask"] if record["ept"] else "",
+            *(effective.get(str(pat)) or "" for pat in PAT_TYPES),
+            record["ref"],
+            "yes" if record["differs"] else "no",
+        ]

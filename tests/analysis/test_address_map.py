@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The map of the address space against single addresses, which are answered another way."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtcalc.analysis.address_map import address_map, differs
+from mtcalc.analysis.mtrr_map import MtrrView
+from mtcalc.kvm.vm import Slot, Vm
+from mtcalc.refs.resolve import resolve
+from mtcalc.x86.memtype import MemType
+from mtcalc.x86.mtrr import VariableRange
+from support.random_vms import RandomVm, random_vms
+
+G = 1 << 30
+
+
+@pytest.mark.property
+@given(random_vms(), st.randoms(use_true_random=False))
+def test_a_piece_answers_what_each_of_its_addresses_does(case: RandomVm, chance: random.Random) -> None:
+    kernel = resolve(case.rules)
+    found = address_map((kernel, resolve("v6.16")), case.vm, case.slots)
+    assert found.pieces[0].start == 0
+    assert all(one.end == other.start for one, other in zip(found.pieces, found.pieces[1:], strict=False))
+    view, evaluator = MtrrView(kernel, case.vm, case.slots), case.evaluator()
+    for piece in found.pieces:
+        side = piece.sides[0]
+        for gpa in {piece.start, chance.randrange(piece.start, piece.end) & -4096, piece.end - 1}:
+            seen, page = view.at(gpa), evaluator.page(gpa)
+            assert (side.mtrr.kvm, side.mtrr.manual) == (seen.kvm, seen.manual)
+            assert piece.slot == page.slot
+            assert (side.answer is None) == (page.slot is None)
+            if side.answer is not None:
+                assert (side.answer.byte, side.answer.effective) == (page.byte, page.effective)
+
+
+def test_what_differs_is_what_the_entry_or_an_effective_type_does() -> None:
+    uc = VariableRange(3 * G, 0x3FFFC0000800)
+    base = Vm(noncoherent_dma=True)
+    vm = base._replace(mtrrs=base.mtrrs._replace(variable=(uc, *base.mtrrs.variable[1:])))
+    slots = (Slot(0, 2 * G, "ram"), Slot(3 * G, G, "hole"))
+    found = address_map((resolve("6.6"), resolve("6.12")), vm, slots)
+    apart = [(piece.start, piece.end) for piece in found.pieces if differs(piece, 1)]
+    assert apart == [(3 * G, 4 * G)]
+    assert [piece.slot.name if piece.slot else None for piece in found.pieces] == ["ram", None, "hole", None]
+    assert not any(differs(piece, 0) for piece in found.pieces)
+
+
+def test_notes_are_a_kernels_own_and_name_what_is_not_drawn() -> None:
+    slots = (Slot(0, G, "ram"), Slot(0xA0000, 0x20000, "smram", 1, address_space=1))
+    old, new = address_map((resolve("6.6"), resolve("6.12")), Vm(), slots).notes
+    assert [note.code for note in new] == ["stable", "mtrr-unasked", "slot-smm"]
+    assert [note.code for note in old] == ["slot-smm"]
+
+
+def test_a_mask_full_of_holes_ends_the_map_and_says_so() -> None:
+    base = Vm()
+    holes = VariableRange(int(MemType.UC), 0x3AAAAAAAA000 | 1 << 11)
+    vm = base._replace(mtrrs=base.mtrrs._replace(variable=(holes, *base.mtrrs.variable[1:])))
+    found = address_map((resolve("6.12"),), vm, ())
+    assert found.pieces[-1].end < 1 << 46
+    assert "incomplete" in {note.code for note in found.notes[0]}
