@@ -10,6 +10,7 @@ from typing import Any
 
 from mtcalc.analysis.address_map import AddressMap, KernelPiece, Piece, differs
 from mtcalc.output.document import (
+    STRONG,
     WARN,
     Bar,
     BarLayer,
@@ -78,7 +79,7 @@ def _kernel_layers(
     for pat in pats:
         yield _layer(f"PAT {pat}", shown, partial(_effective, at, pat))
     if at:
-        marks = _layer("", shown, lambda piece: (("",), "^", WARN) if differs(piece, at) else None)
+        marks = _layer("", shown, lambda piece: (("",), "^", STRONG) if differs(piece, at) else None)
         yield marks._replace(marks=True)
 
 
