@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.output import bars
 from mtcalc.output.document import Bars, Document, Fields, Table, text_of
 
 WIDTH = 80
@@ -23,6 +22,8 @@ def render(document: Document) -> Iterator[str]:
         elif isinstance(block, Fields):
             yield from _field_lines(block)
         elif isinstance(block, Bars):
+            from mtcalc.output import bars  # one command draws them
+
             yield from ("".join(cell.text for cell in line).rstrip() for line in bars.lines(block, WIDTH, escape))
         else:
             yield from wrap(text_of(block), "", "")

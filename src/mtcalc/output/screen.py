@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mtcalc.output import bars
 from mtcalc.output.document import (
     CACHED,
     COMBINING,
@@ -81,6 +80,8 @@ def render(document: Document, stream: TextIO, colour: bool, width: int | None =
         elif isinstance(block, Fields):
             _draw_fields(console, block)
         elif isinstance(block, Bars):
+            from mtcalc.output import bars  # one command draws them
+
             for line in bars.lines(block, min(console.width, WIDEST)):
                 console.print(Text.assemble(*map(_text, line)), soft_wrap=True)
         else:
