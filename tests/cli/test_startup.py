@@ -131,6 +131,7 @@ def test_a_table_without_a_scenario_loads_rich_alone() -> None:
             | {"mtcalc.kvm.spte", "mtcalc.kvm.spte_eras", "mtcalc.kvm.spte_reading", "mtcalc.x86.ept_entry"},
         ),
         (("--version",), set()),
+        (("example", "vfio"), {"mtcalc.cli.example"}),
         (("import", "--list"), {"mtcalc.cli.import_", *OWN_OF_IMPORT_LIST.split()}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

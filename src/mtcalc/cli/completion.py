@@ -264,14 +264,27 @@ SHELL: Word[str] = Word("shell", one_of(tuple(SCRIPTS)), lambda: SCRIPTS)
 @click.command()
 @click.argument("shell", type=SHELL, required=False, metavar="bash|zsh|fish")
 @click.option("--write", "folder", type=click.Path(file_okay=False), metavar="DIR", help="Write all three into DIR.")
-def completion(shell: str | None, folder: str | None) -> None:
+@click.option("--install", is_flag=True, help="Put the script where the shell looks, and say what else there is.")
+def completion(shell: str | None, folder: str | None, install: bool) -> None:
     """The completion script of a shell, on standard output.
+
+    A distribution's package has the scripts in their places; pipx, uv and pip in a virtual environment leave them
+    inside it. --install puts the one of $SHELL, or of the shell named, where your shell finds it, and says where
+    the manual pages are.
 
     \b
     source <(mtcalc completion bash)    # in ~/.bashrc
     source <(mtcalc completion zsh)     # in ~/.zshrc, after compinit
-    mtcalc completion fish > ~/.config/fish/completions/mtcalc.fish
+    mtcalc completion --install
     """
+    if install:
+        if folder is not None:
+            raise click.UsageError("--install and --write exclude each other")
+        from mtcalc.cli.completion_install import install_script
+
+        for line in install_script(shell):
+            click.echo(line)
+        return
     if (shell is None) == (folder is None):
         raise click.UsageError("a shell, or --write DIR (bash, zsh or fish)")
     if folder is not None:

@@ -40,6 +40,7 @@ COMMANDS = {
     "decode": CommandRow("decode:decode", "PAT, MTRR and EPT entry values in words."),
     "import": CommandRow("import_:import_", "Other tools' dumps, this host, a running QEMU, to a scenario."),
     "check": CommandRow("check:check", "The expectations of a scenario."),
+    "example": CommandRow("example:example", "The shipped examples: list them, print one."),
     "schema": CommandRow("schema:schema", "The JSON Schema of scenarios, for editors; their keys in a table."),
     "completion": CommandRow("completion:completion", "The completion script of bash, zsh or fish."),
 }
@@ -84,8 +85,10 @@ class Mtcalc(click.Group):
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         from mtcalc import __version__
+        from mtcalc.kvm.release import OLDEST, newest
 
-        click.echo(f"mtcalc {__version__}")
+        oldest, last = (".".join(map(str, release)) for release in (OLDEST, newest()))
+        click.echo(f"mtcalc {__version__}, KVM of Linux {oldest} to {last}")
         ctx.exit()
 
 
@@ -103,7 +106,12 @@ def _spelling(token: str) -> str:
     no_args_is_help=True,
 )
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="The version, and no more."
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_version,
+    help="The version, and the kernels that it knows.",
 )
 def cli() -> None:
     """The memory-type calculator for KVM on x86.

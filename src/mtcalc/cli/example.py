@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc example: the shipped examples, wherever the program is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import click
+
+from mtcalc.cli.params import Word
+from mtcalc.text.errors import InputError
+
+
+def example_folder() -> str:
+    """Where the examples are: in the installed package, else in the checkout that it runs from."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    inside = os.path.join(package, "examples")
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(os.path.dirname(package)), "examples")
+
+
+def example_names() -> list[str]:
+    """The examples by name, without suffix."""
+    try:
+        names = os.listdir(example_folder())
+    except OSError:
+        return []
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def summary_of(text: str) -> str:
+    """What an example is about: the first sentence of its head."""
+    head = []
+    for line in text.split("\n"):
+        if not line.startswith("#"):
+            break
+        words = line.lstrip("# ")
+        if words and not words.startswith(("yaml-language-server", "mtcalc ")):
+            head.append(words)
+    return " ".join(head).partition(". ")[0].rstrip(".")
+
+
+def _names() -> Iterable[str]:
+    return example_names()
+
+
+NAME: Word[str] = Word("name", str, _names)
+
+
+@click.command()
+@click.argument("name", type=NAME, required=False)
+def example(name: str | None) -> None:
+    """A shipped example on standard output, its comments saying what to try; without NAME the list of them.
+
+    \b
+    mtcalc example
+    mtcalc example vfio > vm.yaml
+    mtcalc example vfio | mtcalc eval -
+    """
+    names = example_names()
+    if not names:
+        raise InputError("the examples are not installed (they are files of the wheel)")
+    if name is None:
+        from mtcalc.output.document import Document, Table
+        from mtcalc.output.plain import render
+
+        rows = [[each, summary_of(_text(each))] for each in names]
+        for line in render(Document([Table(("NAME", "SHOWS"), rows)])):
+            click.echo(line)
+        return
+    if name not in names:
+        from mtcalc.text.suggest import did_you_mean
+
+        raise click.UsageError(f"no example '{name[:80]}' ({did_you_mean(name[:80], names)})")
+    click.echo(_text(name), nl=False)
+
+
+def _text(name: str) -> str:
+    with open(os.path.join(example_folder(), f"{name}.yaml"), encoding="utf-8") as file:
+        return file.read()

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mtcalc example, and what an installed program has besides itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mtcalc.cli.completion import SCRIPTS
+from mtcalc.cli.example import example_folder, example_names, summary_of
+from support.program import quick
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_every_example_is_listed_with_what_it_shows() -> None:
+    done = quick("example")
+    assert (done.status, done.err) == (0, "")
+    for path in EXAMPLES.glob("*.yaml"):
+        assert f"\n{path.stem} " in done.out
+        assert summary_of(path.read_text())
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", example_names())
+def test_an_example_is_printed_as_it_is_and_runs(name: str) -> None:
+    done = quick("example", name)
+    assert done.out == (Path(example_folder()) / f"{name}.yaml").read_text()
+    ask = ("rules", "show", "-") if name == "idea" else ("eval", "-")
+    assert quick(*ask, stdin=done.out).status == 0
+
+
+def test_what_is_no_example_is_refused_with_the_nearest() -> None:
+    done = quick("example", "vifo")
+    assert (done.status, done.out) == (2, "")
+    assert "no example 'vifo' (did you mean vfio?)" in done.err
+
+
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_install_puts_the_script_where_the_shell_looks(shell: str, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", "SHELL": f"/usr/bin/{shell}"}
+    done = quick("completion", "--install", env=env)
+    assert (done.status, done.err) == (0, "")
+    place = Path(done.out.split("\n")[0].removeprefix(f"{shell}: "))
+    assert place.is_relative_to(tmp_path)
+    assert place.read_text() == SCRIPTS[shell][1]
+    assert "manual pages: " in done.out
+    assert quick("completion", "--install", shell, env={**env, "SHELL": ""}).out == done.out
+
+
+def test_install_says_what_it_does_not_know(tmp_path: Path) -> None:
+    for shell, why in (("/bin/tcsh", "$SHELL is 'tcsh'"), ("", "$SHELL is not set")):
+        done = quick("completion", "--install", env={"HOME": str(tmp_path), "SHELL": shell})
+        assert (done.status, done.out) == (2, "")
+        assert f"{why} (name one: bash, zsh, fish)" in done.err
+    done = quick("completion", "--install", "--write", str(tmp_path))
+    assert done.status == 2
+    (tmp_path / ".local").write_text("in the way")
+    done = quick("completion", "--install", "bash", env={"HOME": str(tmp_path), "XDG_DATA_HOME": ""})
+    assert (done.status, done.out) == (2, "")
+    assert "mtcalc completion bash prints the script" in done.err
+
+
+def test_the_version_names_the_kernels_known() -> None:
+    assert quick("--version").out.startswith("mtcalc ")
+    assert ", KVM of Linux 2.6.28 to " in quick("--version").out
