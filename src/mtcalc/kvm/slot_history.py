@@ -6,7 +6,7 @@ virt/kvm/kvm_main.c, kvm_arch_prepare_memory_region() in arch/x86/kvm/x86.c. 're
 without the fact and the first with it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.release import Version, in_force
@@ -82,17 +82,21 @@ _INTERNAL_SLOTS: tuple[tuple[Version, bool, str], ...] = (
 )
 
 
+TABLES: dict[str, tuple[tuple[Version, Any, str], ...]] = {
+    "ids": _IDS,
+    "spaces": _SPACES,
+    "flags_checked": _FLAGS_CHECKED,
+    "invalid_mark": _INVALID_MARK,
+    "memfd_private_only": _MEMFD_PRIVATE_ONLY,
+    "host_address": _HOST_ADDRESS,
+    "user_end": _USER_END,
+    "most_pages": _MOST_PAGES,
+    "host_maxphyaddr": _HOST_MAXPHYADDR,
+    "internal_slots": _INTERNAL_SLOTS,
+}
+"""By the field of SlotLimits."""
+
+
 def slot_limits(release: Version) -> SlotLimits:
     """The checks of a release."""
-    return SlotLimits(
-        ids=in_force(_IDS, release),
-        spaces=in_force(_SPACES, release),
-        flags_checked=in_force(_FLAGS_CHECKED, release),
-        memfd_private_only=in_force(_MEMFD_PRIVATE_ONLY, release),
-        invalid_mark=in_force(_INVALID_MARK, release),
-        user_end=in_force(_USER_END, release),
-        host_address=in_force(_HOST_ADDRESS, release),
-        most_pages=in_force(_MOST_PAGES, release),
-        host_maxphyaddr=in_force(_HOST_MAXPHYADDR, release),
-        internal_slots=in_force(_INTERNAL_SLOTS, release),
-    )
+    return SlotLimits(**{field: in_force(rows, release) for field, rows in TABLES.items()})
