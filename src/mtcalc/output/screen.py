@@ -33,7 +33,7 @@ from mtcalc.text.errors import printable
 # The terminal's own eight colours, which its owner chose to be legible on light and on dark.
 STYLES = {
     CACHED: "green",
-    COMBINING: "yellow",
+    COMBINING: "magenta",
     UNCACHED: "red",
     STRONG: "bold",
     WARN: "bold red",
