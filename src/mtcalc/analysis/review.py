@@ -34,6 +34,11 @@ class Remark(NamedTuple):
     pat: MemType | None = None  # the PAT type with which the example shows it
     rule: str = ""
 
+    @property
+    def code(self) -> str:
+        """Its name for tools."""
+        return self.kind.replace(" ", "-")
+
 
 Changes: TypeAlias = list[tuple[State, Change]]
 

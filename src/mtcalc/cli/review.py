@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
@@ -30,10 +32,17 @@ if TYPE_CHECKING:
 @click.option("--against", type=PATCH_FILE, metavar="FILE", help="An earlier version: what the new one does otherwise.")
 @release_option
 @click.option("--expand", is_flag=True, help="Every single combination of inputs, instead of rows (json, jsonl, csv).")
+@click.option("--terse", is_flag=True, help="One line a finding, FILE:LINE: LEVEL: text [code]: for b4, editors, CI.")
 @output_options()
 @click.pass_context
 def review(
-    ctx: click.Context, patches: tuple[str, ...], base: str | None, against: str | None, expand: bool, output: Output
+    ctx: click.Context,
+    patches: tuple[str, ...],
+    base: str | None,
+    against: str | None,
+    expand: bool,
+    terse: bool,
+    output: Output,
 ) -> None:
     """What a patch mail (- is standard input) changes: its rules against those before it, and what to ask about it.
 
@@ -45,17 +54,50 @@ def review(
     mtcalc review - --base vmx.c < mail
     mtcalc review v2/ --against v1.mbox
     mtcalc review git:origin/master..HEAD
+    mtcalc review --terse - < mail
     """
+    if terse:
+        _check_terse(ctx, expand, output)
+    try:
+        whole, earlier = _read(patches, base, against)
+        parts = [_judged(part, part.before, part.after, part.one_vcpu, expand) for part in whole.parts]
+        all_of_it = _judged(whole.parts[-1], whole.before, whole.after, whole.one_vcpu, expand)
+    except InputError as error:
+        if not terse:
+            raise
+        from mtcalc.output.terse import terse_error
+
+        raise terse_error(error) from None
+    if terse:
+        from mtcalc.output.terse import findings
+
+        sys.stdout.writelines([f"{finding}\n" for finding in findings(whole, parts, all_of_it, earlier)])
+    else:
+        _write(output, whole, parts, all_of_it, expand, earlier)
+    found = all_of_it.found
+    ctx.exit(0 if found is None or found.same else 1)
+
+
+def _check_terse(ctx: click.Context, expand: bool, output: Output) -> None:
+    """Raises UsageError for another form of output beside --terse; one that the environment names gives way."""
+    if ctx.get_parameter_source("form") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"--terse with -o {output.form} (--terse is a form of its own: one of the two)")
+    if expand:
+        raise click.UsageError("--terse with --expand (--terse has one example a finding; --expand is for json)")
+
+
+def _read(words: tuple[str, ...], base: str | None, against: str | None) -> tuple[Whole, Earlier | None]:
+    if any(map(is_git_ref, words)):
+        return _commits(words, base, against), None
+    return _mails(words, base, against)
+
+
+def _write(
+    output: Output, whole: Whole, parts: list[Judged], all_of_it: Judged, expand: bool, earlier: Earlier | None
+) -> None:
     # What reads patches brings the C parser, which a TAB has no need of.
     from mtcalc.output.series import series_document, series_record
 
-    earlier = None
-    if any(map(is_git_ref, patches)):
-        whole = _commits(patches, base, against)
-    else:
-        whole, earlier = _mails(patches, base, against)
-    parts = [_judged(part, part.before, part.after, part.one_vcpu, expand) for part in whole.parts]
-    all_of_it = _judged(whole.parts[-1], whole.before, whole.after, whole.one_vcpu, expand)
     latest = resolve("latest")
     nothing = compare(latest, latest)
     found = all_of_it.found or nothing
@@ -67,7 +109,6 @@ def review(
             rows=lambda: diff_rows(found, expand),
         )
     )
-    ctx.exit(0 if found.same else 1)
 
 
 def _judged(part: Part, before: Kernel | None, after: Kernel | None, one_vcpu: tuple[str, ...], expand: bool) -> Judged:

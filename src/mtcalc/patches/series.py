@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mtcalc.patches.beside import Beside
 from mtcalc.rules.kernel import Kernel
+from mtcalc.text.errors import Place
 
 
 class Part(NamedTuple):
@@ -24,6 +25,7 @@ class Part(NamedTuple):
     one_vcpu: tuple[str, ...] = ()  # where its new code takes one vCPU's state for all
     beside: tuple[Beside, ...] = ()  # what it changes beside the rules
     cover: bool = False  # a cover letter
+    lines: tuple[Place, ...] = ()  # those that it changes, the rules' own first; of a commit the file's after it
 
 
 class Whole(NamedTuple):

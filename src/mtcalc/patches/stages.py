@@ -9,6 +9,7 @@ from typing import NamedTuple
 from mtcalc.patches.apply import rules_and_order, rules_in_order
 from mtcalc.patches.beside import Beside, beside_the_rules
 from mtcalc.patches.hunks import is_code
+from mtcalc.patches.lines_of import lines_of
 from mtcalc.patches.read import Series
 from mtcalc.patches.records import Mail
 from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules
@@ -128,4 +129,4 @@ def _stage(mails: Sequence[Mail], file: str, below: Kernel | CFile, base: Kernel
 
 
 def _untouched(mail: Mail) -> Part:
-    return Part(mail.subject, mail.author, mail.message_id, beside=beside_the_rules([mail]))
+    return Part(mail.subject, mail.author, mail.message_id, beside=beside_the_rules([mail]), lines=lines_of(mail))
