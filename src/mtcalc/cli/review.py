@@ -141,7 +141,7 @@ def _mails(words: tuple[str, ...], base: str | None, against: str | None) -> tup
     from mtcalc.refs.mail_review import Top, earlier_version, reviewed_mails
 
     check_git([*words, *([base] if base else [])])
-    if (*words, against).count("-") > 1:
+    if (*words, against, base).count("-") > 1:
         raise click.UsageError("- twice (standard input is read once)")
     top = Top(base, release_of([base] if base else []), git_folder())
     try:
