@@ -13,6 +13,7 @@ from mtcalc.rules.condition import condition_text, holds, inputs
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, Facts, Input, Value, input_words, value_of, with_value
 from mtcalc.rules.rule import Rule, RuleSet, inputs_read
 from mtcalc.rules.truth import members, values_at
+from mtcalc.text.errors import Place
 from mtcalc.x86.ept import odd_byte, split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
 
@@ -24,7 +25,8 @@ State: TypeAlias = dict[Input, Value]
 class Remark(NamedTuple):
     """One thing to ask about, in how many of the changed states, and one of them.
 
-    `example` is None where a rule or a statement shows it rather than a state: then `rule` or the text names it.
+    `example` is None where a rule, a statement or a line shows it rather than a state: then `rule`, the text or
+    `place` names it.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class Remark(NamedTuple):
     example: Change | None
     pat: MemType | None = None  # the PAT type with which the example shows it
     rule: str = ""
+    place: Place | None = None
 
     @property
     def code(self) -> str:

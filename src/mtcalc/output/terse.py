@@ -153,14 +153,12 @@ def _of_part(whole: Whole, judged: Judged, passing: Sequence[Remark]) -> Iterato
     who = f"{part.commit[:12]}: " if part.commit and len(whole.parts) > 1 else ""
     if part.why:
         yield Finding(_first(part), "not-alone", f"{who}not read alone: {part.why}")
-    if found is None:
-        return
-    if found.changed:
+    if found is not None and found.changed:
         base = f" ({whole.base_note})" if whole.base_note and not part.commit else ""
         example = plainest(found)
         at = _first(part) if example is None else _at(part, deciding_rule(found, example))
         yield Finding(at, "rows", f"{who}{_rows_text(found)}{base}")
-    if _hosts_text(found):
+    if found is not None and _hosts_text(found):
         yield Finding(_first(part), "host-mmio", f"{who}{_hosts_text(found)}")
     for remark in judged.remarks:
         text = f"{who}{_question(found, remark)}"
@@ -199,8 +197,8 @@ def _hosts_text(found: Diff) -> str:
     return f"{tests.changed_count} of {tests.total} host pages become or stop being MMIO; {example}"
 
 
-def _question(found: Diff, remark: Remark) -> str:
-    if remark.example is None:
+def _question(found: Diff | None, remark: Remark) -> str:
+    if found is None or remark.example is None:
         return f"{remark.text} (rule {remark.rule})" if remark.rule and remark.rule not in remark.text else remark.text
     count = f"{remark.states} of {found.changed_count}, such as " if found.changed_count > 1 else ""
     return f"{remark.text} ({count}{_example(found, remark.example, remark.pat)})"
@@ -225,7 +223,9 @@ def _first(part: Part) -> Place:
     return part.lines[0] if part.lines else Place("-", 1, 1)
 
 
-def _asked_at(part: Part, found: Diff, remark: Remark) -> Place:
+def _asked_at(part: Part, found: Diff | None, remark: Remark) -> Place:
+    if remark.place is not None or found is None:
+        return remark.place or _first(part)
     if remark.example is not None:
         return _at(part, deciding_rule(found, remark.example))
     named = next((rule for rule in found.after.rules.rules if remark.rule and rule.id == remark.rule), None)
