@@ -9,6 +9,7 @@ import click
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
+from mtcalc.analysis.review import about_numbers
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, check_git, git_folder, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
@@ -19,9 +20,9 @@ from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import is_git_ref
 
 if TYPE_CHECKING:
+    from mtcalc.kvm.uapi import Edits
     from mtcalc.output.series import Earlier, Judged
     from mtcalc.patches.series import Part, Whole
-    from mtcalc.rules.kernel import Kernel
 
 
 @click.command()
@@ -54,8 +55,8 @@ def review(
         whole = _commits(patches, base, against)
     else:
         whole, earlier = _mails(patches, base, against)
-    parts = [_judged(part, part.before, part.after, part.one_vcpu, expand) for part in whole.parts]
-    all_of_it = _judged(whole.parts[-1], whole.before, whole.after, whole.one_vcpu, expand)
+    parts = [_judged(part, part, whole.edits, expand) for part in whole.parts]
+    all_of_it = _judged(whole.parts[-1], whole, whole.edits, expand)
     latest = resolve("latest")
     nothing = compare(latest, latest)
     found = all_of_it.found or nothing
@@ -70,15 +71,16 @@ def review(
     ctx.exit(0 if found.same else 1)
 
 
-def _judged(part: Part, before: Kernel | None, after: Kernel | None, one_vcpu: tuple[str, ...], expand: bool) -> Judged:
+def _judged(part: Part, of: Part | Whole, edits: Edits, expand: bool) -> Judged:
+    """A part, or the whole by its last part; `edits` are those of all patches, of which the numbers may be others'."""
     from mtcalc.output.series import Judged
 
-    if before is None or after is None:
-        return Judged(part)
-    found = compare(before, after)
+    if of.before is None or of.after is None:
+        return Judged(part, remarks=about_numbers(of.edits))
+    found = compare(of.before, of.after)
     if expand:
         check_expandable(found)
-    return Judged(part, found, ask(found, one_vcpu))
+    return Judged(part, found, ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers)))
 
 
 def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:
