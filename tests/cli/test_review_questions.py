@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from mtcalc.analysis.questions import QUESTIONS
 from mtcalc.csource.writer import Style, write_c
-from support.patches import c_file, diff, kernel, mail
+from support.patches import VMX, c_file, diff, kernel, mail
 from support.program import quick
+from support.trees import TestTree, makefile, needs_git
 
 SHIFT = "<< VMX_EPT_MT_EPTE_SHIFT"
 IPAT = "| VMX_EPT_IPAT_BIT"
@@ -27,6 +29,7 @@ class Patch(NamedTuple):
 
     base: str
     text: str
+    after: str = ""  # the file of the function with it
 
     def and_(self, *more: str) -> Patch:
         """With hunks of other files."""
@@ -39,7 +42,7 @@ def edited(base: str, *changes: tuple[str, str]) -> Patch:
     for before, after in changes:
         assert before in new, before
         new = new.replace(before, after, 1)
-    return Patch(base, mail(diff(c_file(old), c_file(new))))
+    return Patch(base, mail(diff(c_file(old), c_file(new))), c_file(new))
 
 
 def rule(condition: str, byte: str, base: str = "v6.7", before: str = f"\tif ({NO_DMA}") -> Patch:
@@ -64,11 +67,12 @@ def beside(path: str, section: str, *lines: str) -> str:
 
 
 UAPI = "include/uapi/linux/kvm.h"
+SLOT_FILE = "virt/kvm/kvm_main.c"
 X86_UAPI = "arch/x86/include/uapi/asm/kvm.h"
 HOST = "arch/x86/include/asm/kvm_host.h"
 X86 = "arch/x86/kvm/x86.c"
 SLOTS = "int __kvm_set_memory_region(struct kvm *kvm,"
-FIXED = beside("virt/kvm/kvm_main.c", SLOTS, "\t\t    ((mem->flags ^ old->flags) & KVM_MEM_NON_COHERENT_DMA))")
+FIXED = beside(SLOT_FILE, SLOTS, "\t\t    ((mem->flags ^ old->flags) & KVM_MEM_NON_COHERENT_DMA))")
 MASK = beside(HOST, "struct kvm_arch {", "\t KVM_X86_QUIRK_OWN |\t\\")
 OTHER_MASK = beside(HOST, "struct kvm_arch {", "\t KVM_X86_QUIRK_ANOTHER |\t\\")
 CD_ZAP = beside(X86, "void kvm_post_set_cr0(struct kvm_vcpu *vcpu,", "\t\tkvm_zap_gfn_range(kvm, 0, ~0);")
@@ -241,3 +245,102 @@ def test_a_row_says_when_and_names_a_code(code: str) -> None:
     assert row.kind
     assert row.when
     assert not row.when.endswith(".")
+
+
+# The same in a git tree, whose files tell what a mail's hunks do.
+
+MAIN = "int __kvm_set_memory_region(struct kvm *kvm)\n{\n\tif ((a ^ b) & KVM_MEM_READONLY)\n\t\treturn -EINVAL;\n}\n"
+MASKS = "#define KVM_X86_VALID_QUIRKS \\\n\t(KVM_X86_QUIRK_CD_NW_CLEARED)\n"
+CR0 = "void kvm_post_set_cr0(struct kvm_vcpu *vcpu)\n{\n\tkvm_mmu_reset_context(vcpu);\n}\n"
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("patch", "with_it", "code", "words"),
+    [
+        (
+            quirk("OWN"),
+            {HOST: MASKS + "#define MORE (KVM_X86_QUIRK_OWN)\n"},
+            "quirk-mask",
+            "OWN",
+        ),
+        (
+            flag(base="v6.11"),
+            {SLOT_FILE: MAIN.replace("READONLY", "NON_COHERENT_DMA")},
+            "stale",
+            "slot flag",
+        ),
+        (rule(CD, UC, "v6.11"), {X86: CR0.replace("mmu_reset_context", "mmu_zap_all")}, "stale", "guest CR0.CD"),
+        (flag(base="v6.11"), {HOST: None, SLOT_FILE: None}, "stale", "slot flag"),
+        (quirk("OWN"), {HOST: None}, "quirk-mask", "OWN"),
+    ],
+)
+def test_in_a_git_tree(patch: Patch, with_it: dict[str, str | None], code: str, words: str, tmp_path: Path) -> None:
+    """Asked of the commit alone, silent on one that sees to it, and in a tree that lacks the file."""
+    old = c_file(write_c(kernel("v6.11").rules, Style.RETURN))
+    for name, more, wanted in (("alone", {}, True), ("seen to", with_it, False)):
+        tree = TestTree(tmp_path / name)
+        files = {SLOT_FILE: MAIN, HOST: MASKS, X86: CR0}
+        files = {path: text for path, text in files.items() if more.get(path, "") is not None}
+        tree.commit("before", {VMX: old, "Makefile": makefile("6.11"), **files})
+        tree.commit("a change", {VMX: patch.after, **{path: text for path, text in more.items() if text is not None}})
+        done = quick("review", "git:HEAD", "--git", str(tree.folder), "-o", "json")
+        assert (done.status, done.err) == (1, "")
+        questions = json.loads(done.out)["questions"]
+        asked_there = [one for one in questions if one["code"] == code and words in one["text"]]
+        assert len(asked_there) == wanted, name
+        plain = quick("review", "git:HEAD", "--git", str(tree.folder)).out
+        assert plain.count("QUESTIONS: is that meant?") == 1  # in one form, as of a mail
+
+
+@needs_git
+def test_numbers_that_commits_give_out(tmp_path: Path) -> None:
+    """A commit that touches no rule ends with 0, whatever it is asked about; a number that stays is no news."""
+    tree = TestTree(tmp_path)
+    caps = "#define KVM_CAP_OLD 239\n"
+    old = c_file(write_c(kernel("v6.11").rules, Style.RETURN))
+    tree.commit("before", {VMX: old, "Makefile": makefile("6.11"), UAPI: caps})
+    tree.commit("a number", {UAPI: f"{caps}#define KVM_CAP_OWN 236\n"})
+    tree.commit("another file", {"Makefile": makefile("6.12")})
+    done = quick("review", "git:HEAD~2..HEAD", "--git", str(tmp_path), "-o", "json")
+    (found,) = json.loads(done.out)["questions"]
+    assert (done.status, found["code"], found["place"]) == (0, "uapi-number", f"{UAPI}:2")
+    said = f"KVM_CAP_OWN collides with mainline, where 236 is KVM_CAP_PRE_FAULT_MEMORY ({UAPI}:2)"
+    plain = quick("review", "git:HEAD~2..HEAD", "--git", str(tmp_path)).out
+    assert said in " ".join(plain.split())
+    assert json.loads(quick("review", "git:HEAD", "--git", str(tmp_path), "-o", "json").out)["questions"] == []
+
+
+# The founding series as it was sent: a capability and a flag, the flag's check, the rules, a test.
+
+SERIES = [
+    mail(
+        beside(UAPI, "struct kvm_enable_cap {", "#define KVM_CAP_USER_CONFIGURE_NONCOHERENT_DMA 236"),
+        "[PATCH 1/4] a cap",
+    ),
+    mail(FIXED, "[PATCH 2/4] a flag"),
+    flag().text.replace("[PATCH]", "[PATCH 3/4]"),
+    mail(beside("arch/x86/kvm/x.c", "x", "y"), "[PATCH 4/4] more"),
+]
+
+
+def test_a_question_that_another_patch_of_the_series_answers_or_raises() -> None:
+    """The number is asked of the whole and of the patch that gives it out; the flag's change is refused in 2/4."""
+    done = quick("review", "-", "-o", "json", stdin="".join(SERIES))
+    record = json.loads(done.out)
+    assert (done.status, done.err) == (1, "")
+    codes = [{question["code"] for question in patch["questions"]} for patch in record["patches"]]
+    assert codes[0] == {"uapi-number"}
+    assert (codes[1], codes[3]) == (set(), set())
+    assert "stale" not in codes[2]
+    assert {question["code"] for question in record["questions"]} == codes[0] | codes[2]
+    assert [patch["brings"] for patch in record["patches"]] == [[], [], [1, 2, 3], []]
+    plain = quick("review", "-", stdin="".join(SERIES)).out
+    assert "NONCOHERENT_DMA collides with mainline, where 236 is KVM_CAP_PRE_FAULT_MEMORY (-:" in " ".join(
+        plain.split()
+    )
+    assert len(plain.splitlines()) <= 50
+    alone = quick("review", "-", stdin=SERIES[0])
+    assert (alone.status, alone.err) == (0, "")
+    assert alone.out.startswith("touches no rule")
+    assert "QUESTIONS: is that meant?\n-  KVM_CAP_USER_CONFIGURE_NONCOHERENT_DMA collides" in alone.out

@@ -8,12 +8,14 @@ gives cause for one.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from mtcalc.kvm.uapi import PREFIXES, Edits, Number
 from mtcalc.patches.hunks import is_code
 from mtcalc.patches.known import changed_lines
+from mtcalc.patches.pieces import head_name
 from mtcalc.patches.records import Hunk, Mail
 from mtcalc.text.errors import Place
 
@@ -88,6 +90,61 @@ def edits_of(mails: Sequence[Mail]) -> Edits:
                 zapping.update(seen_to(function, line.text))
     numbers = tuple(number for key, number in given.items() if key not in gone)
     return Edits(numbers, frozenset(masked), frozenset(zapping))
+
+
+class Sides(NamedTuple):
+    """A file before and after some commits; '' where it is not there."""
+
+    path: str
+    before: str
+    after: str
+
+
+MASKS, SLOTS = "arch/x86/include/asm/kvm_host.h", "virt/kvm/kvm_main.c"
+FILES = (
+    "include/uapi/linux/kvm.h",
+    "include/linux/kvm.h",  # read: 3.6.5 -> 3.7.2, where it moved
+    "arch/x86/include/uapi/asm/kvm.h",
+    "arch/x86/include/asm/kvm.h",
+    MASKS,
+    SLOTS,
+    "arch/x86/kvm/x86.c",
+    "arch/x86/kvm/mtrr.c",
+    "arch/x86/kvm/mmu/mmu.c",
+    "arch/x86/kvm/mmu.c",
+)
+"""Where a tree has what this is about."""
+
+
+def edits_between(files: Sequence[Sides]) -> Edits:
+    """As edits_of(), of files as a tree has them; a mask that holds a quirk holds it, whoever put it there.
+
+    What no file of these can tell, since a tree lacks it, nobody looked at.
+    """
+    gone: set[tuple[str, int]] = set()
+    given: dict[tuple[str, int], Number] = {}
+    zapping: set[str] = set()
+    there = {file.path: file.after for file in files if file.after}
+    for file in files:
+        old = Counter(file.before.split("\n"))
+        function = ""
+        for at, text in enumerate(file.after.split("\n"), 1):
+            function = "" if text[:1] == "}" else head_name(text) or function
+            new = not old[text]
+            old[text] -= not new
+            if new or _SLOT_CODE.match(function):
+                zapping.update(seen_to(function, text))
+            number = number_in(text, Place(file.path, at, 1)) if new else None
+            if number:
+                given.setdefault(number[:2], number)
+        numbers = (number_in(text, Place(file.path, 1, 1)) for text, count in old.items() if count)
+        gone.update(number[:2] for number in numbers if number)
+    masks = there.get(MASKS, "")
+    return Edits(
+        tuple(number for key, number in given.items() if key not in gone),
+        frozenset(_QUIRK.findall(masks)) if masks else None,
+        frozenset(zapping) if SLOTS in there else None,
+    )
 
 
 def seen_to(function: str, text: str) -> Iterable[str]:

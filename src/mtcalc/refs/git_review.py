@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 
+from mtcalc.kvm.uapi import Edits
+from mtcalc.patches.edits import FILES, MASKS, SLOTS, Sides, edits_between
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.series import Part, Whole
 from mtcalc.refs.git import Git, GitCommit, MissingObject, open_git
 from mtcalc.refs.history import read_range, touching
 from mtcalc.refs.names import named_release
-from mtcalc.refs.tree import MMIO, RULES, Tree
+from mtcalc.refs.tree import MMIO, RULES, Tree, kernel_text
 from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import GIT
 
@@ -40,6 +43,7 @@ def reviewed_commits(ref: str, release: str | None = None, folder: str | None = 
         whole = Whole(parts, f"{GIT}{before.id[:12]}", note, _day(commits[0]))
         pieces = [tree.piece(one, RULES) for one in (before, after)]
         texts = [piece.text if piece else None for piece in pieces]
+        whole = whole._replace(edits=_edits(tree, before, after))
         if texts[0] == texts[1] and not any(part.touches for part in parts):
             return whole
         kernels = tree.kernel(before, f"{GIT}{before.id[:12]}"), tree.kernel(after, ref)
@@ -77,11 +81,26 @@ def _part(tree: Tree, commit: GitCommit) -> Part:
         parent = tree.git.commit_of(commit.parents[0]) if commit.parents else None
         if parent is None or all(_text(tree, parent, what) == _text(tree, commit, what) for what in (RULES, MMIO)):
             return part
-        part = part._replace(touches=True)
+        part = part._replace(touches=True, edits=_edits(tree, parent, commit))
         before = tree.kernel(parent, f"{GIT}{parent.id[:12]}")
         return part._replace(before=before, after=tree.kernel(commit, f"{GIT}{commit.id[:12]}"))
     except InputError as error:
         return part._replace(touches=True, why=str(error).partition("\n")[0])
+
+
+def _edits(tree: Tree, before: GitCommit, after: GitCommit) -> Edits:
+    """What is changed of the interface and of what keeps entries fresh; of a tree that lacks files nobody knows."""
+    with suppress(MissingObject):
+        return edits_between([sides for path in FILES for sides in _sides(tree, before, after, path)])
+    return Edits()
+
+
+def _sides(tree: Tree, before: GitCommit, after: GitCommit, path: str) -> Iterator[Sides]:
+    """A file at both ends; one that stays is of no interest but for what stands in it anyway."""
+    entries = [tree.entry(commit.tree, path) for commit in (before, after)]
+    if entries[0] != entries[1] or path in (MASKS, SLOTS):
+        texts = (kernel_text(tree.git.read(one.id)) if one and not one.folder else "" for one in entries)
+        yield Sides(path, *texts)
 
 
 def _text(tree: Tree, commit: GitCommit, what: str) -> object:
