@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtcalc.analysis.diff import Diff
+from mtcalc.analysis.diff import Diff, unreachable_set
 from mtcalc.rules.inputs import Input, Value, rank
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import RuleSet, inputs_read
@@ -24,6 +24,7 @@ def rows_brought(whole: Diff, stages: Sequence[tuple[Kernel, Kernel] | None]) ->
     except ValueError:
         return tuple(() for _ in stages)
     left = _states(space, [row.when for row in whole.rows]) & _differ(space, whole.before.rules, whole.after.rules)
+    left &= ~(unreachable_set(whole.before, space) & unreachable_set(whole.after, space))
     found: list[tuple[int, ...]] = []
     for stage in reversed(stages):
         here = left & _differ(space, stage[0].rules, stage[1].rules) if stage else 0

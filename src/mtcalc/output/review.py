@@ -21,16 +21,21 @@ When = dict[Input, tuple[Value, ...]]
 
 def change_blocks(found: Diff, remarks: Sequence[Remark]) -> list[Block]:
     """As `diff` has it, but nothing twice: what a question says or all rows have in common is said once."""
-    codes = {remark.code for remark in remarks}
-    said = sentence(found, stops="input-stops" not in codes, starts="input-starts" not in codes)
-    blocks: list[Block] = [f"{said}."]
+    blocks: list[Block] = [f"{change_text(found, remarks)}."]
     if found.rows:
         blocks += [*diff_tables(found), _when(found.rows)]
-    blocks += host_page_blocks(found)
-    if found.around:
-        rows: list[tuple[str, Content]] = [(one.what, _around_text(one)) for one in found.around]
-        blocks.append(Fields(rows, title="around the rules"))
-    return blocks
+    return [*blocks, *host_page_blocks(found), *around_blocks(found.around)]
+
+
+def change_text(found: Diff, remarks: Sequence[Remark]) -> str:
+    """The difference in a sentence, without what a question says."""
+    codes = {remark.code for remark in remarks}
+    return sentence(found, stops="input-stops" not in codes, starts="input-starts" not in codes)
+
+
+def around_blocks(around: Sequence[Around]) -> list[Block]:
+    """What differs around the rules, a line each; nothing where nothing does."""
+    return [Fields([(one.what, _around_text(one)) for one in around], title="around the rules")] if around else []
 
 
 def _when(rows: Sequence[DiffRow]) -> Fields:
@@ -55,8 +60,11 @@ _MEANT = ": is that meant?"
 """What most questions end with: said once, above all of them."""
 
 
-def question_blocks(found: Diff | None, remarks: Sequence[Remark]) -> list[Block]:
-    """The questions, each with how many changes it is about, and one of them: its row and what shows it there."""
+def question_blocks(found: Diff | None, remarks: Sequence[Remark], names: Sequence[str] = ()) -> list[Block]:
+    """The questions, each with how many changes it is about, and one of them: its row and what shows it there.
+
+    `names`: what the rows are called, where not by their numbers.
+    """
     if not remarks:
         return []
     if found is None or not any(remark.example for remark in remarks):
@@ -69,7 +77,8 @@ def question_blocks(found: Diff | None, remarks: Sequence[Remark]) -> list[Block
             continue
         number, rest = _row_of(found, remark.example)
         such = f" (as with {when_text(rest)})" if rest else ""
-        rows.append([str(remark.states), str(number), _from_to(remark.example, remark), f"{_said(remark)}{such}"])
+        name = names[number - 1] if names else str(number)
+        rows.append([str(remark.states), name, _from_to(remark.example, remark), f"{_said(remark)}{such}"])
     if not any(row[2] for row in rows):
         columns.pop(2)
         rows = [[*row[:2], row[3]] for row in rows]

@@ -13,7 +13,14 @@ from mtcalc.analysis.diff_words import sentence, word_list
 from mtcalc.analysis.questions import Remark
 from mtcalc.output.diff import diff_blocks, diff_legend, diff_notes, diff_record
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields
-from mtcalc.output.review import change_blocks, question_blocks, remark_record, untouched_text
+from mtcalc.output.review import (
+    around_blocks,
+    change_blocks,
+    change_text,
+    question_blocks,
+    remark_record,
+    untouched_text,
+)
 from mtcalc.patches.beside import Beside
 from mtcalc.patches.series import Part, Whole
 
@@ -57,7 +64,7 @@ def series_document(
     several = len(changing) > 1
     found = all_of_it.found
     if found is not None or len(parts) > 1 or parts[0].part.commit:
-        blocks.append(Fields(_head(whole, parts, brought(parts, all_of_it))))
+        blocks.append(Fields(_head(whole, parts, _rows_in_head(parts, all_of_it))))
     if found is None:
         blocks += [untouched_text(whole.asked), *question_blocks(None, all_of_it.remarks)]
     else:
@@ -66,8 +73,16 @@ def series_document(
                 blocks += _part_blocks(judged)
             blocks.append(Fields((), title="all patches together"))
         asked_of_one = {remark.text for part in changing if several for remark in part.remarks}
-        blocks += change_blocks(found, all_of_it.remarks)
-        blocks += question_blocks(found, [one for one in all_of_it.remarks if one.text not in asked_of_one])
+        left = [one for one in all_of_it.remarks if one.text not in asked_of_one]
+        stands = _stands(parts, all_of_it)
+        if stands:
+            around = {one for part in changing if part.found for one in part.found.around}
+            blocks.append(f"{change_text(found, all_of_it.remarks)}; that is {_listed(parts, stands)}.")
+            blocks += around_blocks([one for one in found.around if one not in around])
+        else:
+            blocks += change_blocks(found, all_of_it.remarks)
+        names = [f"{_label(parts[at].part, short=True)[0]}:{number}" for at, number in stands]
+        blocks += question_blocks(found, left, names)
         blocks += _passing(parts, all_of_it)
         legends = (line for part in changing if part.found for line in diff_legend(part.found))
         based = f"{found.after.rules.name} is a {found.after.proposal}"  # the head says on what they are put
@@ -97,6 +112,42 @@ def brought(parts: Sequence[Judged], all_of_it: Judged) -> tuple[tuple[int, ...]
     return rows_brought(all_of_it.found, stages)
 
 
+def _stands(parts: Sequence[Judged], all_of_it: Judged) -> list[tuple[int, int]]:
+    """Of each row of the whole the part that alone brings it, and its number there; nothing if one stands in none."""
+    found = all_of_it.found
+    if found is None or (found.mmio and found.mmio.changed) or sum(part.changes for part in parts) < 2:
+        return []
+    brings = brought(parts, all_of_it)
+    stands = []
+    for number, row in enumerate(found.rows, 1):
+        bringing = [at for at, rows in enumerate(brings) if number in rows]
+        there = parts[bringing[0]].found if len(bringing) == 1 else None
+        same = [n for n, one in enumerate(there.rows, 1) if one[:3] == row[:3]] if there else []
+        if not same:
+            return []
+        stands.append((bringing[0], same[0]))
+    return stands
+
+
+def _listed(parts: Sequence[Judged], stands: Sequence[tuple[int, int]]) -> str:
+    """'row 1 of 1/3, rows 1 and 2 of 3/3'."""
+    numbers: dict[int, list[int]] = {}
+    for at, number in sorted(stands):
+        numbers.setdefault(at, []).append(number)
+    return ", ".join(f"{_rows_text(some)} of {_label(parts[at].part, short=True)[0]}" for at, some in numbers.items())
+
+
+def _rows_in_head(parts: Sequence[Judged], all_of_it: Judged) -> list[str]:
+    """For each part which rows it brings: of the whole, or its own where the whole's are not shown again."""
+    stands = _stands(parts, all_of_it)
+    texts = []
+    for at, (judged, brings) in enumerate(zip(parts, brought(parts, all_of_it), strict=True)):
+        rows = sorted(number for where, number in stands if where == at) if stands else brings
+        plain = judged.found is None or not judged.found.changed or len(parts) == 1
+        texts.append("" if plain else f": {_rows_text(rows)}" if rows else ": no row that stays")
+    return texts
+
+
 def _left_aside(whole: Whole) -> list[str]:
     """What is left aside of patches that touch a rule: of others their line says it."""
     if len(whole.parts) == 1:
@@ -106,15 +157,15 @@ def _left_aside(whole: Whole) -> list[str]:
     return [name for name in whole.left_aside if name in touching or name not in others]
 
 
-def _head(whole: Whole, parts: Sequence[Judged], rows_of: Sequence[Sequence[int]]) -> list[tuple[str, Content]]:
+def _head(whole: Whole, parts: Sequence[Judged], rows_of: Sequence[str]) -> list[tuple[str, Content]]:
     """A line for each part, a cover letter's left out; from whom, of when and on what they are."""
     rows: list[tuple[str, Content]] = []
     others = 0
-    for judged, brings in zip(parts, rows_of, strict=True):
+    for judged, which in zip(parts, rows_of, strict=True):
         part = judged.part
         label, subject = _label(part, len(parts) > 1)
         if judged.changes or (part.touches and len(parts) == 1):
-            rows.append((label, Cell(subject + (_rows_text(judged, brings) if len(parts) > 1 else ""), STRONG)))
+            rows.append((label, Cell(subject + which, STRONG)))
             if part.why:
                 rows.append(("", f"{part_text(judged).rstrip('.')}."))
         elif part.touches:
@@ -139,17 +190,13 @@ def _head(whole: Whole, parts: Sequence[Judged], rows_of: Sequence[Sequence[int]
     return rows
 
 
-def _rows_text(judged: Judged, brings: Sequence[int]) -> str:
-    """Which rows of the whole a part brings; '' of one whose bytes all stay."""
-    if judged.found is None or not judged.found.changed:
-        return ""
-    if not brings:
-        return ": no row that stays"
-    if len(brings) == 1:
-        return f": row {brings[0]}"
-    if len(brings) > 2 and brings[-1] - brings[0] == len(brings) - 1:
-        return f": rows {brings[0]} to {brings[-1]}"
-    return f": rows {word_list(list(map(str, brings)))}"
+def _rows_text(numbers: Sequence[int]) -> str:
+    """'row 1', 'rows 1 and 3', 'rows 1 to 4'."""
+    if len(numbers) == 1:
+        return f"row {numbers[0]}"
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"rows {numbers[0]} to {numbers[-1]}"
+    return f"rows {word_list(list(map(str, numbers)))}"
 
 
 def _label(part: Part, short: bool) -> tuple[str, str]:
