@@ -13,6 +13,7 @@ import pytest
 
 from mtcalc.analysis.deciding import deciding_rule, plainest
 from mtcalc.analysis.diff import diff
+from mtcalc.analysis.questions import QUESTIONS
 from mtcalc.analysis.review import review
 from mtcalc.output.terse import LEVELS, Level, level_of
 from mtcalc.patches.beside import ROWS
@@ -193,12 +194,13 @@ def test_every_code_has_a_level_and_a_reason() -> None:
     for path in PATCHES.rglob("*"):
         asked |= {one.code for one in terse_of(path)}
     assert len(asked) > 8
-    assert asked <= LEVELS.keys()
+    assert asked <= LEVELS.keys() | QUESTIONS.keys()
+    assert not LEVELS.keys() & QUESTIONS.keys()
     assert {f"beside-{row.kind}" for row in ROWS} <= LEVELS.keys()
     assert all(row.why for row in LEVELS.values())
-    assert level_of("byte") is level_of("not-reviewed") is Level.ERROR
-    assert level_of("rows") is Level.WARNING
-    assert level_of("no-such-code") is Level.WARNING
+    assert level_of("odd-byte") is level_of("mmio-cacheable") is level_of("not-reviewed") is Level.ERROR
+    assert level_of("rows") is level_of("pat-honoured") is Level.WARNING
+    assert level_of("series") is level_of("input-stops") is Level.CHECK
 
 
 def terse_of(path: Path) -> list[Said]:
@@ -229,3 +231,19 @@ def test_the_plainest_change_and_the_rule_that_decides_it() -> None:
         assert deciding_rule(found, change) == decide(found.after.rules, facts)[0]
         assert decide(found.after.rules, facts)[1] == change.after
     assert plainest(diff(resolve("v6.7"), resolve("v6.7"))) is None
+
+
+def test_a_question_that_a_line_shows(tmp_path: Path) -> None:
+    """It stands at that line, and where no rule is touched too; of a commit in the file of the tree."""
+    capability, header = "#define KVM_CAP_OWN 236", "include/uapi/linux/kvm.h"
+    hunk = f"@@ -100,2 +100,3 @@ struct kvm_enable_cap {{\n \tone;\n+{capability}\n \ttwo;\n"
+    text = mail(f"diff --git a/{header} b/{header}\n--- a/{header}\n+++ b/{header}\n{hunk}")
+    (asked,) = terse("-", stdin=text, status=0)
+    assert (asked.code, asked.level) == ("uapi-number", "WARNING")
+    assert text.splitlines()[asked.line - 1] == f"+{capability}"
+    tree = linux(tmp_path)
+    tree.commit("before", {header: "/* numbers */\n"})
+    tree.commit("a number", {header: f"/* numbers */\n{capability}\n"})
+    for rev in ("git:HEAD", "git:HEAD~2..HEAD"):
+        (asked,) = terse(rev, status=0, cwd=tmp_path)
+        assert (asked.file, asked.line, asked.code) == (header, 2, "uapi-number")

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
+from mtcalc.analysis.review import about_numbers
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, check_git, git_folder, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
@@ -21,9 +22,9 @@ from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import is_git_ref
 
 if TYPE_CHECKING:
+    from mtcalc.kvm.uapi import Edits
     from mtcalc.output.series import Earlier, Judged
     from mtcalc.patches.series import Part, Whole
-    from mtcalc.rules.kernel import Kernel
 
 
 @click.command()
@@ -60,8 +61,8 @@ def review(
         _check_terse(ctx, expand, output)
     try:
         whole, earlier = _read(patches, base, against)
-        parts = [_judged(part, part.before, part.after, part.one_vcpu, expand) for part in whole.parts]
-        all_of_it = _judged(whole.parts[-1], whole.before, whole.after, whole.one_vcpu, expand)
+        parts = [_judged(part, part, whole.edits, expand) for part in whole.parts]
+        all_of_it = _judged(whole.parts[-1], whole, whole.edits, expand)
     except InputError as error:
         if not terse:
             raise
@@ -111,15 +112,16 @@ def _write(
     )
 
 
-def _judged(part: Part, before: Kernel | None, after: Kernel | None, one_vcpu: tuple[str, ...], expand: bool) -> Judged:
+def _judged(part: Part, of: Part | Whole, edits: Edits, expand: bool) -> Judged:
+    """A part, or the whole by its last part; `edits` are those of all patches, of which the numbers may be others'."""
     from mtcalc.output.series import Judged
 
-    if before is None or after is None:
-        return Judged(part)
-    found = compare(before, after)
+    if of.before is None or of.after is None:
+        return Judged(part, remarks=about_numbers(of.edits))
+    found = compare(of.before, of.after)
     if expand:
         check_expandable(found)
-    return Judged(part, found, ask(found, one_vcpu))
+    return Judged(part, found, ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers)))
 
 
 def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:

@@ -14,7 +14,9 @@ from typing import NamedTuple
 from mtcalc.analysis.deciding import deciding_rule, plainest
 from mtcalc.analysis.diff import Change, Diff, by_pat
 from mtcalc.analysis.diff_words import sentence, when_text
-from mtcalc.analysis.review import Remark, state_of
+from mtcalc.analysis.questions import QUESTIONS, Remark
+from mtcalc.analysis.review_states import state_of
+from mtcalc.kvm import notes
 from mtcalc.output.series import Earlier, Judged, in_between
 from mtcalc.patches.known import listed_names
 from mtcalc.patches.series import Part, Whole
@@ -62,29 +64,20 @@ LEVELS: dict[str, Row] = {
     "beside-host-mmio": Row(_CHECK, "another host page may come to the rows with mmio"),
     "beside-guest-mtrr": Row(_CHECK, "an address may have another guest MTRR type"),
     "beside-level": Row(_CHECK, "an entry's page may be larger or smaller"),
-    # The questions.
-    "byte": Row(_ERROR, "an entry that no CPU takes, or with bits that nobody meant"),
-    "cacheable": Row(_WARNING, "a guest that asks for uncached memory no longer gets it"),
-    "uncacheable": Row(_WARNING, "a guest's ordinary memory becomes slow"),
-    "mmio": Row(_WARNING, "device memory gets another type"),
-    "combining": Row(_WARNING, "a device may see writes combined and reordered"),
-    "vcpu": Row(_WARNING, "one entry serves all vCPUs, whose state may differ"),
-    "pat": Row(_WARNING, "a guest can make an alias of the host's WB mapping, or no longer gets WC"),
-    "input": Row(_CHECK, "a thing for the commit message"),
-    "mapping-level": Row(_CHECK, "pages are split for a type that nobody reads"),
-    "new-input": Row(_CHECK, "a thing for the commit message"),
-    "dead-rule": Row(_WARNING, "code that never runs, which its writer hardly meant"),
 }
-"""The level of each code. What is surely wrong, or was not looked at, is an ERROR; what a guest can feel a WARNING."""
+"""The level of each code but the questions', which have their own. What is surely wrong, or was not looked at, is an
+ERROR; what a guest can feel a WARNING."""
+
+_OF_QUESTIONS = {notes.Level.ERROR: _ERROR, notes.Level.WARNING: _WARNING, notes.Level.NOTE: _CHECK}
 
 _NOTED = ("taken-as-before", "patch", "around", "test-unread")
 """Notes on the rules after the patches that are findings: without them an assumption would go unsaid."""
 
 
 def level_of(code: str) -> Level:
-    """The level of a finding; of a question that has no row, WARNING: somebody has to look."""
+    """The level of a finding; LEVELS and QUESTIONS have every code."""
     row = LEVELS.get(code)
-    return row.level if row else Level.WARNING
+    return row.level if row else _OF_QUESTIONS[QUESTIONS[code].level]
 
 
 class Finding(NamedTuple):
@@ -124,12 +117,10 @@ def findings(
         yield from _of_part(whole, judged, [remark for part, remark in passing if part is judged.part])
     last = next((judged.part for judged in reversed(parts) if judged.part.touches), parts[-1].part)
     found = all_of_it.found
-    if found is not None:
-        if several:
-            yield from _whole(found, parts, all_of_it.remarks, last)
-        for note in found.after.notes:
-            if note.code in _NOTED:
-                yield Finding(_first(last), note.code, note.text)
+    yield from _whole(all_of_it, parts, last, several)
+    for note in found.after.notes if found else ():
+        if note.code in _NOTED:
+            yield Finding(_first(last), note.code, note.text)
     places = {one.name: one.place for one in whole.beside}
     for name in whole.asked:
         text = f"changes {listed_names([name])}, asked by name: its meaning is taken as before"
@@ -167,16 +158,17 @@ def _of_part(whole: Whole, judged: Judged, passing: Sequence[Remark]) -> Iterato
         yield Finding(_asked_at(part, found, remark), remark.code, text)
 
 
-def _whole(found: Diff, parts: Sequence[Judged], remarks: Sequence[Remark], last: Part) -> Iterator[Finding]:
-    """What is to be said of all patches together that was not said of one."""
-    hosts = _hosts_text(found)
-    text = _rows_text(found) if found.changed or not hosts else hosts
-    yield Finding(_first(last), "series", f"all patches together: {text}")
+def _whole(all_of_it: Judged, parts: Sequence[Judged], last: Part, several: bool) -> Iterator[Finding]:
+    """What is to be said of all patches together that was not said of one; of several what they come to."""
+    found = all_of_it.found
+    together = "all patches together: " if several else ""
+    if several and found is not None:
+        text = _hosts_text(found) if not found.changed else ""
+        yield Finding(_first(last), "series", f"{together}{text or _rows_text(found)}")
     asked = {(remark.code, remark.text) for judged in parts for remark in judged.remarks}
-    for remark in remarks:
+    for remark in all_of_it.remarks:
         if (remark.code, remark.text) not in asked:
-            text = f"all patches together: {_question(found, remark)}"
-            yield Finding(_asked_at(last, found, remark), remark.code, text)
+            yield Finding(_asked_at(last, found, remark), remark.code, f"{together}{_question(found, remark)}")
 
 
 def _rows_text(found: Diff) -> str:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from difflib import SequenceMatcher
 
+from mtcalc.kvm.uapi import Edits
+from mtcalc.patches.edits import FILES, MASKS, SLOTS, Sides, edits_between
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.series import Part, Whole
 from mtcalc.refs.git import Git, GitCommit, MissingObject, open_git
@@ -42,6 +45,7 @@ def reviewed_commits(ref: str, release: str | None = None, folder: str | None = 
         whole = Whole(parts, f"{GIT}{before.id[:12]}", note, _day(commits[0]))
         pieces = [tree.piece(one, RULES) for one in (before, after)]
         texts = [piece.text if piece else None for piece in pieces]
+        whole = whole._replace(edits=_edits(tree, before, after))
         if texts[0] == texts[1] and not any(part.touches for part in parts):
             return whole
         kernels = tree.kernel(before, f"{GIT}{before.id[:12]}"), tree.kernel(after, ref)
@@ -80,6 +84,7 @@ def _part(tree: Tree, commit: GitCommit) -> Part:
         if parent is None or all(_text(tree, parent, what) == _text(tree, commit, what) for what in (RULES, MMIO)):
             return part
         part = part._replace(touches=True, lines=_changed_at(tree, parent, commit))
+        part = part._replace(edits=_edits(tree, parent, commit))
         before = tree.kernel(parent, f"{GIT}{parent.id[:12]}")
         return part._replace(before=before, after=tree.kernel(commit, f"{GIT}{commit.id[:12]}"))
     except InputError as error:
@@ -123,6 +128,21 @@ def _functions(tree: Tree, piece: TextPiece) -> dict[str, tuple[int, list[str]]]
         first = text.count("\n", 0, match.start()) + 1
         found[match[1]] = first, text[match.start() : end if end >= 0 else None].split("\n")
     return found
+
+
+def _edits(tree: Tree, before: GitCommit, after: GitCommit) -> Edits:
+    """What is changed of the interface and of what keeps entries fresh; of a tree that lacks files nobody knows."""
+    with suppress(MissingObject):
+        return edits_between([sides for path in FILES for sides in _sides(tree, before, after, path)])
+    return Edits()
+
+
+def _sides(tree: Tree, before: GitCommit, after: GitCommit, path: str) -> Iterator[Sides]:
+    """A file at both ends; one that stays is of no interest but for what stands in it anyway."""
+    entries = [tree.entry(commit.tree, path) for commit in (before, after)]
+    if entries[0] != entries[1] or path in (MASKS, SLOTS):
+        texts = (kernel_text(tree.git.read(one.id)) if one and not one.folder else "" for one in entries)
+        yield Sides(path, *texts)
 
 
 def _text(tree: Tree, commit: GitCommit, what: str) -> object:
