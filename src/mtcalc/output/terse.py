@@ -124,12 +124,10 @@ def findings(
         yield from _of_part(whole, judged, [remark for part, remark in passing if part is judged.part])
     last = next((judged.part for judged in reversed(parts) if judged.part.touches), parts[-1].part)
     found = all_of_it.found
-    if found is not None:
-        if several:
-            yield from _whole(found, parts, all_of_it.remarks, last)
-        for note in found.after.notes:
-            if note.code in _NOTED:
-                yield Finding(_first(last), note.code, note.text)
+    yield from _whole(all_of_it, parts, last, several)
+    for note in found.after.notes if found else ():
+        if note.code in _NOTED:
+            yield Finding(_first(last), note.code, note.text)
     places = {one.name: one.place for one in whole.beside}
     for name in whole.asked:
         text = f"changes {listed_names([name])}, asked by name: its meaning is taken as before"
@@ -167,16 +165,17 @@ def _of_part(whole: Whole, judged: Judged, passing: Sequence[Remark]) -> Iterato
         yield Finding(_asked_at(part, found, remark), remark.code, text)
 
 
-def _whole(found: Diff, parts: Sequence[Judged], remarks: Sequence[Remark], last: Part) -> Iterator[Finding]:
-    """What is to be said of all patches together that was not said of one."""
-    hosts = _hosts_text(found)
-    text = _rows_text(found) if found.changed or not hosts else hosts
-    yield Finding(_first(last), "series", f"all patches together: {text}")
+def _whole(all_of_it: Judged, parts: Sequence[Judged], last: Part, several: bool) -> Iterator[Finding]:
+    """What is to be said of all patches together that was not said of one; of several what they come to."""
+    found = all_of_it.found
+    together = "all patches together: " if several else ""
+    if several and found is not None:
+        text = _hosts_text(found) if not found.changed else ""
+        yield Finding(_first(last), "series", f"{together}{text or _rows_text(found)}")
     asked = {(remark.code, remark.text) for judged in parts for remark in judged.remarks}
-    for remark in remarks:
+    for remark in all_of_it.remarks:
         if (remark.code, remark.text) not in asked:
-            text = f"all patches together: {_question(found, remark)}"
-            yield Finding(_asked_at(last, found, remark), remark.code, text)
+            yield Finding(_asked_at(last, found, remark), remark.code, f"{together}{_question(found, remark)}")
 
 
 def _rows_text(found: Diff) -> str:
