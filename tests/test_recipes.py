@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""docs/review.md: its examples and its recipes, run as written, with the real programs that they are for.
+"""docs/recipes.md: its examples and its recipes, run as written, with the real programs that they are for.
 
 `python tests/test_recipes.py` writes the examples' outputs into the page.
 """

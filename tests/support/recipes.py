@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The recipes of docs/review.md: the fenced blocks below each heading, and what it takes to run their very text."""
+"""The recipes of docs/recipes.md: the fenced blocks below each heading, and what it takes to run their very text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from support.program import Run, environment
 from support.readme import ROOT
 
-PAGE = ROOT / "docs" / "review.md"
+PAGE = ROOT / "docs" / "recipes.md"
 _SECTION = re.compile(r"^## (.+)$", re.M)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
