@@ -126,7 +126,10 @@ CASES = [
     Case("pat-honoured", flag(), flag(byte=f"({WB}) {IPAT}"), "newly honoured"),
     Case("pat-ignored", flag(byte=f"({WB}) {IPAT}"), flag(), "honoured no longer"),
     Case("any-slot", flag(), rule(f"is_mmio && {READONLY}", WC, before="\tif (is_mmio)\n"), "NON_COHERENT_DMA may be"),
+    Case("any-slot", flag("OWN"), rule("slot->own & KVM_MEM_OWN", WB), "`slot->flags & KVM_MEM_OWN` may be set"),
     Case("any-slot", flag("READONLY"), rule("kvm_own(vcpu->kvm)", WB), "READONLY may be set on any slot, RAM too"),
+    Case("stale", flag("OWN"), flag("OWN").and_(FIXED.replace("NON_COHERENT_DMA", "OWN")), "KVM_MEM_OWN` changes"),
+    Case("stale", quirk("OWN"), quirk("OWN").and_(QUIRK_ZAP), "KVM_X86_QUIRK_OWN)` changes"),
     Case("stale", flag(), flag().and_(FIXED), "when slot flag NON_COHERENT_DMA changes"),
     # What can't change on a live slot, and what drops entries of its own.
     Case("stale", flag(), flag("READONLY"), "slot flag"),
