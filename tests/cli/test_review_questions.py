@@ -14,6 +14,7 @@ from mtcalc.analysis.questions import QUESTIONS
 from mtcalc.csource.writer import Style, write_c
 from support.patches import VMX, c_file, diff, kernel, mail
 from support.program import quick
+from support.readme import README, ROOT
 from support.trees import TestTree, makefile, needs_git
 
 SHIFT = "<< VMX_EPT_MT_EPTE_SHIFT"
@@ -125,7 +126,10 @@ CASES = [
     Case("pat-honoured", flag(), flag(byte=f"({WB}) {IPAT}"), "newly honoured"),
     Case("pat-ignored", flag(byte=f"({WB}) {IPAT}"), flag(), "honoured no longer"),
     Case("any-slot", flag(), rule(f"is_mmio && {READONLY}", WC, before="\tif (is_mmio)\n"), "NON_COHERENT_DMA may be"),
+    Case("any-slot", flag("OWN"), rule("slot->own & KVM_MEM_OWN", WB), "`slot->flags & KVM_MEM_OWN` may be set"),
     Case("any-slot", flag("READONLY"), rule("kvm_own(vcpu->kvm)", WB), "READONLY may be set on any slot, RAM too"),
+    Case("stale", flag("OWN"), flag("OWN").and_(FIXED.replace("NON_COHERENT_DMA", "OWN")), "KVM_MEM_OWN` changes"),
+    Case("stale", quirk("OWN"), quirk("OWN").and_(QUIRK_ZAP), "KVM_X86_QUIRK_OWN)` changes"),
     Case("stale", flag(), flag().and_(FIXED), "when slot flag NON_COHERENT_DMA changes"),
     # What can't change on a live slot, and what drops entries of its own.
     Case("stale", flag(), flag("READONLY"), "slot flag"),
@@ -244,6 +248,7 @@ def test_a_row_says_when_and_names_a_code(code: str) -> None:
     assert re.fullmatch("[a-z]+(-[a-z]+)*", code)
     assert row.kind
     assert row.when
+    assert row.source
     assert not row.when.endswith(".")
 
 
@@ -344,3 +349,11 @@ def test_a_question_that_another_patch_of_the_series_answers_or_raises() -> None
     assert (alone.status, alone.err) == (0, "")
     assert alone.out.startswith("touches no rule")
     assert "QUESTIONS: is that meant?\n-  KVM_CAP_USER_CONFIGURE_NONCOHERENT_DMA collides" in alone.out
+
+
+def test_the_page_lists_every_question() -> None:
+    """docs/review.md has the rows of the list, in its order; the README leads there."""
+    lines = (ROOT / "docs" / "review.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| code ")]
+    assert rows == [f"| {code} | {row.when} | {row.source} |" for code, row in QUESTIONS.items()]
+    assert "docs/review.md" in README.read_text()

@@ -9,7 +9,7 @@ import pytest
 
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.release import sort_key
-from mtcalc.kvm.zaps import FLAG_ZAPS, ZAPS, Zap, zapped_when
+from mtcalc.kvm.zaps import FLAG_ZAPS, NEW_FLAG_ZAPS, ZAPS, Zap, zapped_when
 
 N, CD, MTRR, PAT, QUIRK = "noncoherent_dma", "cr0_cd", "guest_mtrr", "guest_pat", "quirk"
 
@@ -39,7 +39,8 @@ def test_release_candidates_of_6_11_drop_nothing_any_longer() -> None:
 def test_slot_flags() -> None:
     """READONLY could change on a live slot in 3.7 and 3.8; who knows of a new flag, or of what dirty logging drops."""
     assert [zapped_when("slot_flag", "READONLY", release) for release in ((3, 8), (3, 9))] == [Zap.NEVER, Zap.ALWAYS]
-    assert zapped_when("slot_flag", "NON_COHERENT_DMA", (6, 7)) is Zap.NEVER
+    for name in ("NON_COHERENT_DMA", "OWN"):
+        assert zapped_when("slot_flag", name, (6, 7)) is Zap.NEVER
     assert zapped_when("slot_flag", "LOG_DIRTY_PAGES", (6, 7)) is None
     assert set(FLAG_ZAPS) < set(SLOT_FLAGS)
 
@@ -49,9 +50,12 @@ def test_what_does_not_change_is_not_known() -> None:
         assert zapped_when(kind, "", (6, 7)) is None
 
 
-@pytest.mark.parametrize("name", [*ZAPS, *FLAG_ZAPS])
+TABLES = {**ZAPS, **FLAG_ZAPS, "a new flag": NEW_FLAG_ZAPS}
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_rows_ascend_and_have_a_source(name: str) -> None:
-    rows = ZAPS.get(name) or FLAG_ZAPS[name]
+    rows = TABLES[name]
     assert rows[0].since == (0,)
     keys = [sort_key(row.since) for row in rows]
     assert keys == sorted(set(keys))

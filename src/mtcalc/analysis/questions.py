@@ -19,13 +19,16 @@ class Question(NamedTuple):
 
     kind: str
     when: str
-    source: str = ""
+    source: str
     level: Level = Level.WARNING
 
 
 _EFFECTIVE = 'SDM vol. 3, "Effective Page-Level Memory Types"'
+_IPAT = 'SDM vol. 3, "Memory Type Used for Translated Guest-Physical Addresses"'
 _WC = f"{_EFFECTIVE}; commit 9d70f3fec144, of framebuffers that became UC"
-_SHARED = "one EPT for all vCPUs of an address space; kvm_mmu_get_tdp_level(), struct kvm_mmu_page_role"
+_SHARED = "vCPUs share the EPT of their address space: kvm_mmu_page_role has no memory type, from memory (?)"
+_BOTH = "computed from the rules before and after"
+_REACHED = "computed from the rules after"
 _MASKS = "KVM_X86_VALID_QUIRKS; a4dae7c7a41d, of masks and defaults; mtcalc.kvm.quirks"
 
 QUESTIONS: dict[str, Question] = {
@@ -39,8 +42,10 @@ QUESTIONS: dict[str, Question] = {
         "cacheable", "memory that the guest's MTRRs call UC or WC was uncached, and may be cached", _EFFECTIVE
     ),
     "not-cacheable": Question("uncacheable", "memory with PAT type WB was cached, and is not", _EFFECTIVE),
-    "mmio-cacheable": Question("mmio", "host MMIO may be cached", "bug 104091, of machine checks", Level.ERROR),
-    "mmio-touched": Question("mmio", "host MMIO has another byte", "read: UC,0 in every release but 4.2"),
+    "mmio-cacheable": Question(
+        "mmio", "host MMIO may be cached", "kernel bug 104091, of machine checks with 4.2", Level.ERROR
+    ),
+    "mmio-touched": Question("mmio", "host MMIO has another byte", "UC,0 in every release from 2.6.29 on but 4.2"),
     "guest-uc-to-wc": Question("combining", "what has PAT type UC was UC and becomes WC", _EFFECTIVE),
     "wc-to-uc": Question("combining", "with some PAT type memory was WC and becomes UC", _WC),
     "uc-to-wc": Question("combining", "with another PAT type than UC memory was UC and becomes WC", _EFFECTIVE),
@@ -49,9 +54,13 @@ QUESTIONS: dict[str, Question] = {
     ),
     "one-vcpu": Question("vcpu", "the new code takes the state of one vCPU, such as number 0, by name", _SHARED),
     "vcpu-decides": Question("vcpu", "a vCPU's own state makes another byte where it made none", _SHARED),
-    "pat-honoured": Question("pat", "ignore-PAT was set, and is clear", _EFFECTIVE),
-    "pat-ignored": Question("pat", "ignore-PAT was clear, and is set", _EFFECTIVE),
-    "any-slot": Question("slot flag", "a slot flag is newly read, and decides for pages that are not host MMIO"),
+    "pat-honoured": Question("pat", "ignore-PAT was set, and is clear", _IPAT),
+    "pat-ignored": Question("pat", "ignore-PAT was clear, and is set", _IPAT),
+    "any-slot": Question(
+        "slot flag",
+        "a slot flag is newly read, and decides for pages that are not host MMIO",
+        "check_memory_region_flags(), which asks for no backing",
+    ),
     "stale": Question(
         "stale",
         "an input makes another byte where it made none, and no entry is dropped as it changes",
@@ -59,20 +68,24 @@ QUESTIONS: dict[str, Question] = {
     ),
     "quirk-mask": Question("quirk", "a new quirk is read, and the patches add it to no mask", _MASKS),
     "quirk-default": Question("quirk", "a new quirk is read", _MASKS, Level.NOTE),
-    "input-stops": Question("input", "an input makes no other byte any longer where the changes are", level=Level.NOTE),
+    "input-stops": Question(
+        "input", "an input makes no other byte any longer where the changes are", _BOTH, level=Level.NOTE
+    ),
     "input-starts": Question(
-        "input", "an input made no other byte where the changes are, and does so", level=Level.NOTE
+        "input", "an input made no other byte where the changes are, and does so", _BOTH, level=Level.NOTE
     ),
     "mtrr-split": Question(
         "mapping level", "the guest's MTRRs decide no byte any longer, and limit the page size", "mtcalc.kvm.history"
     ),
-    "new-condition": Question("new input", "the rules ask for something that they did not ask for", level=Level.NOTE),
-    "new-type": Question("new input", "the rules take a memory type from something new", level=Level.NOTE),
+    "new-condition": Question(
+        "new input", "the rules ask for something that they did not ask for", _BOTH, level=Level.NOTE
+    ),
+    "new-type": Question("new input", "the rules take a memory type from something new", _BOTH, level=Level.NOTE),
     "uapi-number": Question(
         "uapi", "the patches give out a number that mainline has for another name", "mtcalc.kvm.uapi"
     ),
-    "dead-rule": Question("dead rule", "a rule that can never match, and there was none like it"),
-    "dead-code": Question("dead rule", "a statement that is never reached, and there was none like it"),
+    "dead-rule": Question("dead rule", "a rule that can never match, and there was none like it", _REACHED),
+    "dead-code": Question("dead rule", "a statement that is never reached, and there was none like it", _REACHED),
 }
 """Every code there is, the gravest questions first but for the kinds' order in a review."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from mtcalc.analysis.diff import Change, Diff, by_pat
+from mtcalc.analysis.diff import Change, Diff
 from mtcalc.analysis.questions import Remark as Remark
 from mtcalc.analysis.review_inputs import about_inputs, about_quirks, about_slots, about_vcpus
-from mtcalc.analysis.review_states import Changes, State, asked, spread, within
+from mtcalc.analysis.review_states import Changes, State, asked, spread, types_by_pat, within
 from mtcalc.analysis.review_states import state_of as state_of
 from mtcalc.analysis.rule_check import Oddity, check_rules
 from mtcalc.kvm.uapi import Edits, taken_by
@@ -65,7 +65,7 @@ def _bytes(changes: Changes) -> Iterator[Remark]:
 
 def _becomes_cacheable(change: Change) -> MemType | None:
     """A PAT type, WB before others, with which the effective type was not cacheable and is so now."""
-    before, after = by_pat(change.before), by_pat(change.after)
+    before, after = types_by_pat(change.before), types_by_pat(change.after)
     for pat in reversed(PAT_TYPES):
         if before[pat] not in (None, *CACHEABLE) and after[pat] in CACHEABLE:
             return pat
@@ -101,7 +101,7 @@ def _not_cacheable(changes: Changes) -> Iterator[Remark]:
     """Guest memory that was cacheable with PAT type WB, and is not any longer."""
 
     def loses(state: State, change: Change) -> bool:
-        before, after = by_pat(change.before)[MemType.WB], by_pat(change.after)[MemType.WB]
+        before, after = types_by_pat(change.before)[MemType.WB], types_by_pat(change.after)[MemType.WB]
         return state.get(MMIO) is not True and before in CACHEABLE and after not in CACHEABLE
 
     text = "guest memory with PAT type WB is cacheable no longer: is that meant?"
@@ -126,7 +126,7 @@ def _combining(changes: Changes) -> Iterator[Remark]:
     """What the guest maps UC, the strongest type it can ask for, and gets as WC."""
 
     def weaker(_: State, change: Change) -> bool:
-        before, after = by_pat(change.before)[MemType.UC], by_pat(change.after)[MemType.UC]
+        before, after = types_by_pat(change.before)[MemType.UC], types_by_pat(change.after)[MemType.UC]
         return before is MemType.UC and after is MemType.WC
 
     text = "what the guest maps UC becomes WC, and writes to it may be combined and reordered: is that meant?"
@@ -134,7 +134,7 @@ def _combining(changes: Changes) -> Iterator[Remark]:
 
     def turns(old: MemType, new: MemType) -> Callable[[Change], MemType | None]:
         def pat(change: Change) -> MemType | None:
-            before, after = by_pat(change.before), by_pat(change.after)
+            before, after = types_by_pat(change.before), types_by_pat(change.after)
             return next((pat for pat in PAT_TYPES if (before[pat], after[pat]) == (old, new)), None)
 
         return pat
@@ -155,7 +155,7 @@ _UNCACHED = (MemType.UC, MemType.WC)
 
 def _uncached_with(byte: int) -> MemType | None:
     """A PAT type with which memory is not cached, UC before others; None where there is none."""
-    types = by_pat(byte)
+    types = types_by_pat(byte)
     return next((pat for pat in PAT_TYPES if types[pat] in _UNCACHED), None)
 
 
@@ -177,7 +177,7 @@ def _uncached_ram(found: Diff, changes: Changes) -> Iterator[Remark]:
 
 def _differs(change: Change) -> MemType | None:
     """A PAT type, WC before others, with which the effective type changes."""
-    before, after = by_pat(change.before), by_pat(change.after)
+    before, after = types_by_pat(change.before), types_by_pat(change.after)
     for pat in (MemType.WC, *PAT_TYPES):
         if before[pat] != after[pat]:
             return pat

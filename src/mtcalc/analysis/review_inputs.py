@@ -42,6 +42,7 @@ _OF_A_VCPU = re.compile(
 )
 """In a condition that only the source text knows: what is surely a vCPU's own, and not its VM's by way of vcpu->kvm."""
 _GUEST_PAT = re.compile(r"\barch\.pat\b")
+_SLOT_FLAG = re.compile(r"slot->flags & KVM_MEM_(\w+)(?: != 0)?")
 _QUIRK = re.compile(r"\bKVM_X86_QUIRK_(\w+)")
 
 
@@ -66,7 +67,7 @@ def about_slots(found: Diff, changes: Changes, edits: Edits) -> Iterator[Remark]
     """Slot flags that RAM may have too; what changes while entries stay that were made before."""
     known = inputs_read(found.before.rules)
     for item in inputs_read(found.after.rules):
-        if item.kind.scope is Scope.SLOT and item not in known:
+        if _slot_flag(item) and item not in known:
             text = f"{input_words(item)} may be set on any slot, RAM too: is that meant?"
             newly = within(found, newly_decided(found, item))
             yield from asked(
@@ -104,12 +105,24 @@ def _stale(found: Diff, changes: Changes, edits: Edits) -> Iterator[Remark]:
 
 def _zap(item: Input, kernel: Kernel, edits: Edits) -> Zap | None:
     """When entries are dropped as an input changes; None where nobody knows, or the patches see to it."""
-    kind = "guest_pat" if item.kind.text and _GUEST_PAT.search(item.arg) else item.name
-    if edits.zapping is not None and edits.zapping & {kind, item.arg}:
+    kind, name, flag = item.name, item.arg, _slot_flag(item)
+    if flag:
+        kind, name = "slot_flag", flag
+    elif item.kind.text:
+        kind = "guest_pat" if _GUEST_PAT.search(name) else "quirk" if _quirks(item) else kind
+    if edits.zapping is not None and edits.zapping & {kind, name}:
         return None
-    if item.kind.scope is Scope.SLOT and edits.zapping is None:
+    if flag and edits.zapping is None:
         return None  # whether a new flag's change is refused, the rules alone don't tell
-    return zapped_when(kind, item.arg, kernel.release)
+    return zapped_when(kind, name, kernel.release)
+
+
+def _slot_flag(item: Input) -> str:
+    """The slot flag that an input is; '' for another one. One of its own a patch may have, as a source text."""
+    if item.kind.scope is Scope.SLOT:
+        return item.arg
+    found = _SLOT_FLAG.fullmatch(item.arg) if item.name == "assume" else None
+    return found[1] if found else ""
 
 
 def about_quirks(found: Diff, changes: Changes, edits: Edits) -> Iterator[Remark]:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
-from mtcalc.analysis.diff import Change, Diff
+from mtcalc.analysis.diff import Change, Diff, by_pat
 from mtcalc.analysis.questions import Remark
 from mtcalc.rules.inputs import Facts, Input, Value, value_of, with_value
 from mtcalc.rules.truth import atom_set, members, values_at
@@ -31,6 +32,13 @@ def facts_of(state: State) -> Facts:
     return facts
 
 
+@lru_cache(maxsize=256)
+def types_by_pat(byte: int) -> Mapping[MemType, MemType | None]:
+    """The effective type for each PAT type; None where the byte holds a reserved memory type."""
+    return by_pat(byte)
+
+
+@lru_cache(maxsize=1024)
 def is_plain(item: Input, value: Value) -> bool:
     """Whether a plain VM has an input so; an assumption is plain where it does not hold."""
     return value == (False if item.kind.text else value_of(item, _PLAIN))

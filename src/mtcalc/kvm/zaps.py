@@ -51,18 +51,18 @@ FLAG_ZAPS: dict[str, tuple[Row[Zap], ...]] = {
         Row((3, 9), Zap.ALWAYS, "EINVAL on a live slot; read: 3.7.2 -> 3.9.6"),
     ),
     "GUEST_MEMFD": (Row((0,), Zap.ALWAYS, "EINVAL on a live slot; read: 6.6.9 -> 6.8.0"),),
-    "NON_COHERENT_DMA": (
-        Row(
-            (0,),
-            Zap.NEVER,
-            "flags alone change (KVM_MR_FLAGS_ONLY), where a patch does not refuse that: from memory (?)",
-        ),
-    ),
 }
-"""The same of slot flags that change on a live slot. LOG_DIRTY_PAGES drops some entries, so it is not here."""
+"""The same of slot flags, as they change on a live slot."""
+
+NEW_FLAG_ZAPS: tuple[Row[Zap], ...] = (
+    Row((0,), Zap.NEVER, "flags alone change (KVM_MR_FLAGS_ONLY), where a patch does not refuse that: from memory (?)"),
+)
+"""Of a flag that no release has."""
 
 
 def zapped_when(kind: str, arg: str, release: Version) -> Zap | None:
     """When a release drops entries as an input of a kind changes; None where it never changes, or nobody knows."""
-    rows = FLAG_ZAPS.get(arg) if kind == "slot_flag" else ZAPS.get(kind)
+    if (kind, arg) == ("slot_flag", "LOG_DIRTY_PAGES"):
+        return None  # drops some entries
+    rows = FLAG_ZAPS.get(arg, NEW_FLAG_ZAPS) if kind == "slot_flag" else ZAPS.get(kind)
     return None if rows is None else row_at(rows, release).what
