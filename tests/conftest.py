@@ -36,7 +36,8 @@ PROGRAM = (
     *("cli/", "claims/", "importers/", "patches/", "kvm/test_spte", "csource/test_gcc", "csource/test_hostile"),
     *("csource/test_faults", "csource/test_mmio", "refs/test_file", "refs/test_git", "refs/test_kinds"),
     *("refs/test_imaginary_release", "refs/test_named_file", "scenario/test_json_schema", "rules/test_cubes"),
-    *("analysis/test_diff", "analysis/test_table", "test_fuzz", "test_readme", "test_reports", "test_versions"),
+    *("analysis/test_diff", "analysis/test_table", "test_fuzz", "test_readme", "test_recipes", "test_reports"),
+    "test_versions",
 )
 """How the names begin of what runs the program as a process, starts others, or goes through large tables and inputs."""
 

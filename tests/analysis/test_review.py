@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.analysis.diff import diff
+from mtcalc.analysis.questions import QUESTIONS
 from mtcalc.analysis.review import Remark, review
 from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import And, Atom, Not, holds
@@ -53,6 +54,15 @@ def region_states(before: Kernel, after: Kernel, items: tuple[Input, ...], chang
     return found
 
 
+def reachable_states(before: Kernel, after: Kernel, items: tuple[Input, ...]) -> Changed:
+    """Every state that one of the kernels reaches, with both bytes."""
+    return {
+        values: (decide(before.rules, facts)[1], decide(after.rules, facts)[1])
+        for values, facts in states(items)
+        if can_reach(before, items, facts) or can_reach(after, items, facts)
+    }
+
+
 def types_of(byte: int) -> dict[MemType, MemType | None]:
     """The effective type for each PAT type, as lookup answers it."""
     rules = RuleSet("x", "", (Rule("x", And(()), Outcome(byte), ""),))
@@ -70,6 +80,16 @@ def gets_cached(pair: Bytes) -> set[MemType]:
     """PAT types with which memory was UC or WC, and is cached now."""
     old, new = TYPES[pair[0]], TYPES[pair[1]]
     return {pat for pat in old if old[pat] in (MemType.UC, MemType.WC) and new[pat] in CACHED}
+
+
+def turned(pair: Bytes, old: MemType, new: MemType) -> set[MemType]:
+    """PAT types with which memory was of one effective type, and is of another now."""
+    return {pat for pat in TYPES[pair[0]] if (TYPES[pair[0]][pat], TYPES[pair[1]][pat]) == (old, new)}
+
+
+def uncached(byte: int) -> bool:
+    """Whether memory with that byte is UC or WC with some PAT type."""
+    return not {MemType.UC, MemType.WC}.isdisjoint(TYPES[byte].values())
 
 
 def differing(pair: Bytes) -> set[MemType]:
@@ -122,6 +142,47 @@ def claims(before: Kernel, after: Kernel, items: tuple[Input, ...], changed: Cha
             MemType.WC,
         )
     )
+    found["was WC becomes UC"] = lambda _, p, __: bool(turned(p, MemType.WC, MemType.UC))
+    found["was UC becomes WC"] = lambda _, p, __: (
+        bool(turned(p, MemType.UC, MemType.WC)) and MemType.UC not in turned(p, MemType.UC, MemType.WC)
+    )
+    everywhere = reachable_states(before, after, items) if changed else {}
+    guests = {at for at, item in enumerate(items) if item in (CR0_CD, GUEST_MTRR)}
+
+    def alike(one: tuple[Value, ...], other: tuple[Value, ...]) -> bool:
+        return all(a == b for at, (a, b) in enumerate(zip(one, other, strict=True)) if at not in guests)
+
+    found["can now make RAM uncached"] = lambda s, p, v: (
+        s.get(MMIO) is not True
+        and s.get(NONCOHERENT_DMA) is not True
+        and uncached(p[1])
+        and not any(uncached(old) for other, (old, _) in everywhere.items() if alike(v, other))
+    )
+
+    def newly(values: tuple[Value, ...], at: int) -> bool:
+        """Whether another value of an input makes another byte now, and made none before."""
+        for value in domain(items[at]):
+            sibling = everywhere.get((*values[:at], value, *values[at + 1 :]))
+            here = everywhere[values]
+            if sibling is not None and sibling[0] == here[0] and sibling[1] != here[1]:
+                return True
+        return False
+
+    found["of one vCPU decides? for all"] = lambda _, __, v: any(newly(v, at) for at in guests)
+    for at, item in enumerate(items):
+        if item.name == "slot_flag" and item not in inputs_read(before.rules):
+            found[f"{item.arg} may be set on any slot"] = lambda s, _, v, at=at, item=item: (  # type: ignore[misc]
+                s[item] is True and s.get(MMIO) is not True and newly(v, at)
+            )
+    # What 6.10 drops: all as non-coherent DMA comes or goes; nothing with a quirk; the rest with non-coherent DMA.
+    kept: dict[Input, Callable[[State], bool]] = {
+        CR0_CD: lambda s: s.get(NONCOHERENT_DMA) is not True or s.get(Input("quirk", "CD_NW_CLEARED")) is not False,
+        GUEST_MTRR: lambda s: s.get(NONCOHERENT_DMA) is not True,
+        Input("quirk", "CD_NW_CLEARED"): lambda _: True,
+    }
+    found["stale entries stay"] = lambda s, _, v: any(
+        newly(v, at) and kept[item](s) for at, item in enumerate(items) if item in kept
+    )
     found["PAT is newly honoured"] = lambda _, p, __: (ipat(p[0]), ipat(p[1])) == (True, False)
     found["PAT is honoured no longer"] = lambda _, p, __: (ipat(p[0]), ipat(p[1])) == (False, True)
     region = region_states(before, after, items, changed) if changed else {}
@@ -160,6 +221,7 @@ def check_remarks(before: Kernel, after: Kernel) -> tuple[Remark, ...]:
     found = diff(before, after)
     changed = changed_states(before, after, found.inputs)
     remarks = review(found)
+    assert {remark.code for remark in remarks} <= set(QUESTIONS)
     asked = [remark for remark in remarks if remark.kind != "dead rule"]
     for words, is_so in claims(before, after, found.inputs, changed).items():
         there = {
@@ -190,6 +252,9 @@ def check_example(remark: Remark, there: Changed, items: tuple[Input, ...]) -> N
         assert remark.pat is MemType.WB
     elif "cacheable" in remark.text.split(":")[0]:
         assert remark.pat in gets_cached(pair)
+    elif remark.code == "uncached-ram":
+        assert remark.pat is not None
+        assert TYPES[pair[1]][remark.pat] in {MemType.UC, MemType.WC}
     elif remark.pat is not None:
         assert remark.pat in differing(pair)
     assert remark.pat is not None or remark.kind not in ("pat", "cacheable")
@@ -339,7 +404,7 @@ def test_provoked(what: str) -> None:
 def test_a_rule_that_can_never_match() -> None:
     late = v6_7_with(Rule("x", And((Atom(MMIO), READONLY)), ept(WB, 0), ""))
     (remark,) = review(diff(kernel("v6.7"), late))
-    assert remark == Remark("dead rule", "rule 'x' never matches: 'mmio' catches all of it before", 0, None, None, "x")
+    assert remark == Remark("dead-rule", "rule 'x' never matches: 'mmio' catches all of it before", 0, None, None, "x")
     # One that could not match before either is not this change's.
     later = late._replace(rules=late.rules._replace(rules=insert_after(late.rules.rules, "x", EXTRA)))
     assert "dead rule" not in {remark.kind for remark in review(diff(late, later))}
@@ -358,7 +423,10 @@ def test_nothing_changes_nothing_is_asked() -> None:
 def test_the_gravest_comes_first() -> None:
     worst = v6_7_with(Rule("x", Atom(MMIO), Outcome(0x06), ""), Rule("y", READONLY, ept(WB, 0), ""), without="mmio")
     kinds = [remark.kind for remark in review(diff(kernel("v6.7"), worst))]
-    order = ("byte", "cacheable", "mmio", "pat", "input", "mapping level", "new input", "dead rule")
+    order = (
+        *("byte", "cacheable", "mmio", "combining", "uncached ram", "pat", "slot flag"),
+        *("input", "mapping level", "new input", "dead rule"),
+    )
     assert kinds == sorted(kinds, key=order.index)
     assert kinds[0] == "byte"
 

@@ -123,12 +123,13 @@ def test_questions() -> None:
     """One vCPU's state for all; what the guest maps UC and gets as WC; a count of one is no plural."""
     (asked,) = json.loads(run("per-vm-mtrr.patch", "-o", "json").out)["questions"]
     assert asked["text"] == "one vCPU's state for all vCPUs? `kvm_mtrr_get_guest_memory_type(vcpu->kvm, gfn)`"
-    (asked,) = json.loads(run("uc-to-wc.patch", "-o", "json").out)["questions"]
+    asked, other = json.loads(run("uc-to-wc.patch", "-o", "json").out)["questions"]
     assert (asked["kind"], asked["count"], asked["pat"]) == ("combining", 5, "UC")
     assert (asked["example"]["before"]["mask"], asked["example"]["after"]["mask"]) == ("0x40", "0x48")
-    assert "5 of 7 changes, such as:" in run("uc-to-wc.patch").out
-    one = run("quirk-first-name.patch").out
-    assert "in  the one change:" in one
+    # What has another PAT type, UC- here, becomes WC in the two changes where what has UC does not.
+    assert (other["code"], other["count"], other["pat"]) == ("uc-to-wc", 2, "UC-")
+    assert "\nOF 7 ROW PAT        QUESTIONS: is that meant?\n5    " in run("uc-to-wc.patch").out
+    assert "\nOF 1 ROW PAT       QUESTIONS: is that meant?\n1    1   " in run("quirk-first-name.patch").out
 
 
 # How the same patch comes.

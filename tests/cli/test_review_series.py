@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,14 @@ def test_the_founding_series() -> None:
     assert lines[:4] == [
         "1/4   KVM: a new flag of slots: touches no rule",
         "2/4   KVM: SVM: a parameter: touches no rule",
-        "3/4   KVM: VMX: honour the guest's PAT",
+        "3/4   KVM: VMX: honour the guest's PAT: rows 1 to 3",
         "4/4   KVM: selftests: try it: touches no rule",
     ]
     assert "which slots can have a flag, and so come to its rows: check_memory_region_flags()" in " ".join(text.split())
     assert text.count("33 of 160 reachable inputs change") == 1
-    assert len(lines) <= 60
+    assert len(lines) <= 50  # a screen
+    assert max(Counter(line for line in lines if line).values()) == 1
+    assert "left aside" not in text  # that a patch touches no rule says so of its hunks
     assert max(map(len, lines)) <= 80
 
 
@@ -125,6 +128,14 @@ def test_each_patch_with_its_own_rows() -> None:
     ]
     assert at == sorted(at)
     assert "true on the way alone" in text
+    # The whole's rows stand above, at the patch that brings them, and are not shown again.
+    assert text.startswith("1/2   KVM: VMX: first: no row that stays\n2/2   KVM: VMX: second: rows 1 to 3\n")
+    assert [patch["brings"] for patch in found["patches"]] == [[], [1, 2, 3]]
+    end = text[text.index("\nall patches together\n") :]
+    assert "that is rows 1 to 3 of 2/2." in end
+    assert "ROW INPUTS" not in end
+    assert "around the rules" not in end
+    assert "\n33    2/2:1 new condition, slot flag NON_COHERENT_DMA: " in end
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -151,6 +162,10 @@ def test_a_row_is_brought_by_one_patch(base: str, tmp_path: Path) -> None:
         counts.append(record(quick("diff", old, new, "-o", "json", cwd=tmp_path))["changed"])
     assert [patch["changed"] for patch in found["patches"]] == [counts[0], 0, counts[1]]
     assert [patch["touches"] for patch in found["patches"]] == [True, False, True]
+    brings = [patch["brings"] for patch in found["patches"]]
+    assert brings[1] == []
+    assert sorted({*brings[0], *brings[2]}) == list(range(1, len(found["rows"]) + 1))
+    assert all((brings[0], brings[2]))
 
 
 def test_a_series_that_comes_to_nothing(tmp_path: Path) -> None:

@@ -15,8 +15,11 @@ from mtcalc.rules.truth import atom_set
 from mtcalc.x86.memtype import MemType
 
 
-def sentence(found: Diff) -> str:
-    """The difference in one sentence: how much of what is reachable changes, where, and what that does."""
+def sentence(found: Diff, stops: bool = True, starts: bool = True) -> str:
+    """The difference in one sentence: how much of what is reachable changes, where, and what that does.
+
+    `stops`, `starts`: say which inputs stop, and which start mattering there.
+    """
     if not found.changed:
         names = f"{kernel_label(found.before)} and {kernel_label(found.after)}"
         none = f"none of {found.total} reachable inputs changes"
@@ -30,8 +33,8 @@ def sentence(found: Diff) -> str:
     where = _where(common_conditions(found))
     if where:
         text += f": {where}"
-    stops, starts = mattering(found)
-    return "".join((text, _verb(stops, "stop"), _verb(starts, "start")))
+    ceasing, beginning = mattering(found)
+    return "".join((text, _verb(ceasing, "stop") if stops else "", _verb(beginning, "start") if starts else ""))
 
 
 def common_conditions(found: Diff) -> dict[Input, tuple[Value, ...]]:
@@ -125,14 +128,14 @@ def _where(common: Mapping[Input, Sequence[Value]]) -> str:
     without = [name for name, value in flags.items() if not value]
     parts = []
     if with_flags:
-        parts.append(f"slots with {_list(with_flags)}")
+        parts.append(f"slots with {word_list(with_flags)}")
     if without:
-        parts.append(f"{'but' if parts else 'slots'} without {_list(without, 'or')}")
+        parts.append(f"{'but' if parts else 'slots'} without {word_list(without, 'or')}")
     text = " ".join(parts) or "pages"
     circumstances = []
     for item, values in common.items():
         if isinstance(values[0], MemType):
-            circumstances.append(f"with {input_words(item)} {_list(list(map(str, values)), 'or')}")
+            circumstances.append(f"with {input_words(item)} {word_list(list(map(str, values)), 'or')}")
         elif item.kind.scope is Scope.PAGE:
             text += f" {said(item, values[0])}"
         elif item.kind.scope is not Scope.SLOT:
@@ -143,8 +146,9 @@ def _where(common: Mapping[Input, Sequence[Value]]) -> str:
 def _verb(items: Sequence[Input], verb: str) -> str:
     if not items:
         return ""
-    return f"; {_list(list(map(input_words, items)))} {verb}{'s' if len(items) == 1 else ''} mattering there"
+    return f"; {word_list(list(map(input_words, items)))} {verb}{'s' if len(items) == 1 else ''} mattering there"
 
 
-def _list(words: Sequence[str], link: str = "and") -> str:
+def word_list(words: Sequence[str], link: str = "and") -> str:
+    """'a, b and c'."""
     return f"{', '.join(words[:-1])} {link} {words[-1]}" if len(words) > 1 else words[0]

@@ -4,44 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
 
-from mtcalc.analysis.diff import Change, Diff, by_pat
-from mtcalc.analysis.diff_words import mattering, sensitive
+from mtcalc.analysis.diff import Change, Diff
+from mtcalc.analysis.questions import Remark as Remark
+from mtcalc.analysis.review_inputs import about_inputs, about_quirks, about_slots, about_vcpus
+from mtcalc.analysis.review_states import Changes, State, asked, spread, types_by_pat, within
+from mtcalc.analysis.review_states import state_of as state_of
 from mtcalc.analysis.rule_check import Oddity, check_rules
-from mtcalc.rules.condition import condition_text, holds, inputs
-from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, Facts, Input, Value, input_words, value_of, with_value
-from mtcalc.rules.rule import Rule, RuleSet, inputs_read
-from mtcalc.rules.truth import members, values_at
+from mtcalc.kvm.uapi import Edits, taken_by
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, Scope
+from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.x86.ept import odd_byte, split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
 
-ASSUMED = ("assume", "assume_type")
-
-State: TypeAlias = dict[Input, Value]
+_NO_EDITS = Edits()
 
 
-class Remark(NamedTuple):
-    """One thing to ask about, in how many of the changed states, and one of them.
-
-    `example` is None where a rule or a statement shows it rather than a state: then `rule` or the text names it.
-    """
-
-    kind: str
-    text: str
-    states: int
-    example: Change | None
-    pat: MemType | None = None  # the PAT type with which the example shows it
-    rule: str = ""
-
-
-Changes: TypeAlias = list[tuple[State, Change]]
-
-
-def review(found: Diff, one_vcpu: Sequence[str] = ()) -> tuple[Remark, ...]:
+def review(found: Diff, one_vcpu: Sequence[str] = (), edits: Edits = _NO_EDITS) -> tuple[Remark, ...]:
     """The remarks on a change, the gravest first. Nothing is said that no state, rule or statement shows.
 
-    `one_vcpu`: the expressions of the new code that take one vCPU's state for all.
+    `one_vcpu`: the expressions of the new code that take one vCPU's state for all; `edits`: what is changed beside.
     """
     changes = [(state_of(found, change), change) for change in found.changes]
     return (
@@ -50,37 +32,25 @@ def review(found: Diff, one_vcpu: Sequence[str] = ()) -> tuple[Remark, ...]:
         *_not_cacheable(changes),
         *_mmio(changes),
         *_combining(changes),
-        *(Remark("vcpu", f"one vCPU's state for all vCPUs? `{text}`", 0, None) for text in one_vcpu),
+        *_uncached_ram(found, changes),
+        *about_vcpus(found, changes, one_vcpu),
         *_guest_pat(changes),
-        *_inputs(found, changes),
-        *_new_inputs(found, changes),
+        *about_slots(found, changes, edits),
+        *about_quirks(found, changes, edits),
+        *about_inputs(found, changes),
+        *about_numbers(edits),
         *_dead_rules(found),
     )
 
 
-def state_of(found: Diff, change: Change) -> State:
-    """A change's inputs with their values."""
-    return dict(zip(found.inputs, change.values, strict=True))
-
-
-def _remark(
-    kind: str,
-    text: str,
-    changes: Changes,
-    shows: Callable[[State, Change], bool],
-    pat: Callable[[Change], MemType | None] = lambda _: None,
-) -> Iterator[Remark]:
-    """A remark, if any change shows it."""
-    shown = [(state, change) for state, change in changes if shows(state, change)]
-    if shown:
-        _, example = min(shown, key=lambda pair: _unusual(pair[0]))
-        yield Remark(kind, text, len(shown), example, pat(example))
-
-
-def _unusual(state: State) -> int:
-    """How many inputs are not as a plain VM has them."""
-    plain = Facts()
-    return sum(value != (value_of(item, plain) if item.name not in ASSUMED else False) for item, value in state.items())
+def about_numbers(edits: Edits) -> tuple[Remark, ...]:
+    """Numbers of the interface that the patches give out and mainline has for something else."""
+    taken = ((number, taken_by(number)) for number in edits.numbers)
+    return tuple(
+        Remark("uapi-number", f"{number.name} collides with mainline, where {other}", 0, None, place=number.place)
+        for number, other in taken
+        if other
+    )
 
 
 def _bytes(changes: Changes) -> Iterator[Remark]:
@@ -90,12 +60,12 @@ def _bytes(changes: Changes) -> Iterator[Remark]:
         if words is not None:
             shift = ", which end up in the entry (was a shift forgotten?)" if byte & ~0x78 else ""
             text = f"{byte:#04x} is returned: {words}{shift}"
-            yield from _remark("byte", text, changes, lambda _, change, byte=byte: change.after == byte)  # type: ignore[misc]
+            yield from asked("odd-byte", text, changes, lambda _, change, byte=byte: change.after == byte)  # type: ignore[misc]
 
 
 def _becomes_cacheable(change: Change) -> MemType | None:
     """A PAT type, WB before others, with which the effective type was not cacheable and is so now."""
-    before, after = by_pat(change.before), by_pat(change.after)
+    before, after = types_by_pat(change.before), types_by_pat(change.after)
     for pat in reversed(PAT_TYPES):
         if before[pat] not in (None, *CACHEABLE) and after[pat] in CACHEABLE:
             return pat
@@ -111,15 +81,15 @@ def _cacheable(changes: Changes) -> Iterator[Remark]:
         )
 
     text = "guest memory becomes cacheable though {}: is that meant?"
-    yield from _remark(
-        "cacheable",
+    yield from asked(
+        "cd-cacheable",
         text.format("guest CR0.CD is set"),
         changes,
         shows(lambda state: state.get(CR0_CD) is True),
         _becomes_cacheable,
     )
-    yield from _remark(
-        "cacheable",
+    yield from asked(
+        "mtrr-cacheable",
         text.format("the guest's MTRRs say UC or WC"),
         changes,
         shows(lambda s: s.get(GUEST_MTRR) in (MemType.UC, MemType.WC) and s.get(CR0_CD) is not True),
@@ -131,11 +101,11 @@ def _not_cacheable(changes: Changes) -> Iterator[Remark]:
     """Guest memory that was cacheable with PAT type WB, and is not any longer."""
 
     def loses(state: State, change: Change) -> bool:
-        before, after = by_pat(change.before)[MemType.WB], by_pat(change.after)[MemType.WB]
+        before, after = types_by_pat(change.before)[MemType.WB], types_by_pat(change.after)[MemType.WB]
         return state.get(MMIO) is not True and before in CACHEABLE and after not in CACHEABLE
 
     text = "guest memory with PAT type WB is cacheable no longer: is that meant?"
-    yield from _remark("uncacheable", text, changes, loses, lambda _: MemType.WB)
+    yield from asked("not-cacheable", text, changes, loses, lambda _: MemType.WB)
 
 
 def _mmio(changes: Changes) -> Iterator[Remark]:
@@ -148,24 +118,66 @@ def _mmio(changes: Changes) -> Iterator[Remark]:
         return is_mmio(state, change) and _becomes_cacheable(change) is not None
 
     what = "host MMIO may become cacheable: device memory mapped cacheable can raise a machine check"
-    yield from _remark("mmio", what, changes, cached, _becomes_cacheable)
-    yield from _remark("mmio", "host MMIO is touched: is that meant?", changes, is_mmio, _differs)
+    yield from asked("mmio-cacheable", what, changes, cached, _becomes_cacheable)
+    yield from asked("mmio-touched", "host MMIO is touched: is that meant?", changes, is_mmio, _differs)
 
 
 def _combining(changes: Changes) -> Iterator[Remark]:
     """What the guest maps UC, the strongest type it can ask for, and gets as WC."""
 
     def weaker(_: State, change: Change) -> bool:
-        before, after = by_pat(change.before)[MemType.UC], by_pat(change.after)[MemType.UC]
+        before, after = types_by_pat(change.before)[MemType.UC], types_by_pat(change.after)[MemType.UC]
         return before is MemType.UC and after is MemType.WC
 
     text = "what the guest maps UC becomes WC, and writes to it may be combined and reordered: is that meant?"
-    yield from _remark("combining", text, changes, weaker, lambda _: MemType.UC)
+    yield from asked("guest-uc-to-wc", text, changes, weaker, lambda _: MemType.UC)
+
+    def turns(old: MemType, new: MemType) -> Callable[[Change], MemType | None]:
+        def pat(change: Change) -> MemType | None:
+            before, after = types_by_pat(change.before), types_by_pat(change.after)
+            return next((pat for pat in PAT_TYPES if (before[pat], after[pat]) == (old, new)), None)
+
+        return pat
+
+    slower, faster = turns(MemType.WC, MemType.UC), turns(MemType.UC, MemType.WC)
+    text = "memory that was WC becomes UC, and framebuffers slow: is that meant?"
+    yield from asked("wc-to-uc", text, changes, lambda _, change: slower(change) is not None, slower)
+
+    def other(state: State, change: Change) -> bool:
+        return faster(change) is not None and not weaker(state, change)
+
+    text = "memory that was UC becomes WC, and writes may be combined: is that meant?"
+    yield from asked("uc-to-wc", text, changes, other, faster)
+
+
+_UNCACHED = (MemType.UC, MemType.WC)
+
+
+def _uncached_with(byte: int) -> MemType | None:
+    """A PAT type with which memory is not cached, UC before others; None where there is none."""
+    types = types_by_pat(byte)
+    return next((pat for pat in PAT_TYPES if types[pat] in _UNCACHED), None)
+
+
+def _uncached_ram(found: Diff, changes: Changes) -> Iterator[Remark]:
+    """RAM of a VM without assigned devices that the guest, by its PAT, MTRRs or CR0.CD, can newly get uncached."""
+    own = [item for item in found.inputs if item.kind.scope is Scope.VCPU]
+    uncached = 0
+    for byte, states in found.bytes_before.items():
+        uncached |= states if _uncached_with(byte) is not None else 0
+    could = within(found, spread(found, uncached & found.reachable, own))
+
+    def can_now(state: State, change: Change) -> bool:
+        ram = state.get(MMIO) is not True and state.get(NONCOHERENT_DMA) is not True
+        return ram and _uncached_with(change.after) is not None and not could(state, change)
+
+    text = "guests without device assignment can now make RAM uncached: is that meant?"
+    yield from asked("uncached-ram", text, changes, can_now, lambda change: _uncached_with(change.after))
 
 
 def _differs(change: Change) -> MemType | None:
     """A PAT type, WC before others, with which the effective type changes."""
-    before, after = by_pat(change.before), by_pat(change.after)
+    before, after = types_by_pat(change.before), types_by_pat(change.after)
     for pat in (MemType.WC, *PAT_TYPES):
         if before[pat] != after[pat]:
             return pat
@@ -183,55 +195,9 @@ def _guest_pat(changes: Changes) -> Iterator[Remark]:
         return shows
 
     text = "the guest's PAT is newly honoured: the host maps RAM WB, so another type in the guest is an alias"
-    yield from _remark("pat", text, changes, turns(False), _differs)
+    yield from asked("pat-honoured", text, changes, turns(False), _differs)
     text = "the guest's PAT is honoured no longer: what drivers map WC or UC they don't get"
-    yield from _remark("pat", text, changes, turns(True), _differs)
-
-
-def _inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
-    """Inputs that cease or begin to matter in what changes; MTRRs that cease to, and still split large pages."""
-    stops, starts = mattering(found)
-    for items, verb, side in ((stops, "stop", 0), (starts, "start", 1)):
-        if items:
-            words = ", ".join(map(input_words, items))
-            text = f"{words} {verb}{'s' if len(items) == 1 else ''} mattering there: is that said?"
-            yield from _remark("input", text, changes, _where_one_matters(found, items, side))
-    split = found.after.split_when
-    if GUEST_MTRR in stops and split is not None and set(inputs(split)) <= set(found.inputs):
-        text = f"the guest's MTRRs still limit the mapping level there ({condition_text(split)})"
-        yield from _remark("mapping level", text, changes, lambda state, _: holds(split, _facts(state)))
-
-
-def _where_one_matters(found: Diff, items: Sequence[Input], side: int) -> Callable[[State, Change], bool]:
-    """Whether another value of one of `items` makes another byte, before (0) or after (1)."""
-    states = 0
-    for item in items:
-        states |= sensitive(found, item, side)
-    shown = {values_at(found.space, number) for number in members(states & found.changed)}
-    return lambda _, change: change.values in shown
-
-
-def _facts(state: State) -> Facts:
-    facts = Facts()
-    for item, value in state.items():
-        facts = with_value(facts, item, value)
-    return facts
-
-
-def _new_inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
-    """Conditions that the rules did not ask before, and both sides of each."""
-    known = inputs_read(found.before.rules)
-    for item in inputs_read(found.after.rules):
-        if item in known:
-            continue
-        if item.kind.typed:
-            text = f"new memory type, {input_words(item)}"
-        else:
-            yes = sum(state[item] is True for state, _ in changes)
-            no = sum(state[item] is False for state, _ in changes)
-            many = "change" if yes == 1 else "changes"
-            text = f"new condition, {input_words(item)}: {yes} {many} where it holds, {no} where it does not"
-        yield from _remark("new input", text, changes, lambda *_: True)
+    yield from asked("pat-ignored", text, changes, turns(True), _differs)
 
 
 def _dead_rules(found: Diff) -> Iterator[Remark]:
@@ -239,10 +205,10 @@ def _dead_rules(found: Diff) -> Iterator[Remark]:
     before = {rule.when for rule, _ in _never(found.before.rules)}
     for rule, message in _never(found.after.rules):
         if rule.when not in before:
-            yield Remark("dead rule", message, 0, None, rule=rule.id)
+            yield Remark("dead-rule", message, 0, None, rule=rule.id)
     for text in found.after.rules.unreached:
         if text not in found.before.rules.unreached:
-            yield Remark("dead rule", f"never reached: `{text}`", 0, None)
+            yield Remark("dead-code", f"never reached: `{text}`", 0, None)
 
 
 def _never(rule_set: RuleSet) -> Iterator[tuple[Rule, str]]:

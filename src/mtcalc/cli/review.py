@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
+from mtcalc.analysis.review import about_numbers
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, check_git, git_folder, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
@@ -19,9 +22,9 @@ from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import is_git_ref
 
 if TYPE_CHECKING:
+    from mtcalc.kvm.uapi import Edits
     from mtcalc.output.series import Earlier, Judged
     from mtcalc.patches.series import Part, Whole
-    from mtcalc.rules.kernel import Kernel
 
 
 @click.command()
@@ -30,10 +33,17 @@ if TYPE_CHECKING:
 @click.option("--against", type=PATCH_FILE, metavar="FILE", help="An earlier version: what the new one does otherwise.")
 @release_option
 @click.option("--expand", is_flag=True, help="Every single combination of inputs, instead of rows (json, jsonl, csv).")
+@click.option("--terse", is_flag=True, help="One line a finding, FILE:LINE: LEVEL: text [code]: for b4, editors, CI.")
 @output_options()
 @click.pass_context
 def review(
-    ctx: click.Context, patches: tuple[str, ...], base: str | None, against: str | None, expand: bool, output: Output
+    ctx: click.Context,
+    patches: tuple[str, ...],
+    base: str | None,
+    against: str | None,
+    expand: bool,
+    terse: bool,
+    output: Output,
 ) -> None:
     """What a patch mail (- is standard input) changes: its rules against those before it, and what to ask about it.
 
@@ -45,17 +55,50 @@ def review(
     mtcalc review - --base vmx.c < mail
     mtcalc review v2/ --against v1.mbox
     mtcalc review git:origin/master..HEAD
+    mtcalc review --terse - < mail
     """
+    if terse:
+        _check_terse(ctx, expand, output)
+    try:
+        whole, earlier = _read(patches, base, against)
+        parts = [_judged(part, part, whole.edits, expand) for part in whole.parts]
+        all_of_it = _judged(whole.parts[-1], whole, whole.edits, expand)
+    except InputError as error:
+        if not terse:
+            raise
+        from mtcalc.output.terse import terse_error
+
+        raise terse_error(error) from None
+    if terse:
+        from mtcalc.output.terse import findings
+
+        sys.stdout.writelines([f"{finding}\n" for finding in findings(whole, parts, all_of_it, earlier)])
+    else:
+        _write(output, whole, parts, all_of_it, expand, earlier)
+    found = all_of_it.found
+    ctx.exit(0 if found is None or found.same else 1)
+
+
+def _check_terse(ctx: click.Context, expand: bool, output: Output) -> None:
+    """Raises UsageError for another form of output beside --terse; one that the environment names gives way."""
+    if ctx.get_parameter_source("form") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"--terse with -o {output.form} (--terse is a form of its own: one of the two)")
+    if expand:
+        raise click.UsageError("--terse with --expand (--terse has one example a finding; --expand is for json)")
+
+
+def _read(words: tuple[str, ...], base: str | None, against: str | None) -> tuple[Whole, Earlier | None]:
+    if any(map(is_git_ref, words)):
+        return _commits(words, base, against), None
+    return _mails(words, base, against)
+
+
+def _write(
+    output: Output, whole: Whole, parts: list[Judged], all_of_it: Judged, expand: bool, earlier: Earlier | None
+) -> None:
     # What reads patches brings the C parser, which a TAB has no need of.
     from mtcalc.output.series import series_document, series_record
 
-    earlier = None
-    if any(map(is_git_ref, patches)):
-        whole = _commits(patches, base, against)
-    else:
-        whole, earlier = _mails(patches, base, against)
-    parts = [_judged(part, part.before, part.after, part.one_vcpu, expand) for part in whole.parts]
-    all_of_it = _judged(whole.parts[-1], whole.before, whole.after, whole.one_vcpu, expand)
     latest = resolve("latest")
     nothing = compare(latest, latest)
     found = all_of_it.found or nothing
@@ -67,18 +110,18 @@ def review(
             rows=lambda: diff_rows(found, expand),
         )
     )
-    ctx.exit(0 if found.same else 1)
 
 
-def _judged(part: Part, before: Kernel | None, after: Kernel | None, one_vcpu: tuple[str, ...], expand: bool) -> Judged:
+def _judged(part: Part, of: Part | Whole, edits: Edits, expand: bool) -> Judged:
+    """A part, or the whole by its last part; `edits` are those of all patches, of which the numbers may be others'."""
     from mtcalc.output.series import Judged
 
-    if before is None or after is None:
-        return Judged(part)
-    found = compare(before, after)
+    if of.before is None or of.after is None:
+        return Judged(part, remarks=about_numbers(of.edits))
+    found = compare(of.before, of.after)
     if expand:
         check_expandable(found)
-    return Judged(part, found, ask(found, one_vcpu))
+    return Judged(part, found, ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers)))
 
 
 def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:
@@ -100,7 +143,7 @@ def _mails(words: tuple[str, ...], base: str | None, against: str | None) -> tup
     from mtcalc.refs.mail_review import Top, earlier_version, reviewed_mails
 
     check_git([*words, *([base] if base else [])])
-    if (*words, against).count("-") > 1:
+    if (*words, against, base).count("-") > 1:
         raise click.UsageError("- twice (standard input is read once)")
     top = Top(base, release_of([base] if base else []), git_folder())
     try:

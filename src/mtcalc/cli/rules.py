@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from mtcalc.cli.options import Output, base_of, base_option, named_kernel, output_options, release_of
+from mtcalc.cli.options import Output, base_of, base_option, git_folder, named_kernel, output_options, release_word
 from mtcalc.cli.params import REF
 from mtcalc.output.emit import Result, formats
+from mtcalc.text.errors import InputError
+from mtcalc.text.filenames import is_file_ref
+
+if TYPE_CHECKING:
+    from mtcalc.rules.kernel import Kernel
 
 
 @click.group(no_args_is_help=True)
@@ -71,16 +77,8 @@ def check(ctx: click.Context, ref: str, output: Output) -> None:
     """
     from mtcalc.analysis.rule_check import check_rules
     from mtcalc.output.rules import finding_record, findings_document, findings_rows
-    from mtcalc.text.filenames import RULE_FILE_SUFFIXES, is_git_ref
 
-    base = base_of([ref])
-    if ref.lower().endswith(RULE_FILE_SUFFIXES) and not is_git_ref(ref):
-        from mtcalc.refs.file import unchecked_rule_file
-        from mtcalc.refs.resolve import resolve
-
-        kernel = unchecked_rule_file(ref, partial(resolve, release=release_of([ref])))
-    else:
-        kernel = named_kernel(ref, base=base)
+    kernel = _to_check(ref) if is_file_ref(ref) else named_kernel(ref, base=base_of([ref]))
     findings = check_rules(kernel.rules, kernel)
     output.write(
         Result(
@@ -91,3 +89,18 @@ def check(ctx: click.Context, ref: str, output: Output) -> None:
         )
     )
     ctx.exit(1 if findings else 0)
+
+
+def _to_check(ref: str) -> Kernel:
+    """The kernel of a file; a rule file's list may leave inputs uncaught. Raises UsageError, InputError."""
+    from mtcalc.refs.file import kernel_to_check
+    from mtcalc.refs.resolve import resolve
+
+    base, release, git = base_of([ref]), release_word(), git_folder()
+    try:
+        return kernel_to_check(ref, partial(resolve, release=release, git=git), base, release, git)
+    except InputError:
+        raise
+    except ValueError as error:
+        told = base is None or str(error).startswith("--kernel")
+        raise InputError(str(error) if told else f"--base: {error}") from None

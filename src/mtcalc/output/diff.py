@@ -29,7 +29,7 @@ from mtcalc.output.plain import WIDTH
 from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, Value, domain, input_words, with_value
 from mtcalc.rules.kernel import kernel_label, kernel_notes
 from mtcalc.rules.rule import Outcome
-from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, mask_text, odd_byte, split_mask
+from mtcalc.x86.ept import IPAT_BIT, MEMTYPE_SHIFT, odd_byte, split_mask
 from mtcalc.x86.memtype import PAT_TYPES, MemType, memtype_name
 
 
@@ -37,19 +37,23 @@ def diff_blocks(found: Diff) -> list[Block]:
     """The sentence, the rows in a table of effective types, what each row's inputs are, what is around."""
     blocks: list[Block] = [f"{sentence(found)}."]
     if found.rows:
-        blocks += _tables(found)
+        blocks += diff_tables(found)
         blocks.append(Fields([(str(n), when_text(row.when)) for n, row in enumerate(found.rows, 1)], title="when"))
-    if found.mmio is not None and found.mmio.changed:
-        tests: list[tuple[str, Content]] = [
-            (f"{row.before} -> {row.after}", when_text(row.when)) for row in found.mmio.rows
-        ]
-        blocks.append(Fields(tests, title="host pages that change"))
+    blocks += host_page_blocks(found)
     if found.around:
         rows: list[tuple[str, Content]] = []
         for difference in found.around:
             rows += [(difference.what, f"before: {difference.before}"), ("", f"after: {difference.after}")]
         blocks.append(Fields(rows, title="around the rules"))
     return blocks
+
+
+def host_page_blocks(found: Diff) -> list[Block]:
+    """Which host pages become or stop being MMIO; nothing where none does."""
+    if found.mmio is None or not found.mmio.changed:
+        return []
+    rows: list[tuple[str, Content]] = [(f"{row.before} -> {row.after}", when_text(row.when)) for row in found.mmio.rows]
+    return [Fields(rows, title="host pages that change")]
 
 
 def diff_document(found: Diff) -> Document:
@@ -94,7 +98,7 @@ def _type_words(found: Diff) -> dict[Input, str]:
     return {GUEST_MTRR: "MTRR", **words}
 
 
-def _tables(found: Diff) -> list[Block]:
+def diff_tables(found: Diff) -> list[Block]:
     """A row a difference: bytes before and after, and per PAT type the effective type, a change as a>b.
 
     In one table, or where that were too wide in several, each with some of the columns.
@@ -237,8 +241,3 @@ def _single_rows(found: Diff) -> Iterator[DiffRow]:
 
 def _mask(outcome: Outcome) -> str:
     return f"{outcome.const:#04x}" if outcome.memtype_of is None else str(outcome)
-
-
-def byte_words(byte: int) -> str:
-    """0x70 -> '0x70 (WB, ignore PAT)'."""
-    return f"{byte:#04x} ({mask_text(byte)})"

@@ -154,6 +154,8 @@ _DIFF_KEYS = {
 _QUESTION = _object(
     {"kind": _TEXT, "text": _TEXT, "count": _or_null(_COUNT), "pat": _or_null(_PAT), "rule": _or_null(_TEXT)},
     example={},
+    code=_TEXT,
+    place=_or_null(_TEXT),
 )
 _BESIDE = _object({"kind": _TEXT, "name": _TEXT, "text": _TEXT, "place": _TEXT})
 
@@ -170,6 +172,7 @@ _REVIEW = _object(
                 mmio_rows=_list(_MMIO_ROW),
                 questions=_list(_QUESTION),
                 beside=_list(_BESIDE),
+                brings=_list(_COUNT),
             )
         ),
         "date": _or_null(_TEXT),

@@ -35,6 +35,10 @@ _LONGEST_PATHS = 8_300
 """Characters of a `diff --git` line: two paths of PATH_MAX bytes."""
 
 
+class NoPatchError(InputError):
+    """A file without anything of a patch in it."""
+
+
 class Series(NamedTuple):
     """The patches of one or several files in the order of their numbers, and the cover letters beside them."""
 
@@ -113,7 +117,7 @@ def _no_patch(envelopes: Sequence[Envelope], file: str) -> InputError:
         if envelope.html:
             return InputError("HTML (the raw mail: save it as plain text)", envelope.place)
     what = "no patch found (a patch has 'diff --git', or '---', '+++' and '@@' lines)"
-    return InputError(what, Place(file, 1, 1))
+    return NoPatchError(what, Place(file, 1, 1))
 
 
 def _mail(envelope: Envelope) -> Mail:

@@ -63,11 +63,16 @@ def kernel_after(before: Kernel, rules: RuleSet, file: str, mails: Sequence[Mail
     title = f"{before.rules.name} with {subject or file}"
     after = before._replace(
         ref=file,
-        rules=rules._replace(name=re.split(r"[/\\]", file)[-1], title=title),
+        rules=rules._replace(name=_short_name(file), title=title),
         proposal=f"patch on top of {before.ref}",
         default=False,
     )
     return with_read(after)
+
+
+def _short_name(file: str) -> str:
+    """A file's name without its folder; that of a pipe is its number, which says nothing alone."""
+    return file if file.startswith("/dev/") else re.split(r"[/\\]", file)[-1]
 
 
 def source_line(rule: Rule, file: str) -> int:

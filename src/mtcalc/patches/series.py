@@ -6,8 +6,10 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
+from mtcalc.kvm.uapi import Edits
 from mtcalc.patches.beside import Beside
 from mtcalc.rules.kernel import Kernel
+from mtcalc.text.errors import Place
 
 
 class Part(NamedTuple):
@@ -24,6 +26,9 @@ class Part(NamedTuple):
     one_vcpu: tuple[str, ...] = ()  # where its new code takes one vCPU's state for all
     beside: tuple[Beside, ...] = ()  # what it changes beside the rules
     cover: bool = False  # a cover letter
+    aside: tuple[str, ...] = ()  # its hunks, as Whole.left_aside names those that are left aside
+    edits: Edits = Edits()  # what it changes of the interface and of what keeps entries fresh
+    lines: tuple[Place, ...] = ()  # those that it changes, the rules' own first; of a commit the file's after it
 
 
 class Whole(NamedTuple):
@@ -39,3 +44,4 @@ class Whole(NamedTuple):
     left_aside: tuple[str, ...] = ()  # hunks elsewhere, as 'path: section'
     beside: tuple[Beside, ...] = ()  # what they change beside the rules
     asked: tuple[str, ...] = ()  # what rules ask by name, and the patches change in a way that is not followed
+    edits: Edits = Edits()  # what all of them change of the interface and of what keeps entries fresh

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from mtcalc.patches.apply import rules_and_order, rules_in_order
 from mtcalc.patches.beside import Beside, beside_the_rules
-from mtcalc.patches.hunks import is_code
+from mtcalc.patches.edits import edits_of
+from mtcalc.patches.hunks import hunk_name, is_code
+from mtcalc.patches.lines_of import lines_of
 from mtcalc.patches.read import Series
 from mtcalc.patches.records import Mail
 from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules
@@ -35,14 +37,14 @@ def reviewed_series(series: Series, file: str, base: Kernel | CFile | None = Non
     The base is what all of them fit. Raises InputError as rules_from_patch() does, for the series as a whole.
     """
     covers = tuple(Part(mail.subject, mail.author, mail.message_id, cover=True) for mail in series.covers)
-    all_beside = beside_the_rules(series.patches)
+    all_beside, edits = beside_the_rules(series.patches), edits_of(series.patches)
     try:
         whole, mails = rules_and_order(series.patches, file, base)
     except NothingTouchedError as nothing:
         parts = tuple(map(_untouched, series.patches))
         day = next((mail.date for mail in nothing.mails if mail.date), None)
         named = nothing.base or ""
-        untouched = Whole((*covers, *parts), named, "", day, beside=all_beside, asked=nothing.asked)
+        untouched = Whole((*covers, *parts), named, "", day, beside=all_beside, asked=nothing.asked, edits=edits)
         if not isinstance(base, CFile) or len(series.patches) == 1:
             return untouched
         return _undone_again(untouched, len(covers), series.patches, file, base)
@@ -58,6 +60,7 @@ def reviewed_series(series: Series, file: str, base: Kernel | CFile | None = Non
         whole.one_vcpu,
         whole.left_aside,
         _not_followed(all_beside, whole),
+        edits=edits,
     )
 
 
@@ -128,4 +131,7 @@ def _stage(mails: Sequence[Mail], file: str, below: Kernel | CFile, base: Kernel
 
 
 def _untouched(mail: Mail) -> Part:
-    return Part(mail.subject, mail.author, mail.message_id, beside=beside_the_rules([mail]))
+    hunks = tuple(hunk_name(item, hunk) for item in mail.files for hunk in item.hunks or (None,))
+    beside = beside_the_rules([mail])
+    lines, edits = lines_of(mail), edits_of([mail])
+    return Part(mail.subject, mail.author, mail.message_id, beside=beside, lines=lines, aside=hunks, edits=edits)

@@ -43,8 +43,23 @@ def kernel_of_file(
             check_named_file(path, "")  # a scenario's name for it was checked as a whole, '6.6+' included
             return rules_on_top(below, path, ref, resolve)
     kind, content = _told(ref, path)
+    return _kernel_of(kind, content, ref, resolve, base, directory, release, git)
+
+
+def _kernel_of(
+    kind: FileKind,
+    content: bytes,
+    ref: str,
+    resolve: Resolve,
+    base: str | None,
+    directory: str,
+    release: str | None,
+    git: str | None,
+) -> Kernel:
+    """The kernel of a file REF whose kind and content are known."""
+    path = _path(ref, directory)
     if kind is FileKind.PATCH:
-        found = patched(ref, resolve, base, directory, release, git, content)
+        found = _patch_or_nothing(ref, resolve, base, directory, release, git, content)
         notes = (*found.after.notes, Note("base", found.choice_note)) if found.choice_note else found.after.notes
         return found.after._replace(notes=notes)
     if base is not None and kind_by_suffix(ref) is None:
@@ -56,6 +71,27 @@ def kernel_of_file(
     from mtcalc.csource.kernel import kernel_of_c
 
     return kernel_of_c(decode_source(content, path), path, ref, named_release(release))
+
+
+def _patch_or_nothing(
+    ref: str,
+    resolve: Resolve,
+    base: str | None,
+    directory: str,
+    release: str | None,
+    git: str | None,
+    content: bytes,
+) -> PatchedRules:
+    """As patched(); where standard input is no patch after all, what it could have been is said."""
+    from mtcalc.patches.read import NoPatchError
+
+    try:
+        return patched(ref, resolve, base, directory, release, git, content)
+    except NoPatchError as error:
+        if ref != "-" or kind_by_content(content) is not None:
+            raise
+        what = f"{'nothing in it' if not content.strip() else 'no patch found, nor rules or C'}"
+        raise InputError(f"{what} (a patch, a rule file, or C with vmx_get_mt_mask())", error.place) from None
 
 
 def _path(ref: str, directory: str) -> str:
@@ -136,33 +172,35 @@ def patched(
     elif is_git_ref(base) and "+" not in base:
         return on_revision(mails, path, base, release, git)
     else:
-        below = base_of_patches(base, resolve, directory, release)
+        below = base_of_patches(base, resolve, directory, release, git)
     return rules_from_patch(mails, path, below)
 
 
-def base_of_patches(base: str, resolve: Resolve, directory: str = "", release: str | None = None) -> Kernel | CFile:
+def base_of_patches(
+    base: str, resolve: Resolve, directory: str = "", release: str | None = None, git: str | None = None
+) -> Kernel | CFile:
     """What patches go on top of: the REF `base`, a C file as its text. Raises as kernel_of_file() does."""
-    return _c_base(base, directory, release) or resolve(base, None, directory)
-
-
-def unchecked_rule_file(path: str, resolve: Resolve) -> Kernel:
-    """A rule file as it stands, though its list may leave inputs uncaught: for who checks it."""
-    from mtcalc.rulefile.load import load_rule_file
-
-    return load_rule_file(read_source(path), path, _Resolver(path, resolve), strict=False)
-
-
-def _c_base(base: str, directory: str, release: str | None) -> CFile | None:
-    """A base that is a C file; None for another REF. Of a pipe, which is read but once, nothing else can be a base."""
     if not is_file_ref(base) or kind_by_suffix(base) not in (FileKind.C, None):
-        return None
+        return resolve(base, None, directory)
     path = _path(base, directory)
     kind, content = _told(base, path)
-    if kind is not FileKind.C:
-        if os.path.isfile(path):
-            return None
-        raise InputError(f"{base} is {kind.value} in a pipe (a C file there, or a file's name)")
-    return CFile(decode_source(content, path), path, named_release(release))
+    if kind is FileKind.C:
+        return CFile(decode_source(content, path), path, named_release(release))
+    return _kernel_of(kind, content, base, resolve, None, directory, release, git)
+
+
+def kernel_to_check(
+    ref: str, resolve: Resolve, base: str | None = None, release: str | None = None, git: str | None = None
+) -> Kernel:
+    """As kernel_of_file(), but of a rule file as it stands, though its list may leave inputs uncaught."""
+    if ref != "-" and not os.path.exists(ref):
+        return kernel_of_file(ref, resolve, base, "", release, git)
+    kind, content = _told(ref, ref)
+    if kind is not FileKind.RULES or base is not None:
+        return _kernel_of(kind, content, ref, resolve, base, "", release, git)
+    from mtcalc.rulefile.load import load_rule_file
+
+    return load_rule_file(decode_source(content, ref), ref, _Resolver(ref, resolve), strict=False)
 
 
 MOST_BASES = 16

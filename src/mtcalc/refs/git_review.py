@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
+from difflib import SequenceMatcher
 
+from mtcalc.kvm.uapi import Edits
+from mtcalc.patches.edits import FILES, MASKS, SLOTS, Sides, edits_between
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.series import Part, Whole
 from mtcalc.refs.git import Git, GitCommit, MissingObject, open_git
 from mtcalc.refs.history import read_range, touching
 from mtcalc.refs.names import named_release
-from mtcalc.refs.tree import MMIO, RULES, Tree
-from mtcalc.text.errors import InputError
+from mtcalc.refs.tree import MMIO, RULES, TextPiece, Tree, kernel_text
+from mtcalc.text.errors import InputError, Place
 from mtcalc.text.filenames import GIT
 
 
@@ -40,6 +45,7 @@ def reviewed_commits(ref: str, release: str | None = None, folder: str | None = 
         whole = Whole(parts, f"{GIT}{before.id[:12]}", note, _day(commits[0]))
         pieces = [tree.piece(one, RULES) for one in (before, after)]
         texts = [piece.text if piece else None for piece in pieces]
+        whole = whole._replace(edits=_edits(tree, before, after))
         if texts[0] == texts[1] and not any(part.touches for part in parts):
             return whole
         kernels = tree.kernel(before, f"{GIT}{before.id[:12]}"), tree.kernel(after, ref)
@@ -77,11 +83,66 @@ def _part(tree: Tree, commit: GitCommit) -> Part:
         parent = tree.git.commit_of(commit.parents[0]) if commit.parents else None
         if parent is None or all(_text(tree, parent, what) == _text(tree, commit, what) for what in (RULES, MMIO)):
             return part
-        part = part._replace(touches=True)
+        part = part._replace(touches=True, lines=_changed_at(tree, parent, commit))
+        part = part._replace(edits=_edits(tree, parent, commit))
         before = tree.kernel(parent, f"{GIT}{parent.id[:12]}")
         return part._replace(before=before, after=tree.kernel(commit, f"{GIT}{commit.id[:12]}"))
     except InputError as error:
         return part._replace(touches=True, why=str(error).partition("\n")[0])
+
+
+_CALLED = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
+
+
+def _changed_at(tree: Tree, parent: GitCommit, commit: GitCommit) -> tuple[Place, ...]:
+    """The lines that a commit changes of the function and of what it calls in its file, as that is after the commit.
+
+    Where the rules are as they were, the function is the host-MMIO test; where no line of either changes, the line of
+    its head stands for a macro.
+    """
+    what = RULES if _text(tree, parent, RULES) != _text(tree, commit, RULES) else MMIO
+    was, now = tree.piece(parent, what), tree.piece(commit, what)
+    if now is None:  # it is gone
+        return (Place(was.spot.path if was else "Makefile", 1, 1),)
+    old, new = (_functions(tree, piece) if piece else {} for piece in (was, now))
+    own = now.spot.function
+    numbers: list[int] = []
+    for name in sorted(new, key=lambda name: name != own):
+        head, lines = new[name]
+        blocks = SequenceMatcher(None, old.get(name, (0, []))[1], lines, autojunk=False).get_opcodes()
+        for tag, _, _, start, end in blocks:
+            if tag != "equal":  # what is gone has stood before the next line
+                numbers += range(head + start, head + max(end, start + 1))
+    return tuple(Place(now.spot.path, number, 1) for number in numbers or [new[own][0] if own in new else 1])
+
+
+def _functions(tree: Tree, piece: TextPiece) -> dict[str, tuple[int, list[str]]]:
+    """A function and those of its file that it calls: the number of the first line, and the lines up to the brace."""
+    text = kernel_text(tree.git.read(piece.blob))
+    names = {piece.spot.function, *(name.decode() for name in _CALLED.findall(piece.text.functions))}
+    called = "|".join(sorted(names))
+    head = re.compile(rf"^[A-Za-z_][^;{{}}()\n]*\b({called})\s*\([^;{{}}]*\)\s*\{{", re.MULTILINE)
+    found = {}
+    for match in head.finditer(text):
+        end = text.find("\n}", match.end())
+        first = text.count("\n", 0, match.start()) + 1
+        found[match[1]] = first, text[match.start() : end if end >= 0 else None].split("\n")
+    return found
+
+
+def _edits(tree: Tree, before: GitCommit, after: GitCommit) -> Edits:
+    """What is changed of the interface and of what keeps entries fresh; of a tree that lacks files nobody knows."""
+    with suppress(MissingObject):
+        return edits_between([sides for path in FILES for sides in _sides(tree, before, after, path)])
+    return Edits()
+
+
+def _sides(tree: Tree, before: GitCommit, after: GitCommit, path: str) -> Iterator[Sides]:
+    """A file at both ends; one that stays is of no interest but for what stands in it anyway."""
+    entries = [tree.entry(commit.tree, path) for commit in (before, after)]
+    if entries[0] != entries[1] or path in (MASKS, SLOTS):
+        texts = (kernel_text(tree.git.read(one.id)) if one and not one.folder else "" for one in entries)
+        yield Sides(path, *texts)
 
 
 def _text(tree: Tree, commit: GitCommit, what: str) -> object:

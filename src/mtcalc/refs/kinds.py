@@ -27,10 +27,16 @@ _PATCH = re.compile(
     _QUOTE + rb"(?:diff --git |--- .*\r?\n(?:> ?)*\+\+\+ |@@ -\d)|\A(?:From [0-9a-f]{40} |(?:From|Subject|Date): )",
     re.M,
 )
+_MAIL = re.compile(
+    rb"(?:From [^\n]*\n)?(?:[A-Za-z][\w-]*:[^\n]*\n(?:[ \t][^\n]*\n)*)*?(?:From|Subject|Date|Message-I[Dd]): "
+)
+"""Headers, of which a server's stand first; the body may be encoded."""
+_MAIL_HEAD = 1 << 16
 _C = re.compile(
     rb"\A(?:\xef\xbb\xbf)?\s*(?:/\*|//|#[ \t]*(?:include|define|if))|^[a-z][^\n;=:#]*\([^\n;]*\)\s*\{", re.M
 )
-_RULES = re.compile(rb"^(?:rules|base|changes|name|title|kernel|mmio_test)[ \t]*:", re.M)
+_KEYS = rb"[\"']?(?:rules|base|changes|name|title|kernel|mmio_test)[\"']?[ \t]*:"
+_RULES = re.compile(rb"^" + _KEYS + rb"|\A\s*\{\s*" + _KEYS, re.M)
 _PACKED = (b"\x1f\x8b", b"\xfd7zXZ\x00")
 
 
@@ -41,7 +47,7 @@ def kind_by_suffix(ref: str) -> FileKind | None:
 
 def kind_by_content(content: bytes) -> FileKind | None:
     """The kind that a content tells; None for none. A packed file is a patch: nothing else is read packed."""
-    if content.startswith(_PACKED) or _PATCH.search(content):
+    if content.startswith(_PACKED) or _PATCH.search(content) or _MAIL.match(content[:_MAIL_HEAD]):
         return FileKind.PATCH
     if any(cut(content, name) for name in (FUNCTION, OLDEST_FUNCTION)):
         return FileKind.C

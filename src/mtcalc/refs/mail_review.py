@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 from mtcalc.patches.decode import patch_text
-from mtcalc.patches.read import Series, read_series
+from mtcalc.patches.read import NoPatchError, Series, read_series
 from mtcalc.patches.result import CFile
 from mtcalc.patches.series import Whole
 from mtcalc.patches.stages import reviewed_series
 from mtcalc.refs.file import base_of_patches
 from mtcalc.refs.git_base import GitBase, index_base, revision_base
+from mtcalc.refs.kinds import FileKind, kind_by_content
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
@@ -75,7 +77,8 @@ def _named_base(top: Top) -> Kernel | CFile | GitBase | None:
         return None
     if is_git_ref(top.base) and "+" not in top.base:
         return revision_base(top.base, top.release, top.git)
-    return base_of_patches(top.base, partial(resolve, release=top.release, git=top.git), release=top.release)
+    again = partial(resolve, release=top.release, git=top.git)
+    return base_of_patches(top.base, again, release=top.release, git=top.git)
 
 
 def _on(series: Series, name: str, below: Kernel | CFile | GitBase | None) -> Whole:
@@ -91,7 +94,19 @@ def _on(series: Series, name: str, below: Kernel | CFile | GitBase | None) -> Wh
 
 def _series_of(words: Sequence[str]) -> Series:
     paths = [path for word in words for path in _files(word)]
-    return read_series([(patch_text(read_bytes(path), path), path) for path in paths])
+    contents = [(read_bytes(path), path) for path in paths]
+    try:
+        return read_series([(patch_text(content, path), path) for content, path in contents])
+    except NoPatchError as error:
+        found = next((content for content, path in contents if error.place and error.place.file == path), b"")
+        kind = None if _SCENARIO.search(found) else kind_by_content(found)
+        if kind not in (FileKind.C, FileKind.RULES):
+            raise
+        what = f"no patch found: it is {kind.value} (mtcalc diff compares two of these; a review takes patches)"
+        raise InputError(what, error.place) from None
+
+
+_SCENARIO = re.compile(rb"^memslots[ \t]*:", re.M)  # it may name rules too
 
 
 def _files(word: str) -> list[str]:

@@ -118,8 +118,10 @@ def load_rule_file(
 
 
 def _stem(file: str) -> str:
+    if file == "-" or file.startswith("/dev/"):  # a pipe, whose name is a number
+        return "rules"
     name = file.replace("\\", "/").rsplit("/", 1)[-1]
-    return name.rsplit(".", 1)[0] or "rules" if name != "-" else "rules"
+    return name.rsplit(".", 1)[0] or "rules"
 
 
 # Rules ------------------------------------------------------------------------------------------------------

@@ -45,9 +45,16 @@ def read_bytes(path: str, limit: int = LIMIT) -> bytes:
         raise InputError(f"{path}: {reason.lower()} (a readable file)") from None
 
 
+_spent: list[BinaryIO] = []
+"""Standard input, once it was read: what is read again is empty, and no answer should rest on that."""
+
+
 def _read_standard_input(limit: int) -> bytes:
     if sys.stdin is None:
         raise InputError("-: standard input is closed (a file, or a pipe into the program)")
+    if sys.stdin.buffer in _spent:
+        raise InputError("- twice (standard input is read once)")
+    _spent[:] = [sys.stdin.buffer]
     return _read_limited(sys.stdin.buffer, "-", limit)
 
 

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What patches change of KVM's interface and of what keeps entries fresh: numbers, masks of quirks, zaps.
+
+Told by names and lines alone, and not followed: it is what spares a reviewer a question that the patches answer, or
+gives cause for one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from mtcalc.kvm.uapi import PREFIXES, Edits, Number
+from mtcalc.patches.hunks import is_code
+from mtcalc.patches.known import changed_lines
+from mtcalc.patches.pieces import head_name
+from mtcalc.patches.records import Hunk, Mail
+from mtcalc.text.errors import Place
+
+_DEFINE = re.compile(rf"\s*#\s*define\s+((?:{'|'.join(PREFIXES)})\w+)\s+(.*)")
+_BIT = re.compile(r"\(?\s*(?:(?:BIT|BIT_ULL|_BITUL|_BITULL)\s*\(\s*(\d{1,2})\s*\)|1[uUlL]*\s*<<\s*(\d{1,2}))\s*\)?")
+_PLAIN = re.compile(r"\(?\s*(0[xX][0-9a-fA-F]{1,16}|\d{1,9})[uUlL]*\s*\)?")
+_QUIRK = re.compile(r"\bKVM_X86_QUIRK_(\w+)")
+_FLAG = re.compile(r"\bKVM_MEM_(\w+)")
+_MASK = re.compile(r"\b(?:KVM_X86_(?:VALID|CONDITIONAL)_QUIRKS|supported_quirks|inapplicable_quirks)\b")
+_ZAP = re.compile(r"\b\w*zap\w*\s*\(")
+
+_SLOT_CODE = re.compile(r"(?:__)?kvm_set_memory_region\Z")
+
+_ALL = ("noncoherent_dma", "cr0_cd", "guest_mtrr", "guest_pat", "quirk")
+
+
+class _Row(NamedTuple):
+    """A function that changes an input, and the kinds whose entries a zap in it drops."""
+
+    functions: str
+    kinds: tuple[str, ...]
+
+
+_ZAPPING = tuple(
+    (re.compile(f"(?:{row.functions})\\Z"), row.kinds)
+    for row in (
+        _Row("update_mtrr|kvm_mtrr_set_msr|set_msr_mtrr", ("guest_mtrr",)),
+        _Row("kvm_post_set_cr0|kvm_set_cr0", ("cr0_cd",)),
+        _Row(r"kvm_arch_(?:un)?register_noncoherent_dma|kvm_noncoherent_dma_assignment_\w+", ("noncoherent_dma",)),
+        _Row("kvm_vm_ioctl_enable_cap", ("quirk",)),
+        _Row(r"kvm_set_msr_common|vmx_set_msr", ("guest_pat",)),
+    )
+)
+
+
+def number_in(text: str, place: Place) -> Number | None:
+    """The number of the interface that a line defines; None for another line, or one that is not plainly a number."""
+    found = _DEFINE.match(text)
+    if found is None:
+        return None
+    value = re.sub(r"/\*.*?(?:\*/|$)|//.*", "", found[2]).strip()
+    bit, plain = _BIT.fullmatch(value), _PLAIN.fullmatch(value)
+    if bit:
+        return Number(found[1], 1 << int(bit[1] or bit[2]), place)
+    if plain is None or (plain[1][0] == "0" and plain[1].isdigit() and len(plain[1]) > 1):
+        return None
+    return Number(found[1], int(plain[1], 0), place)
+
+
+def edits_of(mails: Sequence[Mail]) -> Edits:
+    """What patches change of the kernel around the rules, as far as questions hang on it."""
+    gone: set[tuple[str, int]] = set()
+    given: dict[tuple[str, int], Number] = {}
+    masked: set[str] = set()
+    zapping: set[str] = set()
+    for path, hunk in _code(mails):
+        lines = [line for line in hunk.lines if line.kind == "+"]
+        if (
+            path.endswith("asm/kvm_host.h")
+            or _MASK.search(hunk.section)
+            or any(_MASK.search(n.text) for n in hunk.lines)
+        ):
+            masked.update(name for line in lines for name in _QUIRK.findall(line.text))
+        for line in hunk.lines:
+            number = number_in(line.text, line.place) if line.kind != " " else None
+            if number and line.kind == "+":
+                given.setdefault(number[:2], number)
+            elif number:
+                gone.add(number[:2])
+        for function, line in changed_lines(hunk):
+            if line.kind == "+":
+                zapping.update(seen_to(function, line.text))
+    numbers = tuple(number for key, number in given.items() if key not in gone)
+    return Edits(numbers, frozenset(masked), frozenset(zapping))
+
+
+class Sides(NamedTuple):
+    """A file before and after some commits; '' where it is not there."""
+
+    path: str
+    before: str
+    after: str
+
+
+MASKS, SLOTS = "arch/x86/include/asm/kvm_host.h", "virt/kvm/kvm_main.c"
+FILES = (
+    "include/uapi/linux/kvm.h",
+    "include/linux/kvm.h",  # read: 3.6.5 -> 3.7.2, where it moved
+    "arch/x86/include/uapi/asm/kvm.h",
+    "arch/x86/include/asm/kvm.h",
+    MASKS,
+    SLOTS,
+    "arch/x86/kvm/x86.c",
+    "arch/x86/kvm/mtrr.c",
+    "arch/x86/kvm/mmu/mmu.c",
+    "arch/x86/kvm/mmu.c",
+)
+"""Where a tree has what this is about."""
+
+
+def edits_between(files: Sequence[Sides]) -> Edits:
+    """As edits_of(), of files as a tree has them; a mask that holds a quirk holds it, whoever put it there.
+
+    What no file of these can tell, since a tree lacks it, nobody looked at.
+    """
+    gone: set[tuple[str, int]] = set()
+    given: dict[tuple[str, int], Number] = {}
+    zapping: set[str] = set()
+    there = {file.path: file.after for file in files if file.after}
+    for file in files:
+        old = Counter(file.before.split("\n"))
+        function = ""
+        for at, text in enumerate(file.after.split("\n"), 1):
+            function = "" if text[:1] == "}" else head_name(text) or function
+            new = not old[text]
+            old[text] -= not new
+            if new or _SLOT_CODE.match(function):
+                zapping.update(seen_to(function, text))
+            number = number_in(text, Place(file.path, at, 1)) if new else None
+            if number:
+                given.setdefault(number[:2], number)
+        numbers = (number_in(text, Place(file.path, 1, 1)) for text, count in old.items() if count)
+        gone.update(number[:2] for number in numbers if number)
+    masks = there.get(MASKS, "")
+    return Edits(
+        tuple(number for key, number in given.items() if key not in gone),
+        frozenset(_QUIRK.findall(masks)) if masks else None,
+        frozenset(zapping) if SLOTS in there else None,
+    )
+
+
+def seen_to(function: str, text: str) -> Iterable[str]:
+    """The kinds of inputs, and the slot flags, whose change a new line of a function sees to."""
+    if _SLOT_CODE.match(function):
+        return _FLAG.findall(text)
+    if not _ZAP.search(text):
+        return ()
+    return next((kinds for functions, kinds in _ZAPPING if functions.match(function)), _ALL)
+
+
+def _code(mails: Sequence[Mail]) -> Iterator[tuple[str, Hunk]]:
+    for mail in mails:
+        for item in mail.files:
+            if is_code(item.path):
+                yield from ((item.path, hunk) for hunk in item.hunks if not hunk.trouble)
