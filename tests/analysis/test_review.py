@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
@@ -159,8 +160,19 @@ def claims(before: Kernel, after: Kernel, items: tuple[Input, ...], changed: Cha
         and not any(uncached(old) for other, (old, _) in everywhere.items() if alike(v, other))
     )
 
+    @functools.cache
+    def decided(at: int) -> set[tuple[Value, ...]]:
+        """Where an input made another byte before: the states without it and the guest's own inputs."""
+        return {
+            tuple(value for n, value in enumerate(values) if n not in guests | {at})
+            for values in everywhere
+            if flips(items, everywhere, values, at, 0)
+        }
+
     def newly(values: tuple[Value, ...], at: int) -> bool:
-        """Whether another value of an input makes another byte now, and made none before."""
+        """Whether another value of an input makes another byte now, and made none, whatever the guest's own state."""
+        if tuple(value for n, value in enumerate(values) if n not in guests | {at}) in decided(at):
+            return False
         for value in domain(items[at]):
             sibling = everywhere.get((*values[:at], value, *values[at + 1 :]))
             here = everywhere[values]

@@ -121,14 +121,23 @@ CASES = [
     Case("one-vcpu", edited("v4.4", ("type(vcpu, gfn)", "type(vcpu->kvm, gfn)")), flag(), "(vcpu->kvm, gfn)`"),
     Case("vcpu-decides", rule(CD, UC, "v6.11"), flag(base="v6.11"), "guest CR0.CD of one vCPU decides for all"),
     Case("vcpu-decides", flag(byte=GUEST), flag(), "guest MTRR type of one vCPU decides for all"),
+    # What decided before does so no more than it did.
+    Case(
+        "vcpu-decides", flag(byte=GUEST), edited("v6.7", (f"return {GUEST}", f"return ({GUEST}) {IPAT}")), "of one vCPU"
+    ),
     Case("vcpu-decides", rule("vcpu->arch.pat & 7", UC), rule("vcpu->kvm->arch.own & 7", UC), "& 7` of one vCPU"),
     Case("vcpu-decides", rule("to_vmx(vcpu)->own", UC), rule("kvm_own(vcpu->kvm)", UC), "->own` of one vCPU"),
     Case("pat-honoured", flag(), flag(byte=f"({WB}) {IPAT}"), "newly honoured"),
     Case("pat-ignored", flag(byte=f"({WB}) {IPAT}"), flag(), "honoured no longer"),
-    Case("any-slot", flag(), rule(f"is_mmio && {READONLY}", WC, before="\tif (is_mmio)\n"), "NON_COHERENT_DMA may be"),
+    Case(
+        "any-slot", flag("READONLY"), rule(f"is_mmio && {READONLY}", WC, before="\tif (is_mmio)\n"), "READONLY may be"
+    ),
     Case("any-slot", flag("OWN"), rule("slot->own & KVM_MEM_OWN", WB), "`slot->flags & KVM_MEM_OWN` may be set"),
     Case("any-slot", flag("READONLY"), rule("kvm_own(vcpu->kvm)", WB), "READONLY may be set on any slot, RAM too"),
     Case("stale", flag("OWN"), flag("OWN").and_(FIXED.replace("NON_COHERENT_DMA", "OWN")), "KVM_MEM_OWN` changes"),
+    Case(
+        "stale", flag(), flag("HONOR_GUEST_PAT").and_(FIXED.replace("NON_COHERENT_DMA", "HONOR_GUEST_PAT")), "slot flag"
+    ),
     Case("stale", quirk("OWN"), quirk("OWN").and_(QUIRK_ZAP), "KVM_X86_QUIRK_OWN)` changes"),
     Case("stale", flag(), flag().and_(FIXED), "when slot flag NON_COHERENT_DMA changes"),
     # What can't change on a live slot, and what drops entries of its own.
@@ -160,6 +169,13 @@ CASES = [
         quirk("OWN").and_(OTHER_MASK),
         quirk("OWN").and_(MASK),
         "quirk OWN is new, and is added to no mask",
+    ),
+    # From 6.16 on they stay where the quirk is disabled, up to 6.15 none does.
+    Case(
+        "stale",
+        rule(DMA, UC, "v6.16", before="\tif (is_mmio)\n"),
+        rule(DMA, UC, "v6.11", before="\tif (is_mmio)\n"),
+        "non-coherent DMA changes",
     ),
     Case("quirk-mask", quirk("IGNORE_GUEST_PAT"), quirk("CD_NW_CLEARED"), "quirk IGNORE_GUEST_PAT is new"),
     Case("quirk-default", quirk("OWN").and_(MASK), quirk("FIX_HYPERCALL_INSN"), "with EPT off or without self-snoop"),

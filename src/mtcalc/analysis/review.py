@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from mtcalc.analysis.diff import Change, Diff
 from mtcalc.analysis.questions import Remark as Remark
 from mtcalc.analysis.review_inputs import about_inputs, about_quirks, about_slots, about_vcpus
-from mtcalc.analysis.review_states import Changes, State, asked, spread, types_by_pat, within
+from mtcalc.analysis.review_states import Changes, State, asked, own_inputs, spread, types_by_pat, within
 from mtcalc.analysis.review_states import state_of as state_of
 from mtcalc.analysis.rule_check import Oddity, check_rules
 from mtcalc.kvm.uapi import Edits, taken_by
-from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, Scope
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA
 from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.x86.ept import odd_byte, split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
@@ -161,11 +161,10 @@ def _uncached_with(byte: int) -> MemType | None:
 
 def _uncached_ram(found: Diff, changes: Changes) -> Iterator[Remark]:
     """RAM of a VM without assigned devices that the guest, by its PAT, MTRRs or CR0.CD, can newly get uncached."""
-    own = [item for item in found.inputs if item.kind.scope is Scope.VCPU]
     uncached = 0
     for byte, states in found.bytes_before.items():
         uncached |= states if _uncached_with(byte) is not None else 0
-    could = within(found, spread(found, uncached & found.reachable, own))
+    could = within(found, spread(found, uncached & found.reachable, own_inputs(found)))
 
     def can_now(state: State, change: Change) -> bool:
         ram = state.get(MMIO) is not True and state.get(NONCOHERENT_DMA) is not True

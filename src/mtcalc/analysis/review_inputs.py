@@ -43,7 +43,7 @@ _OF_A_VCPU = re.compile(
 """In a condition that only the source text knows: what is surely a vCPU's own, and not its VM's by way of vcpu->kvm."""
 _GUEST_PAT = re.compile(r"\barch\.pat\b")
 _SLOT_FLAG = re.compile(r"slot->flags & KVM_MEM_(\w+)(?: != 0)?")
-_QUIRK = re.compile(r"\bKVM_X86_QUIRK_(\w+)")
+_QUIRK = re.compile(r"\bKVM_(?:X86_)?QUIRK_(\w+)")
 
 
 def about_vcpus(found: Diff, changes: Changes, one_vcpu: Sequence[str]) -> Iterator[Remark]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from mtcalc.analysis.diff import Change, Diff, by_pat
 from mtcalc.analysis.questions import Remark
-from mtcalc.rules.inputs import Facts, Input, Value, value_of, with_value
+from mtcalc.rules.inputs import Facts, Input, Scope, Value, value_of, with_value
 from mtcalc.rules.truth import atom_set, members, values_at
 from mtcalc.x86.memtype import MemType
 
@@ -85,11 +85,14 @@ def spread(found: Diff, states: int, items: Iterable[Input]) -> int:
 
 
 def newly_decided(found: Diff, item: Input) -> int:
-    """The states where another value of an input, reachable too, makes another byte after, and made none before."""
+    """The states where another value of an input, reachable too, makes another byte after, and made none before.
+
+    Not those where it made one before with another state of the guest's own, such as its MTRRs: it is no news there.
+    """
     space, at = found.space, found.inputs.index(item)
     values, stride = space.domains[at], space.strides[at]
     columns = [found.reachable & atom_set(space, item, value) for value in values]
-    states = 0
+    states = known = 0
     for low in range(len(values)):
         for high in range(low + 1, len(values)):
             distance = (high - low) * stride
@@ -97,7 +100,13 @@ def newly_decided(found: Diff, item: Input) -> int:
             old, new = (_alike(by_byte, columns[high], distance) for by_byte in (found.bytes_before, found.bytes_after))
             differ = both & old & ~new
             states |= differ | differ << distance
-    return states
+            known |= both & ~old
+    return states & ~spread(found, known, [item, *own_inputs(found)])
+
+
+def own_inputs(found: Diff) -> list[Input]:
+    """The inputs that a guest sets itself."""
+    return [item for item in found.inputs if item.kind.scope is Scope.VCPU]
 
 
 def _alike(by_byte: dict[int, int], high: int, distance: int) -> int:

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from mtcalc.csource.predicates import MASK_CONSTANTS
+from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.uapi import PREFIXES, Edits, Number
 from mtcalc.patches.hunks import is_code
 from mtcalc.patches.known import changed_lines
@@ -22,10 +24,18 @@ from mtcalc.text.errors import Place
 _DEFINE = re.compile(rf"\s*#\s*define\s+((?:{'|'.join(PREFIXES)})\w+)\s+(.*)")
 _BIT = re.compile(r"\(?\s*(?:(?:BIT|BIT_ULL|_BITUL|_BITULL)\s*\(\s*(\d{1,2})\s*\)|1[uUlL]*\s*<<\s*(\d{1,2}))\s*\)?")
 _PLAIN = re.compile(r"\(?\s*(0[xX][0-9a-fA-F]{1,16}|\d{1,9})[uUlL]*\s*\)?")
-_QUIRK = re.compile(r"\bKVM_X86_QUIRK_(\w+)")
+_QUIRK = re.compile(r"\bKVM_(?:X86_)?QUIRK_(\w+)")
 _FLAG = re.compile(r"\bKVM_MEM_(\w+)")
 _MASK = re.compile(r"\b(?:KVM_X86_(?:VALID|CONDITIONAL)_QUIRKS|supported_quirks|inapplicable_quirks)\b")
 _ZAP = re.compile(r"\b\w*zap\w*\s*\(")
+
+_FIRST_NAMES = {
+    said.removeprefix("KVM_MEM_"): name
+    for said, bits in MASK_CONSTANTS.items()
+    for name, bit in SLOT_FLAGS.items()
+    if said.startswith("KVM_MEM_") and bits == bit
+}
+"""What a slot flag is called, by each of its names."""
 
 _SLOT_CODE = re.compile(r"(?:__)?kvm_set_memory_region\Z")
 
@@ -150,7 +160,7 @@ def edits_between(files: Sequence[Sides]) -> Edits:
 def seen_to(function: str, text: str) -> Iterable[str]:
     """The kinds of inputs, and the slot flags, whose change a new line of a function sees to."""
     if _SLOT_CODE.match(function):
-        return _FLAG.findall(text)
+        return [_FIRST_NAMES.get(name, name) for name in _FLAG.findall(text)]
     if not _ZAP.search(text):
         return ()
     return next((kinds for functions, kinds in _ZAPPING if functions.match(function)), _ALL)
