@@ -57,7 +57,7 @@ def series_document(
     if found is not None or len(parts) > 1 or parts[0].part.commit:
         blocks.append(Fields(_head(whole, parts, several=len(changing) > 1)))
     if found is None:
-        blocks.append(untouched_text(whole.asked))
+        blocks.append(untouched_text(whole.asked, whole.asked_why))
     else:
         if len(changing) > 1:
             for judged in changing:
@@ -190,7 +190,13 @@ def series_record(
     record = diff_record(found or nothing, expand)
     if found is None:
         empty = dict.fromkeys(("before", "after", "before_ref", "after_ref"))
-        record |= {**empty, "text": untouched_text(whole.asked), "reachable": 0, "left_out": 0, "notes": []}
+        record |= {
+            **empty,
+            "text": untouched_text(whole.asked, whole.asked_why),
+            "reachable": 0,
+            "left_out": 0,
+            "notes": [],
+        }
     passing = in_between(parts, all_of_it) if found and len(parts) > 1 else []
     against = None
     if earlier is not None:

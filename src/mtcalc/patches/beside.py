@@ -103,6 +103,8 @@ ROWS = (
 
 _CALLERS = re.compile(r"\w*(?:make|set)_spte\w*\Z")
 _MMIO_CALL = re.compile(r"\b(?:__)?kvm_is_(?:mmio|reserved)_pfn\s*\(")
+_KEPT = re.compile(r"(?<=kvm_is_mmio_pfn \( )(\w+) , & \w+(?= \))")
+"""From 6.17 on the answer is kept beside; which page is asked about stays. Read: 6.16.1 -> 6.17.0."""
 
 _WORDS = tuple((re.compile(f"(?:{row.functions})\\Z"), re.compile(row.words), row) for row in ROWS)
 
@@ -174,7 +176,8 @@ def _calls(words: Sequence[str]) -> list[list[str]]:
                 given.append("")
             elif (text, depth) != ("(", 1) or given[-1]:
                 given[-1] += f" {text}"
-        found.append(given[:3] if not depth else given[:-1][:3])
+        shown = given[:3] if not depth else given[:-1][:3]
+        found.append([_KEPT.sub(r"\1", text) for text in shown])
     return found
 
 

@@ -39,3 +39,4 @@ class Whole(NamedTuple):
     left_aside: tuple[str, ...] = ()  # hunks elsewhere, as 'path: section'
     beside: tuple[Beside, ...] = ()  # what they change beside the rules
     asked: tuple[str, ...] = ()  # what rules ask by name, and the patches change in a way that is not followed
+    asked_why: str = ""  # why it is not, where that is known
