@@ -254,6 +254,19 @@ def test_a_condition_that_only_the_patch_knows() -> None:
     assert {"kvm_host_mtrr_is_uc(pfn)": False} in assumed
 
 
+def test_the_host_s_mtrrs_asked_by_the_kernel_s_own_function() -> None:
+    """mtrr_type_lookup() sets `uniform`, which is what it says of it, and writes nothing else."""
+    asked = "mtrr_type_lookup(pfn_to_hpa(pfn), pfn_to_hpa(pfn + 1), &uniform)"
+    for used in ("", " || !uniform"):
+        tested = f"({asked} == MTRR_TYPE_UNCACHABLE{used})"
+        new = text_of("6.16").replace("(!pat_enabled() || pat_pfn_immune_to_uc_mtrr(pfn))", tested)
+        new = new.replace("\tif (pfn_valid", "\tu8 uniform;\n\n\tif (pfn_valid")
+        status, found = rows_of(mail(diff(text_of("6.16"), new, SPTE)))
+        assert status == 1
+        assumed = {text for row in found["mmio_rows"] for text in row["inputs"]["assume"]}
+        assert assumed == ({asked, f"uniform of {asked}"} if used else {asked})  # UC is 0
+
+
 def test_a_helper_of_another_file_is_followed() -> None:
     """What a header of the patch adds and the test calls."""
     new = text_of("7.1").replace("PageReserved(pfn_to_page(pfn)) &&", "kvm_is_odd(pfn) &&")

@@ -88,9 +88,10 @@ class Subject(NamedTuple):
     hints: tuple[str, ...]  # words that give away a hunk where its @@ line names no function
     known: frozenset[str]  # names whose meaning is known
     only_hinted: bool  # of hunks that name no function, those alone count
+    needed: tuple[str, ...]  # a text without one of them is not the one that a change of it is for
 
 
-RULES = Subject((FUNCTION,), ROOTS, ("vmx.c",), _HINTS, KNOWN, False)
+RULES = Subject((FUNCTION,), ROOTS, ("vmx.c",), _HINTS, KNOWN, False, (HELPER,))
 _TESTS = (TEST, INNER, RESERVED_TEST)
 HOST_MMIO = Subject(
     _TESTS,
@@ -99,6 +100,7 @@ HOST_MMIO = Subject(
     ("pfn_valid(", "PageReserved(", "is_zero_pfn(", "pat_pfn_immune_to_uc_mtrr(", "e820__mapped_raw_any("),
     frozenset((*TRANSPARENT, *(name for row in HOST_PAGE_SPELLINGS for name in re.findall(r"(\w+)\\\(", row.pattern)))),
     True,
+    (TEST, INNER),
 )
 """Source: arch/x86/kvm/mmu/spte.c, before 5.11 arch/x86/kvm/mmu/mmu.c and mmu.c, before 4.2 virt/kvm/kvm_main.c."""
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mtcalc.csource.tokens import Function, Rendered, Token, functions, render, texts, tokens
-from mtcalc.csource.writer import HELPER
 from mtcalc.patches.compare import (
     between_functions,
     brace_depths,
@@ -120,8 +119,8 @@ class WrittenText:
         name = piece.name or self._by_content(piece, last, cut)
         if name not in self.functions:
             name = self.renamed.get(name, name)
-        if name == HELPER and name not in self.functions:
-            raise Refused(f"there is no {HELPER}() in it", near=False)
+        if name in self.subject.needed and name not in self.functions:
+            raise Refused(f"there is no {name}() in it", near=False)
         return name
 
     def _replace(self, name: str, old: FunctionPiece, new: FunctionPiece, changed: Function, place: Place) -> bool:
