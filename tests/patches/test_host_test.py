@@ -216,7 +216,8 @@ def test_a_base_that_is_named_and_does_not_fit_is_said() -> None:
     assert done.status == 0
     words = " ".join(done.out.split())
     assert "kvm_is_mmio_pfn() (the host-MMIO test), asked by name: its meaning is taken as before" in words
-    assert "the patch does not fit the host-MMIO test of 4.15: its context and removed lines are not in" in words
+    why = "its context and removed lines are not in kvm_is_mmio_pfn(); fitting: that of 4.16 to 5.1, that of 5.2 to 6.16"
+    assert f"the patch does not fit the host-MMIO test of 4.15: {why})" in words
 
 
 def test_a_function_under_a_name_of_another_time() -> None:

@@ -79,7 +79,8 @@ def follow_test(
             return None
         whose = f"of {base.ref}" if base is not None and named else "of any release"
         reason = furthest.reason if furthest else f"there is no {names[0]}()"
-        return UnfollowedTest(names, f"the patch does not fit the host-MMIO test {whose}: {reason}")
+        fitting = _fitting(patches) if named else ""
+        return UnfollowedTest(names, f"the patch does not fit the host-MMIO test {whose}: {reason}{fitting}")
     kernel, fitted, note = _choose(fits, base, day)
     try:
         read = test_after(fitted.written.text, file, kernel.release)
@@ -170,6 +171,16 @@ def _releases(base: Kernel | None) -> Iterator[Kernel]:
             yield kernel_at(first, rules if base is None else base.rules, version_text(first))
     if base is not None and not some:
         yield base  # a proposal's
+
+
+def _fitting(patches: Prepared) -> str:
+    """The releases whose test patches fit, to be said behind the one that they do not fit."""
+    fits = dict.fromkeys(
+        row_at(MMIO_TESTS, kernel.release).since
+        for kernel in _releases(None)
+        if isinstance(fit_one_of(patches, test_texts(kernel.mmio_test, kernel.release)), Fitted)
+    )
+    return f"; fitting: {', '.join(map(_span, fits))}" if fits else ""
 
 
 def _choose(
