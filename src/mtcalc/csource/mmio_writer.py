@@ -33,7 +33,7 @@ _OF_THE_HEAD = (
 
 
 @lru_cache(maxsize=32)
-def test_texts(rules: RuleSet, release: Version) -> tuple[str, ...]:
+def mmio_texts(rules: RuleSet, release: Version) -> tuple[str, ...]:
     """A host-MMIO test as kernels of a release's time may have spelt it. Raises ValueError for what no C says."""
     source = row_at(MMIO_TESTS, release).source
     name = next(name for name in (INNER, RESERVED_TEST, TEST) if source.startswith(f"{name}()"))

@@ -11,10 +11,10 @@ from mtcalc.csource.source import rules_from_c
 from mtcalc.patches.anew import check_names
 from mtcalc.patches.choose import choose_base, fit_base
 from mtcalc.patches.fit import left_aside, moved, placed
-from mtcalc.patches.host_test import FollowedTest, UnfollowedTest, follow_test, test_alone, with_followed
 from mtcalc.patches.hunks import holds_function, prepare
 from mtcalc.patches.known import known_changes, not_followed
 from mtcalc.patches.meant import meant
+from mtcalc.patches.mmio_test import FollowedTest, UnfollowedTest, follow_test, test_alone, with_followed
 from mtcalc.patches.on_c_file import rules_on_c_file
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.records import Mail

@@ -14,15 +14,15 @@ from mtcalc.csource.source import read_c
 from mtcalc.csource.text import masked
 from mtcalc.kvm.notes import Note
 from mtcalc.patches.c_file import patch_c
-from mtcalc.patches.host_test import FollowedTest, UnfollowedTest, follow_test, test_alone, with_followed
 from mtcalc.patches.hunks import ROOTS, is_code
 from mtcalc.patches.known import changed_lines
 from mtcalc.patches.lines import PatchedLine, at_origin, in_origin, joined
 from mtcalc.patches.meant import missing_before, undoing
+from mtcalc.patches.mmio_on_c import follow_on_file, is_test_file
+from mtcalc.patches.mmio_test import FollowedTest, UnfollowedTest, follow_test, test_alone, with_followed
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.records import Mail
 from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules, kernel_after
-from mtcalc.patches.test_on_c import follow_on_file, is_test_file
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
 

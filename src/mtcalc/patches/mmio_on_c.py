@@ -13,10 +13,10 @@ from mtcalc.kvm.history import MMIO_TESTS
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import before, newest
 from mtcalc.patches.c_file import patch_c
-from mtcalc.patches.host_test import FollowedTest, test_after
 from mtcalc.patches.hunks import hunk_name
 from mtcalc.patches.known import changed_lines
 from mtcalc.patches.lines import at_origin, in_origin, joined
+from mtcalc.patches.mmio_test import FollowedTest, test_after
 from mtcalc.patches.reached import functions_in, reached_from, words_by_function
 from mtcalc.patches.records import Mail
 from mtcalc.patches.result import CFile, NothingTouchedError

@@ -12,7 +12,7 @@ from datetime import date
 from typing import NamedTuple
 
 from mtcalc.csource.mmio import INNER, RESERVED_TEST, TEST, ReadTest, mmio_test_of
-from mtcalc.csource.mmio_writer import test_texts
+from mtcalc.csource.mmio_writer import mmio_texts
 from mtcalc.kvm.history import MMIO_TESTS, MMIO_TESTS_MAINLINE, row_at
 from mtcalc.kvm.release import before, sort_key
 from mtcalc.patches.choose import fit_one_of
@@ -67,7 +67,7 @@ def follow_test(
     furthest: Misfit | None = None
     for kernel in [base] if base is not None and named else _releases(base):
         try:
-            result = fit_one_of(patches, test_texts(kernel.mmio_test, kernel.release))
+            result = fit_one_of(patches, mmio_texts(kernel.mmio_test, kernel.release))
         except ValueError as error:
             return UnfollowedTest(names, f"that of {kernel.ref} is not written as C: {error}")
         if isinstance(result, Fitted):
@@ -178,7 +178,7 @@ def _fitting(patches: Prepared) -> str:
     fits = dict.fromkeys(
         row_at(MMIO_TESTS, kernel.release).since
         for kernel in _releases(None)
-        if isinstance(fit_one_of(patches, test_texts(kernel.mmio_test, kernel.release)), Fitted)
+        if isinstance(fit_one_of(patches, mmio_texts(kernel.mmio_test, kernel.release)), Fitted)
     )
     return f"; fitting: {', '.join(map(_span, fits))}" if fits else ""
 

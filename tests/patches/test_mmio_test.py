@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mtcalc.csource.mmio import mmio_test_of
-from mtcalc.csource.mmio_writer import test_texts as written
+from mtcalc.csource.mmio_writer import mmio_texts as written
 from mtcalc.kvm.history import MMIO_TESTS, MMIO_TESTS_MAINLINE
 from mtcalc.kvm.host_mmio import Backing
 from mtcalc.kvm.release import newest
@@ -216,7 +216,9 @@ def test_a_base_that_is_named_and_does_not_fit_is_said() -> None:
     assert done.status == 0
     words = " ".join(done.out.split())
     assert "kvm_is_mmio_pfn() (the host-MMIO test), asked by name: its meaning is taken as before" in words
-    why = "its context and removed lines are not in kvm_is_mmio_pfn(); fitting: that of 4.16 to 5.1, that of 5.2 to 6.16"
+    why = (
+        "its context and removed lines are not in kvm_is_mmio_pfn(); fitting: that of 4.16 to 5.1, that of 5.2 to 6.16"
+    )
     assert f"the patch does not fit the host-MMIO test of 4.15: {why})" in words
 
 
