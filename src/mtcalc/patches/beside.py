@@ -132,16 +132,19 @@ _KEPT = re.compile(r"(?<=kvm_is_mmio_pfn \( )(\w+) , & \w+(?= \))")
 _WORDS = tuple((re.compile(f"(?:{row.functions})\\Z"), re.compile(row.words), row) for row in ROWS)
 
 
-def beside_the_rules(mails: Sequence[Mail]) -> tuple[Beside, ...]:
-    """What patches change beside the rules, each function or macro once, in their order; not what they only move."""
-    followed = {f"{change.name}()" for change in known_changes(mails) if change.new}
+def beside_the_rules(mails: Sequence[Mail], followed: bool = True) -> tuple[Beside, ...]:
+    """What patches change beside the rules, each function or macro once, in their order; not what they only move.
+
+    `followed`: who reads the rules follows what these ask by name, where the patches show all of that.
+    """
+    known = {f"{change.name}()" for change in known_changes(mails) if change.new} if followed else set()
     hunks = [(item, hunk) for mail in mails for item in mail.files if is_code(item.path) for hunk in item.hunks]
     lines = {sign: {_bare(n.text) for _, hunk in hunks for n in hunk.lines if n.kind == sign} for sign in "+-"}
     moved = lines["+"] & lines["-"]
     found: dict[tuple[str, str], Beside] = {}
     for item, hunk in hunks:
         for one in (*_in_hunk(item, hunk, moved), *_asked_otherwise(item, hunk)):
-            if one.name not in followed:
+            if one.name not in known:
                 found.setdefault((one.kind, one.name), one)
     return tuple(found.values())
 

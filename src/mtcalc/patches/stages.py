@@ -66,8 +66,14 @@ def _not_followed(beside: Sequence[Beside], whole: PatchedRules | None) -> tuple
     """What is changed beside the rules, but for a host-MMIO test whose new rules are known."""
     if whole is None:
         return tuple(beside)
-    other = whole.before.mmio_said and whole.after.mmio_said and whole.before.mmio_test != whole.after.mmio_test
-    followed = whole.test_followed or other
+    if whole.test_followed:
+        return tuple(one for one in beside if one.kind != "host-mmio")
+    return without_followed(beside, whole.before, whole.after)
+
+
+def without_followed(beside: Sequence[Beside], before: Kernel, after: Kernel) -> tuple[Beside, ...]:
+    """What is changed beside the rules, without a host-MMIO test that differs between two kernels that say theirs."""
+    followed = before.mmio_said and after.mmio_said and before.mmio_test != after.mmio_test
     return tuple(one for one in beside if not (followed and one.kind == "host-mmio"))
 
 
