@@ -373,6 +373,10 @@ def test_on_a_git_tree(tmp_path: Path) -> None:
         assert "git" in found["base"]
     named = rows_of(text, "--git", at)[1]
     assert named["base_note"].endswith("the patch's index line names it")
+    # Of two files the tree has one: the rules are not to be lost for the test's sake.
+    both = rows_of(two()[1] + text[text.index("diff --git") :], "--git", at)[1]
+    assert both["rows"] != []
+    assert both["mmio_rows"] == named["mmio_rows"]
     committed = quick("review", "git:HEAD", "--git", at, "-o", "json")
     assert json.loads(committed.out)["mmio_rows"] == named["mmio_rows"]
 
