@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names
 from support.program import quick
 from support.shells import Shell, interactive
+from support.trees import TestTree, needs_git
 
 SCRIPT_FOLDER = Path(__file__).parents[2] / "completions"
 BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
@@ -66,19 +68,19 @@ def test_clicks_way_to_the_script_works_too(shell: str) -> None:
 # What the program answers
 
 
-def answers(*words: str, shell: str = "bash") -> list[str]:
+def answers(*words: str, shell: str = "bash", env: dict[str, str] | None = None) -> list[str]:
     """The lines that the program gives a shell for a TAB behind these words; the last one is incomplete."""
     asked = {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1)}
     if shell == "fish":
         asked = {"COMP_WORDS": " ".join(words), "COMP_CWORD": words[-1]}
-    done = quick(env={**asked, "_MTCALC_COMPLETE": f"{shell}_complete"})
+    done = quick(env={**asked, **(env or {}), "_MTCALC_COMPLETE": f"{shell}_complete"})
     assert (done.status, done.err) == (0, "")
     return done.out.removesuffix("\n").split("\n")
 
 
-def words_for(*words: str) -> list[str]:
+def words_for(*words: str, env: dict[str, str] | None = None) -> list[str]:
     """The plain words among them."""
-    return [line.removeprefix("plain,") for line in answers(*words) if line.startswith("plain,")]
+    return [line.removeprefix("plain,") for line in answers(*words, env=env) if line.startswith("plain,")]
 
 
 def test_commands() -> None:
@@ -146,6 +148,43 @@ def test_patch_files_and_folders() -> None:
     assert answers("mtcalc", "review", "") == ["file,.patch .diff .mbox .eml .txt"]
     assert answers("mtcalc", "completion", "--write", "") == ["dir,"]
     assert answers("mtcalc", "eval", "-", "<", "") == ["file,"]
+
+
+@needs_git
+@pytest.mark.parametrize(
+    "before", [["lookup", "-r"], ["review"], ["diff"], ["diff", "6.12"], ["rules", "show"], ["log"]]
+)
+def test_branches_and_tags_of_a_git_tree(before: list[str], tmp_path: Path) -> None:
+    """Behind git:, each shell in its way; of --git's tree or MTCALC_GIT's; none that a shell would run."""
+    tree = TestTree(tmp_path)
+    tree.commit("one", {"a": "b"})
+    for name in ("v6.7", "v6.12", "6.1;touch", "$(x)", "caf\u00e9", "a&b"):
+        tree.git("tag", name)
+    tree.git("branch", "topic/mine")
+    at = {"MTCALC_GIT": str(tmp_path)}
+    assert words_for("mtcalc", *before, "git", ":", "", env=at) == ["HEAD", "master", "topic/mine", "v6.12", "v6.7"]
+    assert words_for("mtcalc", *before, "git", ":", "v6.1", env=at) == ["v6.12"]
+    asked = ["git:v6.7"] if before[0] != "log" else ["git:v6.7", "git:v6.7..v6"]
+    for typed in asked:
+        found = answers("mtcalc", *before, typed, shell="fish", env=at)
+        assert [line.partition("\t")[0] for line in found] == [
+            f"plain,{typed.rpartition('v6')[0]}{name}"
+            for name in (["v6.7"] if typed == "git:v6.7" else ["v6.12", "v6.7"])
+        ]
+    command, option = (before[:1], before[1:]) if before[1:] == ["-r"] else (before, [])
+    for folder, found in ((tmp_path, ["topic/mine"]), (tmp_path / "no", [])):
+        assert words_for("mtcalc", *command, "--git", str(folder), *option, "git", ":", "to") == found
+
+
+@needs_git
+def test_a_git_that_takes_long_is_not_waited_for(tmp_path: Path) -> None:
+    slow = tmp_path / "git"
+    slow.write_text("#!/bin/sh\nsleep 20\n")
+    slow.chmod(0o755)
+    start = time.monotonic()
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    assert words_for("mtcalc", "lookup", "-r", "git", ":", "", env=path) == ["HEAD"]
+    assert time.monotonic() - start < 15
 
 
 def test_help_texts_go_to_the_shells_that_show_them() -> None:

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from mtcalc.analysis.diff import diff
+from mtcalc.csource.mmio import INNER, RESERVED_TEST, TEST
+from mtcalc.csource.writer import write_mmio_c
+from mtcalc.kvm.history import MMIO_TESTS, row_at
+from mtcalc.kvm.release import sort_key
 from mtcalc.refs.resolve import resolve
+from mtcalc.refs.tree import MMIO, RULES
+from mtcalc.rules.kernel import version_text
+from mtcalc.rules.releases import RELEASES
+from support.c_printer import early_c
 from support.patches import kernel
 from support.program import quick, run
 from support.trees import HISTORY, OLD_VMX, VMX, TestTree, function_of, in_file, linux, makefile, needs_git
@@ -21,6 +29,7 @@ pytestmark = needs_git
 MMU = "arch/x86/kvm/mmu/mmu.c"
 SPTE = "arch/x86/kvm/mmu/spte.c"
 MAIN = "virt/kvm/kvm_main.c"
+NAMES = (INNER, RESERVED_TEST, TEST)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +59,43 @@ def test_the_history_of_the_rule_sets(tree: TestTree) -> None:
         if wanted or not n:
             assert record["text"].endswith(tuple(f"{name}{more}" for more in ("", ", v3.13", ", v4.4")))
     assert [record["changed"] > 0 for record in found].count(True) == 6
+
+
+def test_law_the_history_of_all_releases(tmp_path: Path) -> None:
+    """A commit a release with rules or a test of its own, written by the printers: each change, and no other.
+
+    Of both functions, with the count that diff has of the two releases, under whatever name and in whatever file.
+    """
+    files = {RULES: OLD_VMX, MMIO: MAIN}
+    moves = {(5, 0): (RULES, VMX), (4, 2): (MMIO, "arch/x86/kvm/mmu.c"), (5, 6): (MMIO, MMU), (5, 11): (MMIO, SPTE)}
+    rows = [*(row.since for row in RELEASES[2:]), *(row.since for row in MMIO_TESTS[1:])]
+    firsts = {since for since in rows if len(since) < 3 or since[0] == 2}
+    tree, last = TestTree(tmp_path), ""
+    wanted: dict[tuple[str, str], tuple[bool, int]] = {}
+    for version in sorted({*firsts, *moves, (6, 11, -1)}, key=sort_key):
+        release = version_text(version) + ("1" if version[-1] == -1 else "")
+        files |= dict(moves[at] for at in sorted(moves) if sort_key(at) <= sort_key(version))
+        now = resolve(release)
+        name = next(one for one in NAMES if row_at(MMIO_TESTS, version).source.startswith(f"{one}()"))
+        test = write_mmio_c(now.mmio_test, name)
+        if sort_key(version) < (4, 5, 0):
+            test = test.replace("kvm_pfn_t", "pfn_t")  # ba049e93aef7
+        texts = {files[RULES]: early_c(now.rules), files[MMIO]: test}
+        gone = {path: None for path in (OLD_VMX, VMX, MAIN, "arch/x86/kvm/mmu.c", MMU, SPTE) if path not in texts}
+        there = {path: None for path in gone if (tree.folder / path).exists()}
+        tree.commit(f"to {release}", {"Makefile": makefile(release), **texts, **there})
+        found = diff(resolve(last), now) if last else None
+        for function, change in ((RULES, found), (MMIO, found and found.mmio)):
+            if not last or (change is not None and change.changed):
+                wanted[f"to {release}", function] = not last, change.changed_count if change else 0
+        last = release
+    done = {(one["subject"], one["function"]): (one["first"], one["changed"]) for one in log(tree)}
+    assert {key: said for key, said in done.items() if any(said)} == wanted
+    others = [key for key, said in done.items() if not any(said)]
+    # What is the same under another name, or in another way of writing, is said and counts nothing.
+    assert {subject for subject, _ in others} <= {"to 3.13", "to 3.18", "to 4.4", "to 6.17"}
+    assert len(wanted) > 10
+    assert {function for _, function in wanted} == {RULES, MMIO}
 
 
 def test_the_keys_of_json(tree: TestTree) -> None:

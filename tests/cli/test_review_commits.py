@@ -96,6 +96,53 @@ def test_review_of_what_is_undone_again(tmp_path: Path) -> None:
     assert all(patch["changed"] for patch in found["patches"])
 
 
+X86 = """\
+/* A file of its own for tests. */
+static int stand_in(void)
+{
+\treturn 1;
+}
+
+void kvm_arch_register_noncoherent_dma(struct kvm *kvm)
+{
+\tatomic_inc(&kvm->arch.noncoherent_dma_count);
+}
+
+bool kvm_arch_has_noncoherent_dma(struct kvm *kvm)
+{
+\treturn atomic_read(&kvm->arch.noncoherent_dma_count);
+}
+"""
+
+
+def test_what_commits_change_beside_the_rules(tmp_path: Path) -> None:
+    """Each commit's own and the whole's, told as of a mail: at lines of the file, not where lines only move."""
+    path = "arch/x86/kvm/x86.c"
+    tree = linux(tmp_path)
+    tree.commit("x86", {path: X86})
+    tree.commit("other", {path: X86.replace("return 1", "return 2")})
+    tree.commit("twice", {path: X86.replace("return 1", "return 2").replace("atomic_inc(", "atomic_add(2, ")})
+    text = X86.replace("return 1", "return 2").replace("atomic_inc(", "atomic_add(2, ")
+    last = tree.commit("asked", {path: text.replace("return atomic_read(", "return !!atomic_read(")})
+    status, found = review(tree, "git:HEAD~3..HEAD")
+    names = ["kvm_arch_register_noncoherent_dma()", "kvm_arch_has_noncoherent_dma()"]
+    assert (status, found["changed"]) == (0, 0)
+    assert [[one["name"] for one in patch["beside"]] for patch in found["patches"]] == [[], names[:1], names[1:]]
+    assert [(one["kind"], one["name"]) for one in found["beside"]] == [("noncoherent-dma", name) for name in names]
+    assert [one["place"] for one in found["beside"]] == [f"git:{last[:12]}:{path}:{line}" for line in (9, 14)]
+    said = "touches no rule itself, but changes kvm_arch_has_noncoherent_dma(), asked by name: its meaning is taken as"
+    assert found["text"].startswith(said)
+    plain = quick("review", "git:HEAD~2", "--git", str(tmp_path))
+    assert "beside" not in plain.out
+    moved = tree.commit("moved", {path: "int a;\n" + text.replace("return atomic_read(", "return !!atomic_read(")})
+    assert review(tree, f"git:{moved}")[1]["beside"] == []
+    tree.commit("rules", {VMX: in_file(function_of("v6.7"))})
+    both = review(tree, "git:HEAD~4..HEAD")[1]
+    assert both["rows"] != []
+    assert {one["name"] for one in both["beside"]} == set(names)
+    assert any("asked by name: its meaning is taken as before" in note for note in both["notes"])
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -239,6 +239,14 @@ def test_a_patch_of_the_host_mmio_test_on_a_c_file(name: str, tmp_path: Path) ->
 
 
 def test_a_patch_of_the_host_mmio_test_alone_says_what_it_changes() -> None:
+    """On a release of its time whose test it fits; one that fits none says so, and takes its meaning as before."""
     done = quick("review", "-", stdin=diff_of("arch/x86/kvm/mmu/spte.c", NO_ZERO_PAGE))
+    assert done.status == 1
+    assert "not MMIO -> MMIO  struct_page and zero_page" in done.out
+    assert "base   6.7: the newest in mainline on 5 January 2024" in done.out
+    other = NO_ZERO_PAGE.replace("PageReserved", "PageOdd")
+    done = quick("review", "-", stdin=diff_of("arch/x86/kvm/mmu/spte.c", other))
     words = "touches no rule itself, but changes kvm_is_mmio_pfn() (the host-MMIO test), asked by name: its meaning is"
-    assert (done.status, " ".join(done.out.split())) == (0, f"{words} taken as before")
+    why = "the patch does not fit the host-MMIO test of any release: its context and removed lines are not in"
+    said = f"{words} taken as before ({why} kvm_is_mmio_pfn())"
+    assert (done.status, " ".join(done.out.split())) == (0, said)

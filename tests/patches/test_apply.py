@@ -272,7 +272,9 @@ def test_a_patch_of_other_things_touches_no_rule() -> None:
             assert caught.value.asked == ("kvm_is_mmio_pfn", "kvm_arch_has_noncoherent_dma")
             assert caught.value.message == (
                 "the patch touches no rule itself (it changes kvm_is_mmio_pfn() (the host-MMIO test), "
-                "kvm_arch_has_noncoherent_dma(), asked by name: their meanings are taken as before)"
+                "kvm_arch_has_noncoherent_dma(), asked by name: their meanings are taken as before (the patch does not "
+                f"fit the host-MMIO test of {'v6.7' if base else 'any release'}: its context and removed lines are not "
+                "in kvm_is_mmio_pfn()))"
             )
 
 

@@ -122,6 +122,238 @@ NAMED = [
         (f"{KVM}/mtrr.c", "bool kvm_mtrr_check_gfn_range_consistency(struct kvm_vcpu *vcpu, gfn_t gfn,"),
         (" \tint a;", "+\treturn true;", " "),
     ),
+    # By the releases: 2.6.31 to 3.12, 3.13 to 5.18, 5.19, 6.2; 4.2, 5.18, 6.16; 3.6, 3.7, 6.8; 2.6.29, 5.19, 6.0, 6.17.
+    (
+        ("noncoherent-dma", "kvm_assign_device()"),
+        ("virt/kvm/iommu.c", "int kvm_assign_device(struct kvm *kvm,"),
+        (" \tint r;", "-\t\tkvm->arch.iommu_flags |= KVM_IOMMU_CACHE_COHERENCY;", " "),
+    ),
+    (
+        ("noncoherent-dma", "kvm_iommu_map_guest()"),
+        ("virt/kvm/iommu.c", "int kvm_iommu_map_guest(struct kvm *kvm)"),
+        (" \tint r;", "+\tkvm->arch.iommu_noncoherent = true;", " "),
+    ),
+    (
+        ("noncoherent-dma", "kvm_vfio_group_is_coherent()"),
+        ("virt/kvm/vfio.c", "static bool kvm_vfio_group_is_coherent(struct vfio_group *vfio_group)"),
+        (" {", "+\treturn false;", " "),
+    ),
+    (
+        ("noncoherent-dma", "kvm_vfio_file_enforced_coherent()"),
+        ("virt/kvm/vfio.c", "static bool kvm_vfio_file_enforced_coherent(struct file *file)"),
+        (" {", "+\treturn false;", " "),
+    ),
+    (
+        ("noncoherent-dma", "vfio_domains_have_iommu_cache()"),
+        ("drivers/vfio/vfio_iommu_type1.c", "static int vfio_domains_have_iommu_cache(struct vfio_iommu *iommu)"),
+        (" \tint ret = 1;", "+\tret = 0;", " "),
+    ),
+    (
+        ("noncoherent-dma", "vfio_domains_have_enforce_cache_coherency()"),
+        (
+            "drivers/vfio/vfio_iommu_type1.c",
+            "static int vfio_domains_have_enforce_cache_coherency(struct vfio_iommu *iommu)",
+        ),
+        (" \tint ret = 1;", "+\tret = 0;", " "),
+    ),
+    (
+        ("noncoherent-dma", "vfio_group_enforced_coherent()"),
+        ("drivers/vfio/group.c", "bool vfio_group_enforced_coherent(struct vfio_group *group)"),
+        (
+            " \tbool ret = true;",
+            "-\t\tif (!device_iommu_capable(device->dev,",
+            "+\t\tif (device_iommu_capable(device->dev,",
+            " \t\t\t\t\t  IOMMU_CAP_ENFORCE_CACHE_COHERENCY)) {",
+        ),
+    ),
+    (
+        ("noncoherent-dma", "vfio_file_enforced_coherent()"),
+        ("drivers/vfio/vfio_main.c", "bool vfio_file_enforced_coherent(struct file *file)"),
+        (" {", "+\treturn true;", " "),
+    ),
+    (
+        ("quirks", "kvm_vm_ioctl_enable_cap()"),
+        (f"{KVM}/x86.c", "static int kvm_vm_ioctl_enable_cap(struct kvm *kvm,"),
+        (
+            " \tcase KVM_CAP_DISABLE_QUIRKS:",
+            "-\t\tkvm->arch.disabled_quirks = cap->args[0];",
+            "+\t\tkvm->arch.disabled_quirks |= cap->args[0];",
+            " \t\tr = 0;",
+        ),
+    ),
+    (
+        ("quirks", "KVM_X86_QUIRK_IGNORE_GUEST_PAT"),
+        (
+            "arch/x86/include/asm/kvm_host.h",
+            "int memslot_rmap_alloc(struct kvm_memory_slot *slot, unsigned long npages);",
+        ),
+        (
+            " \t KVM_X86_QUIRK_SLOT_ZAP_ALL |\t\t\\",
+            "-\t KVM_X86_QUIRK_STUFF_FEATURE_MSRS)",
+            "+\t KVM_X86_QUIRK_STUFF_FEATURE_MSRS |\t\\",
+            "+\t KVM_X86_QUIRK_IGNORE_GUEST_PAT)",
+            " ",
+        ),
+    ),
+    (
+        ("quirks", "KVM_X86_QUIRK_NEW"),
+        ("arch/x86/include/uapi/asm/kvm.h", "struct kvm_sync_regs {"),
+        (" #define KVM_X86_QUIRK_STUFF_FEATURE_MSRS\t(1 << 8)", "+#define KVM_X86_QUIRK_NEW\t(1 << 12)", " "),
+    ),
+    (
+        ("quirks", "kvm_arch_init_vm()"),
+        (f"{KVM}/x86.c", "int kvm_arch_init_vm(struct kvm *kvm, unsigned long type)"),
+        (
+            " \tint ret;",
+            "-\tkvm->arch.disabled_quirks = kvm_caps.inapplicable_quirks & kvm_caps.supported_quirks;",
+            " ",
+        ),
+    ),
+    (
+        ("slot-flags", "__kvm_set_memory_region()"),
+        ("virt/kvm/kvm_main.c", "int __kvm_set_memory_region(struct kvm *kvm,"),
+        (
+            " \tint r;",
+            "+\tif (mem->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))",
+            "+\t\treturn -EINVAL;",
+            " ",
+        ),
+    ),
+    (
+        ("slot-flags", "check_memory_region_flags()"),
+        ("virt/kvm/kvm_main.c", "static int check_memory_region_flags(struct kvm_userspace_memory_region *mem)"),
+        (" \tu32 valid_flags = KVM_MEM_LOG_DIRTY_PAGES;", "+\tvalid_flags |= KVM_MEM_NON_COHERENT_DMA;", " "),
+    ),
+    (
+        ("slot-flags", "kvm_vm_ioctl()"),
+        ("virt/kvm/kvm_main.c", "static long kvm_vm_ioctl(struct file *filp,"),
+        (
+            " \t\tr = -EINVAL;",
+            "-\t\tif (mem.flags & ~KVM_SET_USER_MEMORY_REGION_V1_FLAGS)",
+            "+\t\tif (0)",
+            " \t\t\tgoto out;",
+        ),
+    ),
+    (
+        ("slot-flags", "kvm_arch_prepare_memory_region()"),
+        (f"{KVM}/x86.c", "int kvm_arch_prepare_memory_region(struct kvm *kvm,"),
+        (" {", "+\tif (new->flags & KVM_MEM_READONLY && kvm->arch.has_protected_state)", "+\t\treturn -EINVAL;", " "),
+    ),
+    (
+        ("slot-flags", "kvm_set_memory_region()"),
+        ("virt/kvm/kvm_main.c", "static int kvm_set_memory_region(struct kvm *kvm,"),
+        (
+            " \tint r;",
+            "-\t\tif ((mem->userspace_addr != old->userspace_addr) ||",
+            "-\t\t    ((mem->flags ^ old->flags) & KVM_MEM_READONLY))",
+            " ",
+        ),
+    ),
+    (
+        ("gate", "set_spte()"),
+        (f"{KVM}/mmu.c", "static int set_spte(struct kvm_vcpu *vcpu, u64 *shadow_pte,"),
+        (
+            " \tu64 spte;",
+            "-\tif (tdp_enabled)",
+            "+\tif (tdp_enabled && x)",
+            " \t\tspte |= kvm_x86_ops->get_mt_mask(vcpu, gfn,",
+        ),
+    ),
+    (
+        ("gate", "set_spte()"),
+        (f"{KVM}/mmu.c", "static int set_spte(struct kvm_vcpu *vcpu, u64 *shadow_pte,"),
+        (" \tu64 spte;", "-\tif (mt_mask) {", "+\tif (tdp_enabled) {", " \t\tspte |= mt_mask;"),
+    ),
+    (
+        ("gate", "kvm_mmu_set_ept_masks()"),
+        (f"{KVM}/mmu/spte.c", "void kvm_mmu_set_ept_masks(bool has_ad_bits, bool has_exec_only)"),
+        (
+            " \tshadow_user_mask = 1;",
+            "-\tshadow_memtype_mask\t= VMX_EPT_MT_MASK | VMX_EPT_IPAT_BIT;",
+            "+\tshadow_memtype_mask\t= 0;",
+            " ",
+        ),
+    ),
+    (
+        ("caller", "svm_get_mt_mask()"),
+        (f"{KVM}/svm.c", "static u64 svm_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)"),
+        (" {", "-\treturn 0;", "+\treturn 8;", " }"),
+    ),
+    (
+        ("gate", "get_mt_mask"),
+        ("arch/x86/include/asm/kvm-x86-ops.h", "KVM_X86_OP(set_identity_map_addr)"),
+        (" ", "-KVM_X86_OP_OPTIONAL_RET0(get_mt_mask)", "+KVM_X86_OP(get_mt_mask)", " "),
+    ),
+    (
+        ("gate", "make_spte()"),
+        (f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp,"),
+        (
+            " \tspte |= shadow_x_mask;",
+            "-\tif (kvm_x86_ops.get_mt_mask)",
+            "+\tif (shadow_memtype_mask && kvm_x86_ops.get_mt_mask)",
+            " \t\tspte |= 0;",
+        ),
+    ),
+    (
+        ("zap", "kvm_set_cr0()"),
+        (f"{KVM}/x86.c", "int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)"),
+        (" \tint r;", "-\tkvm_mmu_reset_context(vcpu);", " "),
+    ),
+    (
+        ("zap", "set_msr_mtrr()"),
+        (f"{KVM}/x86.c", "static int set_msr_mtrr(struct kvm_vcpu *vcpu, u32 msr, u64 data)"),
+        (" \tint r;", "-\tkvm_mmu_reset_context(vcpu);", " "),
+    ),
+    (
+        ("zap", "update_mtrr()"),
+        (f"{KVM}/mtrr.c", "static void update_mtrr(struct kvm_vcpu *vcpu, u32 msr)"),
+        (
+            " \tgfn_t start, end;",
+            "-\tif (!tdp_enabled || !kvm_arch_has_noncoherent_dma(vcpu->kvm))",
+            "+\tif (!tdp_enabled)",
+            " \t\treturn;",
+        ),
+    ),
+    (
+        ("zap", "kvm_post_set_cr0()"),
+        (f"{KVM}/x86.c", "void kvm_post_set_cr0(struct kvm_vcpu *vcpu, unsigned long old_cr0, unsigned long cr0)"),
+        (" \tint a;", "-\t    kvm_arch_has_noncoherent_dma(vcpu->kvm) &&", "+\t    true &&", " "),
+    ),
+    (
+        ("zap", "kvm_set_cr0()"),
+        (f"{KVM}/x86.c", "int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)"),
+        (" \tint a;", "-\t    !kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))", "+\t    true)", " "),
+    ),
+    (
+        ("zap", "kvm_mtrr_set_msr()"),
+        (f"{KVM}/mtrr.c", "int kvm_mtrr_set_msr(struct kvm_vcpu *vcpu, u32 msr, u64 data)"),
+        (" \tint a;", "-\tupdate_mtrr(vcpu, msr);", " "),
+    ),
+    (
+        ("zap", "kvm_set_msr_common()"),
+        (f"{KVM}/x86.c", "int kvm_set_msr_common(struct kvm_vcpu *vcpu, struct msr_data *msr_info)"),
+        (" \tint a;", "+\t\tkvm_mmu_reset_context(vcpu);", " "),
+    ),
+    (
+        ("zap", "vmx_set_msr()"),
+        (f"{KVM}/vmx/vmx.c", "static int vmx_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)"),
+        (" \tcase MSR_IA32_CR_PAT:", "+\t\tkvm_zap_gfn_range(vcpu->kvm, 0, ~0ULL);", " "),
+    ),
+    (
+        ("zap", "kvm_mmu_honors_guest_mtrrs()"),
+        (f"{KVM}/mmu.h", "static inline bool kvm_mmu_honors_guest_mtrrs(struct kvm *kvm)"),
+        (" {", "+\treturn true;", " "),
+    ),
+    (
+        ("host-type", "pat_pfn_immune_to_uc_mtrr()"),
+        ("arch/x86/mm/pat/memtype.c", "bool pat_pfn_immune_to_uc_mtrr(unsigned long pfn)"),
+        (" \tint a;", "-\t       cm == _PAGE_CACHE_MODE_WC;", "+\t       0;", " "),
+    ),
+    (
+        ("host-type", "lookup_memtype()"),
+        ("arch/x86/mm/pat/memtype.c", "static enum page_cache_mode lookup_memtype(u64 paddr)"),
+        (" \tint a;", "-\t\trettype = _PAGE_CACHE_MODE_UC_MINUS;", "+\t\trettype = _PAGE_CACHE_MODE_WB;", " "),
+    ),
 ]
 
 

@@ -59,6 +59,8 @@ def change(before: LogState, after: LogState, same_text: bool = False) -> LogCha
         return LogChange(False, 0, f"the text of {name} changes; the rules can't be compared: {error}")
     if found.changed:
         return LogChange(False, found.changed_count, f"{sentence(found)}{_as(after, '; now')}")
+    if before.name != after.name:
+        return LogChange(False, 0, f"{before.name}() becomes {name}, and no byte changes")
     return None if same_text else LogChange(False, 0, f"the text of {name} changes, and no byte does")
 
 

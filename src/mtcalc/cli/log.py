@@ -6,11 +6,12 @@ from __future__ import annotations
 import click
 
 from mtcalc.cli.options import Output, git_folder, output_options, release_option, release_word
+from mtcalc.cli.params import COMMITS
 from mtcalc.output.emit import Result
 
 
 @click.command()
-@click.argument("commits", metavar="[A..B]", default="HEAD")
+@click.argument("commits", metavar="[A..B]", type=COMMITS, default="HEAD")
 @release_option
 @output_options()
 def log(commits: str, output: Output) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import click
 
 from mtcalc.cli import environment
-from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, Word, one_of
+from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, TREE, Word, one_of
 from mtcalc.kvm.history import PAIRS, row_at
 from mtcalc.kvm.notes import Note
 from mtcalc.output.emit import Result, emit, formats
@@ -157,7 +157,6 @@ def base_option(function: Command) -> Command:
 
 BASE = "mtcalc.base"
 RELEASE = "mtcalc.release"
-GIT = "mtcalc.git"
 
 
 def release_option(function: Command) -> Command:
@@ -199,7 +198,7 @@ def git_option(function: Command) -> Command:
     """--git, the git tree of every git:REV; git_folder() takes it from the context."""
 
     def remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-        ctx.meta[GIT] = value
+        ctx.meta[TREE] = value
 
     return click.option(
         "--git",
@@ -214,14 +213,14 @@ def git_option(function: Command) -> Command:
 def git_folder() -> str | None:
     """The folder of --git, else of MTCALC_GIT; None: the working directory."""
     ctx = click.get_current_context(silent=True)
-    folder: str | None = ctx.meta.get(GIT) if ctx else None
+    folder: str | None = ctx.meta.get(TREE) if ctx else None
     return folder if folder is not None else os.environ.get(environment.GIT) or None
 
 
 def check_git(refs: Iterable[str]) -> None:
     """Raises UsageError where --git is given, and none of `refs` can be in a git tree, nor a patch on top of it."""
     ctx = click.get_current_context(silent=True)
-    given = ctx is not None and ctx.meta.get(GIT) is not None
+    given = ctx is not None and ctx.meta.get(TREE) is not None
     if given and not any(is_git_ref(ref) or may_be(ref, *PATCH_SUFFIXES, *RULE_FILE_SUFFIXES) for ref in refs):
         raise click.UsageError("--git without a git:REV (it says which tree that is in)")
 

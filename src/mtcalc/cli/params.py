@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
+from mtcalc.cli import environment
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_quirk, parse_slot_flag
+from mtcalc.text.filenames import GIT
 from mtcalc.text.numbers import parse_address
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
 
@@ -107,14 +110,51 @@ def _releases(typed: str) -> list[str]:
     return [release for release in known if release.startswith(typed)]
 
 
+TREE = "mtcalc.git"
+"""Where a command's context keeps the folder of --git."""
+
+_GIT_SECONDS = 0.5
+"""How long a TAB waits for git."""
+
+
+def _revisions(ctx: click.Context, typed: str, prefix: str = GIT) -> list[CompletionItem]:
+    """The branches and tags of the git tree that a word goes on with, behind `prefix` and the first end of a range.
+
+    None that a shell would not take as it stands: a name of somebody else's tree ends up on a command line.
+    """
+    from click.shell_completion import CompletionItem
+
+    from mtcalc.refs.git import open_git
+    from mtcalc.text.errors import InputError
+
+    first, dots, last = typed.removeprefix(prefix).rpartition("..")
+    lead = f"{prefix}{first}{dots}"
+    try:
+        with open_git(ctx.meta.get(TREE) or os.environ.get(environment.GIT) or None) as git:
+            names = ["HEAD", *git.names(_GIT_SECONDS)]
+    except InputError:
+        return []
+    plain = (name for name in dict.fromkeys(names) if _is_plain(name))
+    return [CompletionItem(f"{lead}{name}") for name in plain if name.startswith(last)]
+
+
+def _is_plain(name: str) -> bool:
+    return name.isascii() and name[:1].isalnum() and all(one.isalnum() or one in "_.+/-" for one in name)
+
+
 class Ref(click.ParamType[str]):
-    """A REF as typed; it is resolved by the command. Completes names, releases, and files by their suffixes."""
+    """A REF as typed; it is resolved by the command. Completes names, releases, and files by their suffixes.
+
+    Behind `git:` the branches and tags of the git tree.
+    """
 
     name = "ref"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
+        if incomplete.startswith(GIT):
+            return _revisions(ctx, incomplete)
         from mtcalc.rules.builtin import built_in_names
         from mtcalc.text.filenames import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES
 
@@ -142,6 +182,25 @@ class InputFile(click.ParamType[str]):
         return [CompletionItem(incomplete, type="file", suffixes=self.suffixes)]
 
 
+class Patches(InputFile):
+    """Patches: a file, or commits of a git tree, which complete behind `git:`."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if incomplete.startswith(GIT):
+            return _revisions(ctx, incomplete)
+        return super().shell_complete(ctx, param, incomplete)
+
+
+class Commits(click.ParamType[str]):
+    """[git:]A..B or one revision of a git tree; its branches and tags complete."""
+
+    name = "commits"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return _revisions(ctx, incomplete, GIT if incomplete.startswith(GIT) else "")
+
+
 REF = Ref()
-PATCH_FILE = InputFile(".patch", ".diff", ".mbox", ".eml", ".txt")
+COMMITS = Commits()
+PATCH_FILE = Patches(".patch", ".diff", ".mbox", ".eml", ".txt")
 SCENARIO_FILE = InputFile(".yaml", ".yml", ".json")

@@ -26,9 +26,10 @@ from mtcalc.csource.predicates import (
     NO_CALLS,
     RANGE_MACROS,
     TRANSPARENT,
+    WRITES_TO,
 )
 from mtcalc.csource.tree import Hole, Known, Leaf, as_condition
-from mtcalc.csource.types import INT, LONG, ULONG
+from mtcalc.csource.types import INT, LONG, ULONG, UNKNOWN, CType
 from mtcalc.csource.values import POSTFIX, Val, convert, number, truth_value
 from mtcalc.rules.condition import ALWAYS, Condition
 from mtcalc.text.errors import InputError
@@ -138,11 +139,15 @@ def unknown_call(context: Context, name: str, node: Node, listed: list[Node], st
     """A call that only its name tells of: known bits, a spelling we know, or opaque. Raises InputError."""
     found = []
     for after, values in argument_values(context, listed, state, scope):
-        for val, argument in zip(values, listed, strict=True):
-            if val.ref is not None:
+        text = f"{name}({', '.join(val.text for val in values)})"
+        for at, (val, argument) in enumerate(zip(values, listed, strict=True)):
+            if val.ref is None:
+                continue
+            if WRITES_TO.get(name) != at:
                 what = f"{name} is not in this file, and can write {val.ref.name}"
                 refuse(context, f"{what} (its definition in the same file)", argument, scope)
-        text = f"{name}({', '.join(val.text for val in values)})"
+            left = Val(f"{val.ref.name} of {text}", type=val.ref.type if isinstance(val.ref.type, CType) else UNKNOWN)
+            after = after._replace(env={**after.env, val.ref: left})
         if asks_unknown_bit(name, values):
             refuse(context, f"`{values[0].text}` is no known bit of a register of inputs (its number)", node, scope)
         if name in BIT_MACROS and len(values) == 1 and values[0].num is not None:

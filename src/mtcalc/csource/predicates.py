@@ -215,6 +215,12 @@ BIT_TESTS = re.compile(r"(?:_|__|arch_|constant_|variable_|raw_)?test_bit(?:_acq
 COUNT = "atomic_read(&vcpu->kvm->arch.noncoherent_dma_count)"
 """How texts call the number of non-coherent DMA's users, 0 or greater."""
 
+WRITES_TO = {"mtrr_type_lookup": 2}
+"""Functions that set what one of their arguments points to, by its place, and nothing else of their caller's.
+
+Source: arch/x86/kernel/cpu/mtrr/generic.c; the third argument is `uniform`. Read: 4.2.8 to 7.3.4.
+"""
+
 MASK_CALLS = {
     "kvm_read_cr0_bits": MaskCall("vcpu", CR0, None),
     "kvm_is_cr0_bit_set": MaskCall("vcpu", CR0, True),

@@ -306,6 +306,11 @@ def write_mmio_c(rules: RuleSet, name: str = "kvm_is_mmio_pfn") -> str:
     return "\n".join([*lines, f"\treturn {_taken(rules.rules[-1])};", "}", ""])
 
 
+def host_page_text(condition: Condition) -> str:
+    """A condition on a host page as C. Raises ValueError as write_mmio_c() does."""
+    return _condition(_host_page(condition), MODERN)
+
+
 def _taken(rule: Rule) -> str:
     return "true" if rule.then.const else "false"
 

@@ -87,6 +87,17 @@ MMIO_TESTS: tuple[Row[MmioTest], ...] = (
     Row((6, 17), MmioTest.E820, "__kvm_is_mmio_pfn(); read: 6.16.1 -> 6.17.0"),
 )
 
+MMIO_TESTS_MAINLINE: dict[Version, str] = {
+    (0,): "2009-02",
+    (3, 13): "2013-11",
+    (3, 18): "2014-11",
+    (4, 2): "2015-06",
+    (4, 16): "2018-02",
+    (5, 2): "2019-05",
+    (6, 17): "2025-07",
+}
+"""By the first release of a row of MMIO_TESTS, the month from which mainline had it (unconfirmed)."""
+
 UNDEFINED_CHECKS: tuple[Row[bool], ...] = (
     Row((0,), False, "no consistency check; read: 2.6.29 to 4.1.3"),
     Row((4, 2), True, "from the fixed ranges on to the variable ones with a stray cursor; read: 4.1.3 -> 4.2.8"),

@@ -53,7 +53,7 @@ CODES: dict[str, Code] = {
     "rule-file": Code(_KERNEL, "the rule file says so"),
     "base": Code(_KERNEL, "a patch's base was chosen, not named"),
     "commit": Code(_KERNEL, "a revision of a git tree was named: which commit that is"),
-    "around": Code(_KERNEL, "no known release has the behaviour around rules in a git tree, so it was chosen"),
+    "around": Code(_KERNEL, "what is around the rules of a git tree or a file is not told there, so it was chosen"),
     "test-unread": Code(_KERNEL, "a C text's host-MMIO test is not understood, so its release's stands for it"),
     "taken-as-before": Code(_KERNEL, "a patch changes a function that rules ask by name"),
     "patch": Code(_KERNEL, "how a patch was read"),

@@ -15,11 +15,11 @@ from mtcalc.x86.memtype import PAT_TYPES, MemType, memtype_name
 
 def mmio_record(row: DiffRow) -> dict[str, Any]:
     """One row of the host-MMIO test as JSON has it; a host type is a list."""
+    given: dict[str, Any] = {}
+    for item, values in row.when.items():
+        _put(given, item, [str(value) for value in values] if isinstance(values[0], MemType) else values[0])
     return {
-        "inputs": {
-            item.kind.key: [str(value) for value in values] if isinstance(values[0], MemType) else values[0]
-            for item, values in row.when.items()
-        },
+        "inputs": given,
         "before": {"mmio": bool(row.before.const)},
         "after": {"mmio": bool(row.after.const)},
     }

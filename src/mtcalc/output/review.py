@@ -91,15 +91,19 @@ def _said(remark: Remark) -> str:
     return text if remark.place is None else f"{text} ({remark.place.file}:{remark.place.line})"
 
 
-def untouched_text(asked: Sequence[str]) -> str:
-    """What there is to say of patches that touch no rule; `asked`: what rules ask by name, and the patches change."""
+def untouched_text(asked: Sequence[str], why: str = "") -> str:
+    """What there is to say of patches that touch no rule.
+
+    `asked`: what rules ask by name, and the patches change; `why` that is not followed.
+    """
     if not asked:
         return "touches no rule: vmx_get_mt_mask() and what it calls stay as they are"
     from mtcalc.patches.known import listed_names
 
     names = listed_names(asked)
     what = "its meaning is" if len(asked) == 1 else "their meanings are"
-    return f"touches no rule itself, but changes {names}, asked by name: {what} taken as before"
+    text = f"touches no rule itself, but changes {names}, asked by name: {what} taken as before"
+    return f"{text} ({why})" if why else text
 
 
 def _row_of(found: Diff, change: Change) -> tuple[int, When]:

@@ -136,7 +136,8 @@ _CHANGE = {
     "anyOf": [{"required": ["when", "count"]}, {"required": ["inputs"]}],  # --expand: inputs
 }
 _MMIO = _object({"mmio": _BOOL})
-_MMIO_ROW = _object({"inputs": _map({"anyOf": [_BOOL, _one_or_more(_PAT)]}), "before": _MMIO, "after": _MMIO})
+_MMIO_INPUT = {"anyOf": [_BOOL, _one_or_more(_PAT), _map(_BOOL)]}  # the last: "assume"
+_MMIO_ROW = _object({"inputs": _map(_MMIO_INPUT), "before": _MMIO, "after": _MMIO})
 _DIFF_KEYS = {
     "before": _TEXT,
     "after": _TEXT,

@@ -66,7 +66,7 @@ def series_document(
     if found is not None or len(parts) > 1 or parts[0].part.commit:
         blocks.append(Fields(_head(whole, parts, _rows_in_head(parts, all_of_it))))
     if found is None:
-        blocks += [untouched_text(whole.asked), *question_blocks(None, all_of_it.remarks)]
+        blocks += [untouched_text(whole.asked, whole.asked_why), *question_blocks(None, all_of_it.remarks)]
     else:
         if several:
             for judged in changing:
@@ -267,7 +267,13 @@ def series_record(
     record = diff_record(found or nothing, expand)
     if found is None:
         empty = dict.fromkeys(("before", "after", "before_ref", "after_ref"))
-        record |= {**empty, "text": untouched_text(whole.asked), "reachable": 0, "left_out": 0, "notes": []}
+        record |= {
+            **empty,
+            "text": untouched_text(whole.asked, whole.asked_why),
+            "reachable": 0,
+            "left_out": 0,
+            "notes": [],
+        }
     passing = in_between(parts, all_of_it) if found and len(parts) > 1 else []
     against = None
     if earlier is not None:

@@ -62,6 +62,7 @@ LEVELS: dict[str, Row] = {
     "beside-gate": Row(_CHECK, "the byte may be written elsewhere, or not at all"),
     "beside-caller": Row(_CHECK, "the function may be asked about another page"),
     "beside-host-mmio": Row(_CHECK, "another host page may come to the rows with mmio"),
+    "beside-host-type": Row(_CHECK, "a host page may have another type, by which the host-MMIO test goes"),
     "beside-guest-mtrr": Row(_CHECK, "an address may have another guest MTRR type"),
     "beside-level": Row(_CHECK, "an entry's page may be larger or smaller"),
 }

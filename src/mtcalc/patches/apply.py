@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
+from mtcalc.csource.mmio import TEST
 from mtcalc.csource.source import rules_from_c
 from mtcalc.patches.anew import check_names
 from mtcalc.patches.choose import choose_base, fit_base
-from mtcalc.patches.fit import Fitted, left_aside
+from mtcalc.patches.fit import left_aside, moved, placed
 from mtcalc.patches.hunks import holds_function, prepare
 from mtcalc.patches.known import known_changes, not_followed
 from mtcalc.patches.meant import meant
+from mtcalc.patches.mmio_test import FollowedTest, UnfollowedTest, follow_test, test_alone, with_followed
 from mtcalc.patches.on_c_file import rules_on_c_file
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.records import Mail
-from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules, kernel_after, source_line, with_known
+from mtcalc.patches.result import CFile, NothingTouchedError, PatchedRules, kernel_after
 from mtcalc.rules.kernel import Kernel
-from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.text.errors import InputError
 
 
@@ -56,46 +58,46 @@ def rules_in_order(mails: Sequence[Mail], file: str, base: Kernel | CFile | None
     check_names(mails)
     mails, quoted = meant(mails)
     known = known_changes(mails)
-    telling = [mail for mail in mails if _ours(mail)] or [change.mail for change in known]
+    telling = [mail for mail in mails if _ours(mail)] or [change.mail for change in known] or mails
     day = next((mail.date for mail in telling if mail.date), None)
     if isinstance(base, CFile):
         return rules_on_c_file(mails, file, base, day)
     patches = prepare(mails, known=known)
+    named = base is not None
     note = None
-    if base is None:
-        base, fitted, note = choose_base(patches, day)
-    else:
-        fitted = fit_base(patches, base)
+    try:
+        if base is None:
+            base, fitted, note = choose_base(patches, day)
+        else:
+            fitted = fit_base(patches, base)
+    except NothingTouchedError as nothing:
+        return test_alone(nothing, mails, file, follow_test(mails, file, day, base, named), day)
     if fitted.broken:
         raise fitted.broken
     try:
         rules = rules_from_c(fitted.written.text, file)
     except InputError as error:
-        raise _moved(error, fitted) from None
-    placed = tuple(_placed(rule, base.rules, fitted, file) for rule in rules.rules)
-    after = kernel_after(base, rules._replace(rules=placed), file, fitted.mails)
-    after = with_known(after, not_followed(patches, [fitted.written.text]))
-    aside = (*left_aside(patches, fitted.named), *quoted)
-    return PatchedRules(base, after, fitted.mails, aside, note, day, one_vcpu("", fitted.written.text))
+        raise moved(error, fitted) from None
+    rules = rules._replace(rules=tuple(placed(rule, base.rules, fitted, file) for rule in rules.rules))
+    test = _test_or_why(mails, file, day, base, named)
+    if isinstance(test, FollowedTest):
+        base = test.base
+        note = f"{note}; {test.note}" if note and test.note else note
+    after = kernel_after(base, rules, file, fitted.mails)
+    left = (*left_aside(patches, fitted.named), *quoted)
+    asks, unknown = one_vcpu("", fitted.written.text), tuple(not_followed(patches, [fitted.written.text]))
+    result = PatchedRules(base, after, fitted.mails, left, note, day, asks, unknown)
+    return with_followed(result, mails, test)
 
 
-def _placed(rule: Rule, base: RuleSet, fitted: Fitted, file: str) -> Rule:
-    """The rule with the source it has: the base's own rule where it is unchanged, else its place in the patch."""
-    for known in base.rules:
-        if (known.when, known.then) == (rule.when, rule.then):
-            return known
-    token = fitted.written.token_near(source_line(rule, file), 1)
-    place = token.place if token and token.place else fitted.touched
-    return rule._replace(source=f"{place.file}:{place.line}")
-
-
-def _moved(error: InputError, fitted: Fitted) -> InputError:
-    """An error in the patched function, told at the place in the patch."""
-    place = fitted.touched
-    if error.place:
-        token = fitted.written.token_near(error.place.line, error.place.column)
-        place = token.place if token and token.place else place
-    return InputError(f"after the patch: {error.message}", place)
+def _test_or_why(
+    mails: Sequence[Mail], file: str, day: date | None, base: Kernel, named: bool
+) -> FollowedTest | UnfollowedTest | None:
+    """follow_test(), for patches whose rules are read: a test that is not understood stands in no one's way."""
+    try:
+        return follow_test(mails, file, day, base, named)
+    except InputError as error:
+        return UnfollowedTest((TEST,), f"not read: {error.message}")
 
 
 def _ours(mail: Mail) -> bool:

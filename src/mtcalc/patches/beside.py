@@ -15,7 +15,7 @@ from typing import NamedTuple
 from mtcalc.csource.tokens import texts
 from mtcalc.patches.hunks import ROOTS, hunk_name, is_code
 from mtcalc.patches.known import changed_lines, known_changes
-from mtcalc.patches.pieces import comments_only, side_of_hunk
+from mtcalc.patches.pieces import comments_only, section_function, side_of_hunk
 from mtcalc.patches.records import FilePatch, Hunk, Mail
 from mtcalc.text.errors import Place
 
@@ -47,26 +47,40 @@ _ASKED = "which function is asked for the byte, in place of the rules"
 _PASSED = "what the function is asked with: page, or whether it is host MMIO"
 _ZAP = "which entries go when an input changes; those that stay keep their old byte"
 _MMIO = "which host pages come to the rows with mmio"
+_HOST = "which type the host has for a page, as the host-MMIO test asks"
 _WALK = "which guest MTRR type an address has"
 _LEVEL = "how large the page of an entry can be"
+
+_A_MASK_S_LINE = re.compile(r"^[\s(]*KVM_X86_QUIRK_\w+(?=\s*(?:\|\s*\\?|\))\s*$)")
+"""A line of KVM_X86_VALID_QUIRKS and its like."""
+
+_OPS = "KVM_X86_OP"
+"""A line of kvm-x86-ops.h begins so."""
 
 ROWS = (
     _Row(
         "noncoherent-dma",
         r"kvm_arch_(?:un)?register_noncoherent_dma|kvm_arch_has_noncoherent_dma|kvm_vfio_update_coherency"
-        r"|kvm_vfio_(?:group|file)_(?:is|enforced)_(?:non)?coherent|kvm_vfio_file_enforced_coherent|vfio_file_enforced_coherent",
+        r"|kvm_vfio_(?:group|file)_(?:is|enforced)_(?:non)?coherent|(?:kvm_)?vfio_(?:file|group)_enforced_coherent"
+        r"|vfio_domains_have_(?:iommu_cache|enforce_cache_coherency)",
         "",
         _COUNT,
     ),
-    _Row("noncoherent-dma", "", r"\bnoncoherent_dma_count\b", _COUNT),
+    _Row(
+        "noncoherent-dma",
+        "",
+        r"\b(?:noncoherent_dma_count|iommu_noncoherent|KVM_IOMMU_CACHE_COHERENCY|VFIO_DMA_CC_IOMMU)\b",
+        _COUNT,
+    ),
     _Row("quirks", "kvm_check_has_quirk", "", _QUIRKS),
     _Row(
         "quirks",
         "",
         r"\b(?:KVM_X86_(?:VALID|CONDITIONAL)_QUIRKS|supported_quirks|inapplicable_quirks|disabled_quirks"
-        r"|KVM_CAP_DISABLE_QUIRKS2?)\b",
+        r"|KVM_CAP_DISABLE_QUIRKS2?)\b|#\s*define\s+KVM_X86_QUIRK_\w+",
         _QUIRKS,
     ),
+    _Row("quirks", "", _A_MASK_S_LINE.pattern, _QUIRKS),
     _Row("slot-flags", "check_memory_region_flags", "", _FLAGS),
     _Row(
         "slot-flags", r"(?:__)?kvm_set_memory_region|kvm_arch_prepare_memory_region", r"\b(?:KVM_MEM_|flags\b)", _FLAGS
@@ -74,22 +88,31 @@ ROWS = (
     _Row("slot-flags", "", r"\bKVM_SET_USER_MEMORY_REGION_V1_FLAGS\b|#\s*define\s+KVM_MEM_\w+", _FLAGS),
     _Row(
         "zap",
-        r"update_mtrr|kvm_mtrr_set_msr|set_msr_mtrr|kvm_post_set_cr0|kvm_set_cr0",
-        r"\b(?:kvm_zap_gfn_range|kvm_mmu_reset_context|(?:__)?kvm_mmu_honors_guest_mtrrs|kvm_mmu_may_ignore_guest_pat)\b",
+        r"kvm_mtrr_set_msr|set_msr_mtrr|kvm_post_set_cr0|kvm_set_cr0|(?:vmx|kvm)_set_msr(?:_common)?",
+        r"\b(?:kvm_zap_gfn_range|kvm_mmu_reset_context|(?:__)?kvm_mmu_honors_guest_mtrrs|kvm_mmu_may_ignore_guest_pat"
+        r"|update_mtrr)\b",
         _ZAP,
     ),
     _Row(
         "zap",
-        r"(?:__)?kvm_mmu_honors_guest_mtrrs|kvm_mmu_may_ignore_guest_pat|kvm_noncoherent_dma_assignment_\w+",
+        "kvm_post_set_cr0|kvm_set_cr0",
+        r"\b(?:kvm_arch_has_noncoherent_dma|KVM_X86_QUIRK_CD_NW_CLEARED|X86_CR0_CD)\b",
+        _ZAP,
+    ),
+    _Row(
+        "zap",
+        r"update_mtrr|(?:__)?kvm_mmu_honors_guest_mtrrs|kvm_mmu_may_ignore_guest_pat|kvm_noncoherent_dma_assignment_\w+",
         "",
         _ZAP,
     ),
     _Row("gate", "", r"\bif\s*\(.*\b(?:get_mt_mask|shadow_(?:memtype|mt)_mask)\b", _GATE),
     _Row("caller", "", r"\bget_mt_mask(?=\s*=(?!=))", _ASKED),
-    _Row("caller", "vt_get_mt_mask", "", _ASKED),
+    _Row("caller", "(?:vt|svm)_get_mt_mask", "", _ASKED),
+    _Row("gate", rf"{_OPS}\w*", r"\bget_mt_mask(?=\))", _GATE),
     _Row("gate", "", r"\bshadow_(?:memtype|mt)_mask\s*=(?!=)", _GATE),
     _Row("gate", "make_spte|set_spte", r"\btdp_enabled\b", _GATE),
     _Row("host-mmio", r"(?:__)?kvm_is_mmio_pfn|kvm_is_reserved_pfn", "", _MMIO),
+    _Row("host-type", "pat_pfn_immune_to_uc_mtrr|lookup_memtype", "", _HOST),
     _Row(
         "guest-mtrr",
         r"(?:kvm_)?(?:mtrr_)?get_guest_memory_type|get_mtrr_type|mtrr_lookup_\w+|mtrr_for_each_\w+|var_mtrr_range|kvm_vcpu_mtrr_init"
@@ -103,31 +126,39 @@ ROWS = (
 
 _CALLERS = re.compile(r"\w*(?:make|set)_spte\w*\Z")
 _MMIO_CALL = re.compile(r"\b(?:__)?kvm_is_(?:mmio|reserved)_pfn\s*\(")
+_KEPT = re.compile(r"(?<=kvm_is_mmio_pfn \( )(\w+) , & \w+(?= \))")
+"""From 6.17 on the answer is kept beside; which page is asked about stays. Read: 6.16.1 -> 6.17.0."""
 
 _WORDS = tuple((re.compile(f"(?:{row.functions})\\Z"), re.compile(row.words), row) for row in ROWS)
 
 
-def beside_the_rules(mails: Sequence[Mail]) -> tuple[Beside, ...]:
-    """What patches change beside the rules, each function or macro once, in their order; not what they only move."""
-    followed = {f"{change.name}()" for change in known_changes(mails) if change.new}
+def beside_the_rules(mails: Sequence[Mail], followed: bool = True) -> tuple[Beside, ...]:
+    """What patches change beside the rules, each function or macro once, in their order; not what they only move.
+
+    `followed`: who reads the rules follows what these ask by name, where the patches show all of that.
+    """
+    known = {f"{change.name}()" for change in known_changes(mails) if change.new} if followed else set()
     hunks = [(item, hunk) for mail in mails for item in mail.files if is_code(item.path) for hunk in item.hunks]
     lines = {sign: {_bare(n.text) for _, hunk in hunks for n in hunk.lines if n.kind == sign} for sign in "+-"}
     moved = lines["+"] & lines["-"]
     found: dict[tuple[str, str], Beside] = {}
     for item, hunk in hunks:
         for one in (*_in_hunk(item, hunk, moved), *_asked_otherwise(item, hunk)):
-            if one.name not in followed:
+            if one.name not in known:
                 found.setdefault((one.kind, one.name), one)
     return tuple(found.values())
 
 
 def _bare(text: str) -> str:
-    return "".join(text.split())
+    """A line by what it says: without blanks; of a mask's, the bit alone."""
+    line = _A_MASK_S_LINE.match(text)
+    return "".join((line.group() if line else text).split())
 
 
 def _in_hunk(item: FilePatch, hunk: Hunk, moved: Set[str]) -> Iterator[Beside]:
     if hunk.trouble or comments_only(hunk):
         return
+    named, declared = section_function(hunk.section), hunk.section.rstrip().endswith(";")
     for function, line in changed_lines(hunk):
         if function in ROOTS or _bare(line.text) in moved:
             continue
@@ -135,7 +166,8 @@ def _in_hunk(item: FilePatch, hunk: Hunk, moved: Set[str]) -> Iterator[Beside]:
             said = words.search(line.text) if row.words else None
             if (row.functions and not functions.match(function)) or (row.words and not said):
                 continue
-            name = f"{function}()" if function else _word(said.group() if said else "", line.text)
+            inside = function and not (declared and function == named) and not function.startswith(_OPS)
+            name = f"{function}()" if inside else _word(said.group() if said else "", line.text)
             yield Beside(row.kind, name, row.text, line.place, hunk_name(item, hunk))
             break
 
@@ -174,11 +206,12 @@ def _calls(words: Sequence[str]) -> list[list[str]]:
                 given.append("")
             elif (text, depth) != ("(", 1) or given[-1]:
                 given[-1] += f" {text}"
-        found.append(given[:3] if not depth else given[:-1][:3])
+        shown = given[:3] if not depth else given[:-1][:3]
+        found.append([_KEPT.sub(r"\1", text) for text in shown])
     return found
 
 
 def _word(said: str, text: str) -> str:
     """The name on a line outside functions; that of a #define is what it defines."""
     defined = re.match(r"\s*#\s*define\s+(\w+)", text)
-    return defined[1] if defined else said
+    return defined[1] if defined else said.lstrip(" \t(")

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from mtcalc.csource.tokens import Rendered
 from mtcalc.patches.hunks import CutHunk, Prepared, hunk_name
 from mtcalc.patches.records import Mail
+from mtcalc.patches.result import source_line
 from mtcalc.patches.written import Effect, Refused, WrittenText
+from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.text.errors import InputError, Place
 
 
@@ -81,7 +83,7 @@ def fit(patches: Prepared, c_text: str) -> Fitted | Misfit | Untouched:
         named[id(cut.hunk)] = added + others
         if cut.mail not in touching:
             touching.append(cut.mail)
-        if effect.touches:
+        if effect.touches or used.intersection(effect.added).intersection(patches.subject.asked):
             touched = touched or cut.hunk.place
     for change in patches.known:
         if change.name in followed:
@@ -106,3 +108,22 @@ def left_aside(patches: Prepared, named: Mapping[int, list[str]]) -> tuple[str, 
         for name in (named[id(hunk)] if id(hunk) in named else [hunk_name(item, hunk)])
     )
     return tuple(dict.fromkeys(listed))
+
+
+def placed(rule: Rule, base: RuleSet, fitted: Fitted, file: str) -> Rule:
+    """The rule with the source it has: the base's own rule where it is unchanged, else its place in the patch."""
+    for known in base.rules:
+        if (known.when, known.then) == (rule.when, rule.then):
+            return known
+    token = fitted.written.token_near(source_line(rule, file), 1)
+    place = token.place if token and token.place else fitted.touched
+    return rule._replace(source=f"{place.file}:{place.line}")
+
+
+def moved(error: InputError, fitted: Fitted) -> InputError:
+    """An error in the patched function, told at the place in the patch."""
+    place = fitted.touched
+    if error.place:
+        token = fitted.written.token_near(error.place.line, error.place.column)
+        place = token.place if token and token.place else place
+    return InputError(f"after the patch: {error.message}", place)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which hunks of a patch can concern vmx_get_mt_mask().
+"""Which hunks of a patch can concern vmx_get_mt_mask(), or the host-MMIO test.
 
 Everything else in a patch is left aside before anything is made of it: what a reviewer trimmed, moved or renamed
 elsewhere is nobody's trouble here. What counts is the function, the helper that kernels have had for it, and what
@@ -12,7 +12,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from mtcalc.csource.predicates import FUNCTION, GUEST_MTRR_SPELLINGS, MASK_CALLS, SPELLINGS, TRANSPARENT
+from mtcalc.csource.mmio import INNER, RESERVED_TEST, TEST
+from mtcalc.csource.predicates import (
+    FUNCTION,
+    GUEST_MTRR_SPELLINGS,
+    HOST_PAGE_SPELLINGS,
+    MASK_CALLS,
+    SPELLINGS,
+    TRANSPARENT,
+)
 from mtcalc.csource.tokens import Function, texts
 from mtcalc.csource.writer import HELPER
 from mtcalc.kvm.flags import QUIRKS
@@ -71,6 +79,32 @@ KNOWN = frozenset(
 """What the rules ask by a name whose meaning is known: no helper, wherever it is defined."""
 
 
+class Subject(NamedTuple):
+    """What patches are followed for."""
+
+    asked: tuple[str, ...]  # the functions that it is read from
+    roots: tuple[str, ...]  # whose hunks can concern it, with all that these come to call
+    files: tuple[str, ...]  # of these names, wherever they are
+    hints: tuple[str, ...]  # words that give away a hunk where its @@ line names no function
+    known: frozenset[str]  # names whose meaning is known
+    only_hinted: bool  # of hunks that name no function, those alone count
+    needed: tuple[str, ...]  # a text without one of them is not the one that a change of it is for
+
+
+RULES = Subject((FUNCTION,), ROOTS, ("vmx.c",), _HINTS, KNOWN, False, (HELPER,))
+_TESTS = (TEST, INNER, RESERVED_TEST)
+HOST_MMIO = Subject(
+    _TESTS,
+    _TESTS,
+    ("spte.c", "mmu.c", "kvm_main.c"),
+    ("pfn_valid(", "PageReserved(", "is_zero_pfn(", "pat_pfn_immune_to_uc_mtrr(", "e820__mapped_raw_any("),
+    frozenset((*TRANSPARENT, *(name for row in HOST_PAGE_SPELLINGS for name in re.findall(r"(\w+)\\\(", row.pattern)))),
+    True,
+    (TEST, INNER),
+)
+"""Source: arch/x86/kvm/mmu/spte.c, before 5.11 arch/x86/kvm/mmu/mmu.c and mmu.c, before 4.2 virt/kvm/kvm_main.c."""
+
+
 class CutHunk(NamedTuple):
     """A hunk that can concern the function, cut at the heads of functions."""
 
@@ -106,18 +140,20 @@ class Prepared(NamedTuple):
     unbalanced: InputError | None  # a file that has more or fewer braces afterwards
     macros: Macros  # those that the patches add
     known: tuple[KnownChange, ...]
+    subject: Subject = RULES
 
 
-def _is_function_file(path: str) -> bool:
-    """Whether a path is that of the file with vmx_get_mt_mask()."""
-    return path.rsplit("/", 1)[-1] == "vmx.c" and "selftests" not in path
+def holds_function(item: FilePatch, subject: Subject = RULES, named: bool = False) -> bool:
+    """Whether it is the file with vmx_get_mt_mask(): by its path, or since a hunk lies in that function.
 
-
-def holds_function(item: FilePatch) -> bool:
-    """Whether it is the file with vmx_get_mt_mask(): by its path, or since a hunk lies in that function."""
-    return _is_function_file(item.path) or (
-        "selftests" not in item.path and any(FUNCTION in _defined(hunk) for hunk in item.hunks)
-    )
+    Of the host-MMIO test, a file of the kernel alone: other code has functions that are called like its. `named`: a
+    path alone does not tell.
+    """
+    if "selftests" in item.path or (subject is HOST_MMIO and not is_code(item.path)):
+        return False
+    if not named and item.path.rsplit("/", 1)[-1] in subject.files:
+        return True
+    return any(name in subject.asked for hunk in item.hunks for name in _defined(hunk))
 
 
 def hunk_name(item: FilePatch, hunk: Hunk | None) -> str:
@@ -128,34 +164,41 @@ def hunk_name(item: FilePatch, hunk: Hunk | None) -> str:
     return f"{path}: {hunk.section or f'line {hunk.old_start}'}"
 
 
-def prepare(mails: Sequence[Mail], reached: Iterable[str] = (), known: Sequence[KnownChange] = ()) -> Prepared:
-    """The hunks that can concern the function, those that `reached` names besides, and what `known` lead to.
+def prepare(
+    mails: Sequence[Mail],
+    reached: Iterable[str] = (),
+    known: Sequence[KnownChange] = (),
+    subject: Subject = RULES,
+) -> Prepared:
+    """The hunks that can concern the subject, those that `reached` names besides, and what `known` lead to.
 
     Raises InputError for one of them that can't be read, or too many.
     """
     followed = [change.name for change in known if change.new]
     listed = [(mail, item, hunk) for mail in mails for item in mail.files for hunk in item.hunks or (None,)]
-    names, chosen = _reached([(item, hunk) for _, item, hunk in listed], {*ROOTS, *reached, *followed})
+    pairs = [(item, hunk) for _, item, hunk in listed]
+    names, chosen = _reached(pairs, {*subject.roots, *reached, *followed}, subject)
     cuts: list[CutHunk] = []
     together = 0
     for number, (mail, item, hunk) in enumerate(listed):
-        if hunk is None and item.trouble and holds_function(item):
+        if hunk is None and item.trouble and holds_function(item, subject):
             raise item.trouble
         if hunk is None or number not in chosen:
             continue
-        if hunk.trouble and (holds_function(item) or not _lacks_a_blank_line(hunk)):
+        if hunk.trouble and (holds_function(item, subject) or not _lacks_a_blank_line(hunk)):
             raise hunk.trouble
         size = _size(hunk)
         together += size
         if size > MAX_HUNK or together > _MAX_TOGETHER:
-            what = f"{size:,} characters in a hunk that can concern {FUNCTION}()"
+            what = f"{size:,} characters in a hunk that can concern {subject.asked[0]}()"
             raise InputError(f"{what} (at most {MAX_HUNK:,}, and {_MAX_TOGETHER:,} together)", hunk.place)
         if len(cuts) == MAX_CUTS:
-            raise InputError(f"over {MAX_CUTS} hunks that can concern {FUNCTION}() (the patches that do)", hunk.place)
-        cuts.append(_cut(mail, item, hunk, names))
+            what = f"over {MAX_CUTS} hunks that can concern {subject.asked[0]}() (the patches that do)"
+            raise InputError(what, hunk.place)
+        cuts.append(_cut(mail, item, hunk, names, subject))
     unbalanced = next((found for found in map(_unbalanced, _files_cut(cuts)) if found), None)
     macros = Macros(macro for _, item, hunk in listed if hunk and is_code(item.path) for macro in defines(hunk))
-    return Prepared(tuple(mails), tuple(cuts), frozenset(names), unbalanced, macros, tuple(known))
+    return Prepared(tuple(mails), tuple(cuts), frozenset(names), unbalanced, macros, tuple(known), subject)
 
 
 def _lacks_a_blank_line(hunk: Hunk) -> bool:
@@ -168,16 +211,18 @@ def _size(hunk: Hunk) -> int:
     return sum(len(line.text) + 1 for line in hunk.lines)
 
 
-def _reached(listed: Sequence[tuple[FilePatch, Hunk | None]], names: set[str]) -> tuple[set[str], set[int]]:
+def _reached(
+    listed: Sequence[tuple[FilePatch, Hunk | None]], names: set[str], subject: Subject
+) -> tuple[set[str], set[int]]:
     """The functions that the patches' new code can reach, and the numbers of the hunks that hold part of them."""
     defining: dict[str, list[int]] = {}
     chosen: set[int] = set()
     for number, (item, hunk) in enumerate(listed):
-        if hunk is None or not (is_code(item.path) or holds_function(item)):
+        if hunk is None or not (is_code(item.path) or holds_function(item, subject)):
             continue
         for name in _defined(hunk):
             defining.setdefault(name, []).append(number)
-        if holds_function(item) and _may_be_ours(hunk):
+        if holds_function(item, subject) and _may_be_ours(hunk, subject):
             chosen.add(number)
     todo = list(names)
     fresh = list(chosen)
@@ -187,7 +232,7 @@ def _reached(listed: Sequence[tuple[FilePatch, Hunk | None]], names: set[str]) -
         chosen.update(fresh)
         called = {name for number in fresh for name in _calls(listed[number][1])}
         fresh = []
-        todo = [name for name in called - names if name in defining and name not in KNOWN]
+        todo = [name for name in called - names if name in defining and name not in subject.known]
         names.update(todo)
     return names, chosen
 
@@ -215,22 +260,30 @@ def _calls(hunk: Hunk | None) -> Iterator[str]:
             yield from CALLED.findall(line.text)
 
 
-def _may_be_ours(hunk: Hunk) -> bool:
+def _may_be_ours(hunk: Hunk, subject: Subject) -> bool:
     """Whether a hunk of the function's file names the function, or names none and may lie in it."""
-    if any(name in text for name in (FUNCTION, HELPER) for text in (hunk.section, *(n.text for n in hunk.lines))):
+    if subject is RULES and any(
+        name in text for name in subject.roots for text in (hunk.section, *(n.text for n in hunk.lines))
+    ):
         return True
     label = LABEL.match(hunk.section)
     if (label and label[1] != _OWN_LABEL) or (hunk.section and not label):
         return False
-    return bool(hunk.trouble) or _hinted(hunk) or any(line.kind != " " and line.text.strip() for line in hunk.lines)
+    if subject.only_hinted:
+        return _hinted(hunk, subject)
+    return (
+        bool(hunk.trouble)
+        or _hinted(hunk, subject)
+        or any(line.kind != " " and line.text.strip() for line in hunk.lines)
+    )
 
 
-def _hinted(hunk: Hunk) -> bool:
-    return any(hint in line.text for line in hunk.lines for hint in _HINTS)
+def _hinted(hunk: Hunk, subject: Subject) -> bool:
+    return any(hint in line.text for line in hunk.lines for hint in subject.hints)
 
 
-def _cut(mail: Mail, item: FilePatch, hunk: Hunk, names: set[str]) -> CutHunk:
-    found = CutHunk(mail, item, hunk, hinted=_hinted(hunk))
+def _cut(mail: Mail, item: FilePatch, hunk: Hunk, names: set[str], subject: Subject) -> CutHunk:
+    found = CutHunk(mail, item, hunk, hinted=_hinted(hunk, subject))
     try:
         was, new = side_of_hunk(hunk, "-"), side_of_hunk(hunk, "+")
     except ValueError as error:

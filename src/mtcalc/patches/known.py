@@ -213,7 +213,9 @@ def listed_names(names: Sequence[str]) -> str:
     return ", ".join(f"{name}() (the host-MMIO test)" if "mmio" in name else f"{name}()" for name in names)
 
 
-def taken_as_before(names: Sequence[str]) -> str:
+def taken_as_before(names: Sequence[str], why: str = "") -> str:
+    """What is said of functions that rules ask by name and that are changed; `why` they are not followed."""
     listed = listed_names(names)
     what = "its meaning is" if len(names) == 1 else "their meanings are"
-    return f"it changes {listed}, asked by name: {what} taken as before"
+    text = f"it changes {listed}, asked by name: {what} taken as before"
+    return f"{text} ({why})" if why else text

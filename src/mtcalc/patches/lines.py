@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mtcalc.patches.records import Hunk
+from mtcalc.patches.result import source_line
+from mtcalc.rules.rule import Rule
 from mtcalc.text.errors import InputError, Place
 
 
@@ -16,6 +18,33 @@ class PatchedLine(NamedTuple):
 
     text: str
     place: Place
+
+
+def joined(lines: Sequence[PatchedLine]) -> str:
+    """The lines as one text."""
+    return "\n".join(line.text for line in lines)
+
+
+def in_origin(error: InputError, lines: Sequence[PatchedLine]) -> InputError:
+    """An error in a patched text, told at the place where its line came from."""
+    seen = error.place
+    if seen is None or not 0 < seen.line <= len(lines):
+        return error
+    origin = lines[seen.line - 1].place
+    # The line may have a sign and blanks there.
+    shift = len(origin.source) - len(seen.source)
+    column = min(max(seen.column + shift, 1), len(origin.source) + 1)
+    return InputError(error.message, origin._replace(column=column))
+
+
+def at_origin(rules: Sequence[Rule], file: str, lines: Sequence[PatchedLine]) -> tuple[Rule, ...]:
+    """Rules of a patched text, each with the line as its source that it came from."""
+    placed = []
+    for rule in rules:
+        line = source_line(rule, file)
+        origin = lines[line - 1].place if 0 < line <= len(lines) else None
+        placed.append(rule._replace(source=f"{origin.file}:{origin.line}") if origin else rule)
+    return tuple(placed)
 
 
 _GIT_SECTION = 50

@@ -20,14 +20,15 @@ from mtcalc.text.errors import InputError
 class NothingTouchedError(InputError):
     """Patches that leave the rules as they are; `mails` are they, `day` is theirs."""
 
-    def __init__(self, mails: Sequence[Mail], base: str | None, asked: Sequence[str] = ()) -> None:
+    def __init__(self, mails: Sequence[Mail], base: str | None, asked: Sequence[str] = (), why: str = "") -> None:
         what = f"the patch touches no rule ({FUNCTION}() and what it calls stay as they are)"
         if asked:
-            what = f"the patch touches no rule itself ({taken_as_before(asked)})"
+            what = f"the patch touches no rule itself ({taken_as_before(asked, why)})"
         super().__init__(what, mails[0].place)
         self.mails = tuple(mails)
         self.base = base
         self.asked = tuple(asked)  # what the rules ask by name, and the patches change in a way not followed
+        self.why = why  # why it is not, where that is known
 
 
 class CFile(NamedTuple):
@@ -36,6 +37,7 @@ class CFile(NamedTuple):
     text: str
     file: str
     around: Kernel | None = None  # the kernel around it, where somebody named one
+    test: tuple[str, str] | None = None  # text and name of the file with the host-MMIO test, where it is another
 
 
 class PatchedRules(NamedTuple):
@@ -48,13 +50,15 @@ class PatchedRules(NamedTuple):
     choice_note: str | None  # which base was taken and why, where nobody named one
     date: date | None
     one_vcpu: tuple[str, ...] = ()  # where the new code takes one vCPU's state for all
+    unknown: tuple[str, ...] = ()  # what rules ask by name, and the patches change in a way that is not followed
+    test_followed: bool = False  # they touch the host-MMIO test, which `before` and `after` have
 
 
-def with_known(after: Kernel, names: Sequence[str]) -> Kernel:
+def with_known(after: Kernel, names: Sequence[str], why: str = "") -> Kernel:
     """The kernel after patches, with a note on what they change and it asks by name."""
     if not names:
         return after
-    return after._replace(notes=(*after.notes, Note("taken-as-before", f"the patch: {taken_as_before(names)}")))
+    return after._replace(notes=(*after.notes, Note("taken-as-before", f"the patch: {taken_as_before(names, why)}")))
 
 
 def kernel_after(before: Kernel, rules: RuleSet, file: str, mails: Sequence[Mail]) -> Kernel:

@@ -45,3 +45,4 @@ class Whole(NamedTuple):
     beside: tuple[Beside, ...] = ()  # what they change beside the rules
     asked: tuple[str, ...] = ()  # what rules ask by name, and the patches change in a way that is not followed
     edits: Edits = Edits()  # what all of them change of the interface and of what keeps entries fresh
+    asked_why: str = ""  # why it is not, where that is known

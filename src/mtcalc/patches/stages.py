@@ -45,6 +45,7 @@ def reviewed_series(series: Series, file: str, base: Kernel | CFile | None = Non
         day = next((mail.date for mail in nothing.mails if mail.date), None)
         named = nothing.base or ""
         untouched = Whole((*covers, *parts), named, "", day, beside=all_beside, asked=nothing.asked, edits=edits)
+        untouched = untouched._replace(asked_why=nothing.why)
         if not isinstance(base, CFile) or len(series.patches) == 1:
             return untouched
         return _undone_again(untouched, len(covers), series.patches, file, base)
@@ -64,9 +65,18 @@ def reviewed_series(series: Series, file: str, base: Kernel | CFile | None = Non
     )
 
 
-def _not_followed(beside: Sequence[Beside], whole: PatchedRules) -> tuple[Beside, ...]:
+def _not_followed(beside: Sequence[Beside], whole: PatchedRules | None) -> tuple[Beside, ...]:
     """What is changed beside the rules, but for a host-MMIO test whose new rules are known."""
-    followed = whole.before.mmio_said and whole.after.mmio_said and whole.before.mmio_test != whole.after.mmio_test
+    if whole is None:
+        return tuple(beside)
+    if whole.test_followed:
+        return tuple(one for one in beside if one.kind != "host-mmio")
+    return without_followed(beside, whole.before, whole.after)
+
+
+def without_followed(beside: Sequence[Beside], before: Kernel, after: Kernel) -> tuple[Beside, ...]:
+    """What is changed beside the rules, without a host-MMIO test that differs between two kernels that say theirs."""
+    followed = before.mmio_said and after.mmio_said and before.mmio_test != after.mmio_test
     return tuple(one for one in beside if not (followed and one.kind == "host-mmio"))
 
 
@@ -98,6 +108,7 @@ def _parts(
     parts = []
     for number, mail in enumerate(mails, 1):
         part = _untouched(mail)
+        part = part._replace(beside=_not_followed(part.beside, whole))
         if not single:
             why = f"over {MOST_STAGES} patches, taken together" if mail.place in done else ""
             parts.append(part._replace(touches=mail.place in done, why=why))

@@ -10,9 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from mtcalc.csource.predicates import FUNCTION
 from mtcalc.csource.tokens import Function, Rendered, Token, functions, render, texts, tokens
-from mtcalc.csource.writer import HELPER
 from mtcalc.patches.compare import (
     between_functions,
     brace_depths,
@@ -54,6 +52,7 @@ class WrittenText:
 
     def __init__(self, c_text: str, patches: Prepared) -> None:
         self.functions = {function.name: function for function in written_functions(c_text)}
+        self.subject = patches.subject
         self.names = patches.names  # other functions are nobody's concern
         self.macros = patches.macros
         self.known = {change.name: change.new for change in patches.known if change.new}
@@ -70,7 +69,9 @@ class WrittenText:
     def render(self) -> Rendered:
         bodies = [function.body for function in self.functions.values()]
         parts = [token for macro in self.macros.used_in(bodies) for token in macro.line]
-        for function in (*(f for n, f in self.functions.items() if n != FUNCTION), self.functions[FUNCTION]):
+        asked = self.subject.asked
+        helpers = [function for name, function in self.functions.items() if name not in asked]
+        for function in (*helpers, *(self.functions[name] for name in asked if name in self.functions)):
             parts += on_a_fresh_line(function.head)
             parts.append(Token("{", "\n", None))
             parts += function.body
@@ -81,7 +82,7 @@ class WrittenText:
         if cut.trouble:
             raise Refused(cut.trouble)
         before, after = cut.before, cut.after
-        if not holds_function(cut.item):
+        if not holds_function(cut.item, self.subject):
             return self._note_helpers(cut)
         others = []
         touched = False
@@ -118,8 +119,8 @@ class WrittenText:
         name = piece.name or self._by_content(piece, last, cut)
         if name not in self.functions:
             name = self.renamed.get(name, name)
-        if name == HELPER and name not in self.functions:
-            raise Refused(f"there is no {HELPER}() in it", near=False)
+        if name in self.subject.needed and name not in self.functions:
+            raise Refused(f"there is no {name}() in it", near=False)
         return name
 
     def _replace(self, name: str, old: FunctionPiece, new: FunctionPiece, changed: Function, place: Place) -> bool:
@@ -142,7 +143,7 @@ class WrittenText:
             return
         function = Function(piece.name, piece.head, piece.body[:end])
         if piece.name in self.functions:
-            if piece.name in self.added and piece.name != FUNCTION:
+            if piece.name in self.added and piece.name not in self.subject.asked:
                 if not same_code(self.functions[piece.name], function):
                     self.twins[piece.name] = piece.head[0].place or place
             else:
@@ -177,12 +178,13 @@ class WrittenText:
         return Effect(False, (), tuple(added))
 
     def settle(self) -> tuple[set[str], tuple[str, Place] | None]:
-        """Forgets the functions that nothing on the way from vmx_get_mt_mask() names.
+        """Forgets the functions that nothing on the way from what is asked, vmx_get_mt_mask(), names.
 
         Returns those that stay, and what is wrong with one of them, if anything is.
         """
         used: set[str] = set()
-        new = {FUNCTION}
+        asked = self.subject.asked
+        new = {name for name in asked if name in self.functions} or {asked[0]}
         while new:
             used |= new
             for name in new & self.functions.keys():
@@ -201,8 +203,9 @@ class WrittenText:
             wrong = [name for name in sorted(named) if name not in self.functions and name in self.partial]
             if wrong:
                 return used, (f"it does not show all of {wrong[0]}(), which it adds", self.partial[wrong[0]])
-        if FUNCTION not in self.functions:
-            return used, (f"it removes {FUNCTION}()", self.gone[FUNCTION])
+        if not any(name in self.functions for name in asked):
+            gone, place = next((name, self.gone[name]) for name in asked if name in self.gone)
+            return used, (f"it removes {gone}()", place)
         again = next((name for name in self.twice if name in used), None)
         if again:
             return used, (f"it adds {again}() once more", self.twice[again][1])

@@ -197,6 +197,17 @@ class Git:
             self._refuse(self._last_words())
         return found[1].decode(), found[2].decode(), content[:-1]
 
+    def names(self, seconds: float) -> list[str]:
+        """The branches and tags, those of other trees too, as revisions; none where that takes longer.
+
+        Raises InputError for no git tree.
+        """
+        kinds = ("refs/heads", "refs/tags", "refs/remotes")
+        try:
+            return self._list(["for-each-ref", "--format=%(refname:strip=2)", *kinds], seconds)
+        except subprocess.TimeoutExpired:
+            return []
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115  # close() closes it
@@ -223,7 +234,7 @@ class Git:
         self.close()
         return words
 
-    def _list(self, arguments: Sequence[str]) -> list[str]:
+    def _list(self, arguments: Sequence[str], seconds: float | None = None) -> list[str]:
         done = subprocess.run(
             [self._program, *OPTIONS, *arguments],
             stdin=subprocess.DEVNULL,
@@ -231,13 +242,14 @@ class Git:
             cwd=self._folder,
             env=_environment(),
             check=False,
+            timeout=seconds,
         )
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace")
             if _LACKS.search(said):
                 raise MissingObject(f"{self.shown}: trees or commits are missing ({HOW_TO_GET})")
             self._refuse(said)
-        return done.stdout.decode("ascii").split()
+        return done.stdout.decode("utf-8", "replace").split()
 
     def _refuse(self, said: str) -> NoReturn:
         """Raises InputError with what git said."""

@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from difflib import SequenceMatcher
 
+from mtcalc.csource.cut import Cut
 from mtcalc.kvm.uapi import Edits
+from mtcalc.patches.beside import Beside
 from mtcalc.patches.edits import FILES, MASKS, SLOTS, Sides, edits_between
+from mtcalc.patches.hunks import KNOWN
 from mtcalc.patches.reached import one_vcpu
+from mtcalc.patches.result import with_known
 from mtcalc.patches.series import Part, Whole
+from mtcalc.patches.stages import MOST_STAGES, without_followed
 from mtcalc.refs.git import Git, GitCommit, MissingObject, open_git
+from mtcalc.refs.git_beside import PATHS, changed_beside
 from mtcalc.refs.history import read_range, touching
 from mtcalc.refs.names import named_release
 from mtcalc.refs.tree import MMIO, RULES, TextPiece, Tree, kernel_text
@@ -42,15 +48,52 @@ def reviewed_commits(ref: str, release: str | None = None, folder: str | None = 
             touched = set(touching(git, asked))
             before, note = _left_at(git, asked.first, asked.last)
         parts = tuple(_part(tree, commit) if commit.id in touched else _untouched(commit) for commit in commits)
-        whole = Whole(parts, f"{GIT}{before.id[:12]}", note, _day(commits[0]))
+        beside = _beside(tree, before, after, f"{GIT}{after.id[:12]}")
+        near = set(_near(git, before, after, commits)) if beside else set()
+        if len(near) <= MOST_STAGES:
+            parts = tuple(_with_beside(tree, part) if part.commit in near else part for part in parts)
+        whole = Whole(parts, f"{GIT}{before.id[:12]}", note, _day(commits[0]), beside=beside)
         pieces = [tree.piece(one, RULES) for one in (before, after)]
         texts = [piece.text if piece else None for piece in pieces]
         whole = whole._replace(edits=_edits(tree, before, after))
         if texts[0] == texts[1] and not any(part.touches for part in parts):
-            return whole
+            return whole._replace(asked=_asked(beside, texts[1]))
         kernels = tree.kernel(before, f"{GIT}{before.id[:12]}"), tree.kernel(after, ref)
         asks = one_vcpu(*(text.functions.decode("utf-8", "replace") if text else "" for text in texts))
-        return whole._replace(before=kernels[0], after=kernels[1], one_vcpu=asks)
+        beside = without_followed(beside, *kernels)
+        last = with_known(kernels[1], _asked(beside, texts[1]))
+        return whole._replace(before=kernels[0], after=last, one_vcpu=asks, beside=beside)
+
+
+def _asked(beside: Sequence[Beside], text: Cut | None) -> tuple[str, ...]:
+    """The functions that the rules ask by name, and that are changed beside them."""
+    names = [one.name.removesuffix("()") for one in beside if one.name.endswith("()")]
+    return tuple(name for name in names if text is not None and name in KNOWN and name.encode() in text.functions)
+
+
+def _beside(tree: Tree, before: GitCommit, after: GitCommit, name: str) -> tuple[Beside, ...]:
+    """What is changed beside the rules between two commits; nothing where a clone lacks what tells."""
+    with suppress(MissingObject):
+        return changed_beside(tree, before, after, name)
+    return ()
+
+
+def _near(git: Git, before: GitCommit, after: GitCommit, commits: Sequence[GitCommit]) -> list[str]:
+    """The ids of the commits that touch a file with what is beside the rules."""
+    return [commits[0].id] if len(commits) == 1 else git.commits(after.id, before.id, PATHS)
+
+
+def _with_beside(tree: Tree, part: Part) -> Part:
+    """A part with what its commit changes beside the rules."""
+    try:
+        commit = tree.git.commit_of(part.commit)
+        parent = tree.git.commit_of(commit.parents[0])
+    except (InputError, IndexError):
+        return part
+    beside = _beside(tree, parent, commit, f"{GIT}{commit.id[:12]}")
+    if part.before is not None and part.after is not None:
+        beside = without_followed(beside, part.before, part.after)
+    return part._replace(beside=beside)
 
 
 def _parent(git: Git, ref: str, commit: GitCommit) -> tuple[GitCommit, str]:

@@ -7,11 +7,11 @@ Which file holds a function, and its name, moved with the years; the newest plac
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from typing import NamedTuple
 
 from mtcalc.csource.cut import Cut, cut
 from mtcalc.csource.kernel import kernel_of_c
+from mtcalc.csource.mmio import mmio_test_of
 from mtcalc.csource.predicates import FUNCTION
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import Version, newest
@@ -116,8 +116,8 @@ class Tree:
             raise
         except InputError:  # no commit yet
             return None
-        for spot in SPOTS[RULES]:
-            entry = self.entry(head.tree, spot.path)
+        for path in PATHS:
+            entry = self.entry(head.tree, path)
             if entry is not None and entry.id == blob:
                 return _around(self.release(head))[0]
         return None
@@ -150,7 +150,8 @@ class Tree:
 
     def mmio_test(self, piece: TextPiece, release: Version, ref: str) -> RuleSet | None:
         """The host-MMIO test of a commit called `ref` as rules; None where it can't be read. Raises InputError."""
-        return _mmio_rules(kernel_text(self.git.read(piece.blob)), f"{ref}:{piece.spot.path}", release)
+        found = mmio_test_of(kernel_text(self.git.read(piece.blob)), f"{ref}:{piece.spot.path}", release)
+        return None if found is None else found.rules
 
     def around(self, commit: GitCommit) -> Kernel | None:
         """The kernel around a commit: the one named, else its Makefile's; None for none that is known."""
@@ -181,16 +182,6 @@ class Tree:
             if found is not None:
                 return kernel._replace(mmio_test=found, mmio_said=True, notes=(*kernel.notes, *notes))
         return kernel._replace(mmio_said=around is not None, notes=(*kernel.notes, *notes))
-
-
-def _mmio_rules(text: str, file: str, release: Version) -> RuleSet | None:
-    """The host-MMIO test in a C text of a release as rules; None where nothing reads it. Raises InputError."""
-    try:
-        reader = import_module("mtcalc.csource.mmio")
-    except ModuleNotFoundError:
-        return None
-    found = reader.mmio_test_of(text, file, release)
-    return None if found is None else found.rules
 
 
 def makefile_release(text: str) -> str:
