@@ -742,3 +742,73 @@ def test_odd_names_stay_names() -> None:
         row = f"  0000000000000000-0000000000000fff (prio 0, ram): {name} KVM\n"
         (slot,) = imported(row).scenario.slots
         assert slot.name == name
+
+
+# A kernel's log tells some things twice
+
+MAPPED = (DATA / "importers/samples/dmesg-map-and-registers.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("4: 00000000ae000000", "4: 00000000ae100000", "no row, so UC, at 0xae000000"),
+        ("00000000adffffff write", "00000000acffffff write", "the map has no row, so UC, at 0xad000000"),
+        ("000000044fffffff write", "000000045fffffff write", "the map has WB at 0x450000000"),
+        ("00000000000bffff uncachable", "00000000000affff uncachable", "do not go on at 0xb0000"),
+        ("5: 0000000100000000", "4: 0000000100000000", "row 4 of the map where 5 is next"),
+        ("3 fixed", "2 fixed", "2 and 3 are not 6"),
+        ("MTRR map: 6 entries (3 fixed + 3", "MTRR map: 7 entries (3 fixed + 4", "a map of 7 entries, of which 6"),
+        ("built from 8", "built from 7", "built from 7 pairs, and 8 are listed at dump1:1"),
+        ("base: 2784MB", "base: 2752MB", "reg 3 is another pair than at dump1:10"),
+        ("reg 5, base: 3GB", "reg 6, base: 3GB", "reg 6 is another pair than at dump1:13"),
+        ("range: 16GB", "range: 17GB", "reg 0 is another pair"),
+        ("reg 4, base: 2816MB, range: 256MB, type UC", "x", "variable pair 4 is on here"),
+        ("base 000000400000000 mask", "base 000000800000000 mask", "reg 1 is another pair than at dump1:8"),
+        ("A0000-BFFFF uncachable", "A0000-BFFFF write-back", "the map has UC at 0xa0000, and the registers have WB"),
+    ],
+)
+def test_what_a_log_tells_twice_agrees(old: str, new: str, why: str) -> None:
+    assert old in MAPPED
+    assert why in str(error(MAPPED.replace(old, new), given=Given()))
+
+
+def test_a_map_beside_the_pairs_of_another_dump_is_compared_not_numbered() -> None:
+    """/proc/mtrr has the registers; the map in the log is what comes out of them."""
+    proc = "reg00: base=0x080000000 ( 2048MB), size= 2048MB, count=1: uncachable\n"
+    log = "MTRR map: 1 entries (0 fixed + 1 variable; max 16), built from 8 variable MTRRs\n"
+    row = "  0: 0000000080000000-00000000ffffffff uncachable\n"
+    found = imported(proc, log + row)
+    assert [pair.address for pair in found.scenario.vm.mtrrs.variable if pair.valid] == [0x80000000]
+    assert "the map has no row, so WB, at 0xf0000000" in str(error(proc, log + row.replace("00ffffffff", "00efffffff")))
+
+
+def test_of_an_amd_cpu_the_map_has_ram_above_4g() -> None:
+    """One more than there are pairs is what it is built from; TOM2 tells up to where, if the line is there."""
+    head = "MTRR default type: uncachable\nMTRR variable ranges enabled:\n  0 base 000000000000 mask FFFF80000000 write-back\n"
+    head += "".join(f"  {n} disabled\n" for n in range(1, 8))
+    tom2 = "TOM2: 0000000230000000 aka 8960M\n"
+    rows = "MTRR map: 2 entries (0 fixed + 2 variable; max 17), built from 9 variable MTRRs\n"
+    rows += "  0: 0000000000000000-000000007fffffff write-back\n  1: 0000000100000000-000000022fffffff write-back\n"
+    for log in (head + tom2 + rows, head + rows):
+        assert [pair.memtype for pair in imported(log, given=Given()).scenario.vm.mtrrs.variable if pair.valid] == [
+            MemType.WB
+        ]
+    assert "at 0x220000000" in str(error(head + tom2 + rows.replace("22fffffff", "21fffffff"), given=Given()))
+
+
+def test_the_clean_ups_first_list_is_the_pairs_where_no_other_is() -> None:
+    """And a type that it calls Other is told by the row above, or by nothing."""
+    log = "original variable MTRRs\nreg 0, base: 0GB, range: 2GB, type WB\nreg 2, base: 2GB, range: 1GB, type UC\n"
+    pairs = imported(log + "total RAM covered: 2048M\n").scenario.vm.mtrrs.variable
+    assert [(pair.valid, pair.memtype) for pair in pairs[:3]] == [(True, 6), (False, 0), (True, 0)]
+    assert "Other" in str(error(log.replace("type UC", "type Other") + "total RAM covered: 2048M\n"))
+    assert "cut behind 2" in str(error(log))
+
+
+def test_a_maps_head_tells_how_many_pairs_there_are() -> None:
+    log = "MTRR map: 1 entries (0 fixed + 1 variable; max {}), built from {} variable MTRRs\n"
+    log += "  0: 0000000080000000-00000000ffffffff uncachable\n"
+    assert "vcnt: 10" in imported(log.format(20, 10)).text
+    assert "vcnt" not in imported(log.format(16, 8)).text
+    assert "vcnt" not in imported(log.format(17, 9)).text  # eight, and TOM2
