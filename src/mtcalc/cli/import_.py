@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mtcalc.cli.params import MTRR_TYPE, REF, InputFile, Word, one_of
+from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
 
 if TYPE_CHECKING:
+    from mtcalc.importers.convert import Imported
     from mtcalc.importers.dump import Dump
     from mtcalc.importers.lines import Progress
 
@@ -151,8 +153,29 @@ def import_(
         incomplete=incomplete,
     )
     imported = convert(_dumps(files, name, this_host, socket), given)
+    _check_pairs(imported)
     sys.stderr.write("".join(f"{line}\n" for remark in imported.remarks for line in _wrapped(remark)))
     click.echo(imported.text if form == "yaml" else scenario_json(imported.text), nl=False)
+
+
+def _check_pairs(imported: Imported) -> None:
+    """Raises InputError where slots stand beside more pairs than KVM gives, and the kernel asks for the guest's type.
+
+    Its answers would be errors: of two machines one has the registers, and the other the slots.
+    """
+    from mtcalc.kvm.guest_mtrr import KVM_PAIRS
+
+    machine, count = imported.machine, imported.scenario.vcnt
+    if count <= KVM_PAIRS or not machine.slots or machine.rules is None or machine.mtrrs is None:
+        return
+    from mtcalc.cli.options import named_kernel
+    from mtcalc.importers.told import at_place
+    from mtcalc.rules.kernel import asks_guest_mtrr
+
+    if asks_guest_mtrr(named_kernel(str(machine.rules.value), "--rules: ")):
+        what = f"{count} variable pairs, and KVM gives a guest {KVM_PAIRS}: these are a host's, and the slots at"
+        slot = at_place(machine.slots[0][0].place)
+        raise InputError(f"{what} {slot} are a guest's (--whose host leaves the registers out)", machine.mtrrs.place)
 
 
 def _dumps(files: tuple[str, ...], name: str | None, this_host: bool, socket: str | None) -> list[Dump]:

@@ -88,7 +88,8 @@ def merge_mtrrs(
         elif "whose" in settings or given.host is not None:
             remarks.append(unsaid(f"{what}; the manual's view alone", "mtrr"))
         else:
-            what = f"{what}, so these are a host's; the manual's view alone (--whose host leaves them out)"
+            what = f"{what}, so these are a host's; the manual's view alone, so eval under a kernel "
+            what += "that reads the guest's MTRRs refuses it (--whose host leaves them out)"
             remarks.append(unsaid(what, "mtrr"))
     told = vcnt if vcnt > KVM_PAIRS or (count is not None and vcnt < KVM_PAIRS) else None
     top = max(((pair.physmask or 0).bit_length() for pair in pairs if pair.valid), default=0)

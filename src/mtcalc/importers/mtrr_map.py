@@ -107,7 +107,8 @@ def same_as_map(
     if len(spans) != sum(pair.valid for pair in pairs):
         return
     low = list(_fixed_spans(fixed))
-    tom2 = [Span(_4G, found.tom2, MemType.WB, found.place)] if (found.tom2 or 0) > _4G else []
+    top = found.tom2 or 0
+    tom2 = [Span(_4G, top, MemType.WB, found.place)] if top > _4G else []
     edges = {0, ONE_MEGABYTE, *(edge for span in (*spans, *low, *tom2) for edge in span[:2])}
     edges |= {edge for row in found.rows for edge in row[:2]}
     for at in sorted(edges):
