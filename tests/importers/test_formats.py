@@ -836,3 +836,41 @@ def test_a_key_that_a_folded_command_ends_with_keeps_its_sign() -> None:
     assert imported(f"{head}=3D40\n").scenario.vm.maxphyaddr == 40
     assert imported(f"{head}=0x28\n").scenario.vm.maxphyaddr == 40
     assert "is no number of bits" in str(error(f"{head}=4O\n"))
+
+
+HOST_LIST = "PAT memtype list:\nPAT: [mem 0x00000000e0000000-0x00000000f0000000] write-combining\n"
+HOST_LIST += "PAT: [mem 0x00000000f0000000-0x00000000f2000000] uncached-minus\n"
+
+
+def test_a_hosts_list_gives_slots_their_host_type_where_the_user_says_where_they_are() -> None:
+    """By name or guest-physical address; a device stays one, RAM that is listed is none of the host's."""
+    hpa = (("0000:01:00.0 BAR 1 mmaps[0]", 0xE0000000), ("0x7040000000", 0xF0000000), ("looking-glass", 0xE8000000))
+    found = imported(MTREE, HOST_LIST, given=Given(host=True, hpa=hpa))
+    backings = {slot.name: slot.backing for slot in found.scenario.slots}
+    bar1, bar3 = (backings[f"0000:01:00.0 BAR {n} mmaps[0]"] for n in (1, 3))
+    assert (bar1.host_type, bar1.is_device, bar3.host_type) == (MemType.WC, True, MemType.UC_MINUS)
+    shared = backings["looking-glass"]
+    assert (shared.host_type, shared.struct_page, shared.reserved) == (MemType.WC, True, True)
+    assert backings["0000:01:00.1 BAR 0 mmaps[0]"].host_type is MemType.UC_MINUS  # no row: a device as any other
+    assert not found.scenario.pages
+    assert any("looking-glass at 0xe8000000-0xebffffff of the host: listed" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("hpa", "why"),
+    [
+        ((), "a host's list has the host's own addresses"),
+        ((("bar", 0xE0000000),), "'bar' is no slot"),
+        ((("0000:01:00.0 BAR 1 mmaps[0]", 0xE8000000),), "is WC by dump2:2, and UC- here"),
+    ],
+)
+def test_a_hosts_list_is_asked_about(hpa: tuple[tuple[str, int], ...], why: str) -> None:
+    assert why in str(error(MTREE, HOST_LIST, given=Given(host=True, hpa=hpa)))
+
+
+def test_an_address_in_the_host_without_its_list_is_an_error() -> None:
+    hpa = (("0000:01:00.0 BAR 1 mmaps[0]", 0xE0000000),)
+    assert "no host's pat_memtype_list" in str(error(MTREE, given=Given(host=True, hpa=hpa)))
+    assert "no host's pat_memtype_list" in str(error(MTREE, HOST_LIST, given=Given(hpa=hpa)))
+    far = imported(MTREE, HOST_LIST, given=Given(host=True, hpa=(("looking-glass", 0x1000),)))
+    assert any("in no row of the host's list" in remark for remark in far.remarks)

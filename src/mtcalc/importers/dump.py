@@ -107,7 +107,10 @@ class RangeMap(NamedTuple):
 
 
 class SlotFact(NamedTuple):
-    """A memory slot. Addresses and size in bytes; None: the dump does not tell."""
+    """A memory slot. Addresses and size in bytes; None: the dump does not tell.
+
+    `host_type` is what the host's memory-type tracking calls what is behind it, `host_place` where that stands.
+    """
 
     address_space: int
     gpa: int
@@ -118,6 +121,8 @@ class SlotFact(NamedTuple):
     hva: int | None = None
     name: str | None = None
     mmio: bool | None = None
+    host_type: MemType | None = None
+    host_place: Place | None = None
 
 
 class PageFact(NamedTuple):
