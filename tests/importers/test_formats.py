@@ -874,3 +874,47 @@ def test_an_address_in_the_host_without_its_list_is_an_error() -> None:
     assert "no host's pat_memtype_list" in str(error(MTREE, HOST_LIST, given=Given(hpa=hpa)))
     far = imported(MTREE, HOST_LIST, given=Given(host=True, hpa=(("looking-glass", 0x1000),)))
     assert any("in no row of the host's list" in remark for remark in far.remarks)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "Sat 2023-11-04 12:00:00 CET myhost kernel: ",  # journalctl -o short-full
+        "6,120,345678,-;",  # /dev/kmsg
+        "6,120,345678,-,caller=T1;",
+        "(XEN) [0000000f1a2b3c4d] ",
+        " * ",
+        "# ",
+        "logs/dmesg.txt:",
+        "boot.log:17:[    0.000000] ",
+        "2023 Nov  4 12:00:00 myhost kernel: ",
+        "12:00:00.123 [    0.000000] ",
+        "[2023-11-04 12:00:00.123] [    0.000000] ",
+    ],
+)
+def test_what_stands_in_front_of_a_log_is_taken_off(prefix: str) -> None:
+    log = "MTRR default type: write-back\nMTRR fixed ranges enabled:\n  00000-FFFFF uncachable\n"
+    log += "MTRR variable ranges enabled:\n  0 base 0080000000 mask FF80000000 uncachable\n"
+    log += "".join(f"  {n} disabled\n" for n in range(1, 8))
+    log += "x86/PAT: Configuration [0-7]: WB  WC  UC- UC  WB  WP  UC- WT\n"
+    wanted, got = imported(log), imported("".join(f"{prefix}{line}\n" for line in log.splitlines()))
+    assert got.scenario.vm == wanted.scenario.vm
+    assert got.scenario.vm.mtrrs.variable[0].address == 0x80000000
+
+
+def test_trace_cmd_pads_the_event_and_what_it_says() -> None:
+    head = " CPU 0/KVM-1234  [003] 99.123456: kvm_msr:              msr_write"
+    found = imported(f"{head} 2ff = 0x806\n{head} 277 = 0x0 (#GP)\n", given=Given())
+    assert found.scenario.vm.mtrrs.default is MemType.WB
+    assert "pat:" not in found.text
+
+
+def test_the_module_before_a_vmcs_and_coreboots_level_are_taken_off() -> None:
+    vmcs = "kvm_intel: *** Guest State ***\n"
+    vmcs += "kvm_intel: CR0: actual=0x0000000080050033, shadow=0x0000000060000010, gh_mask=ffffffffffffffff\n"
+    vmcs += "kvm_intel: PAT = 0x0407050600070106\nkvm_intel: *** Host State ***\nkvm_intel: PAT = 0x0007040600070406\n"
+    found = imported(vmcs).scenario.vm
+    assert (found.cr0_cd, found.paging, str(found.pat.entries[1])) == (True, False, "WC")
+    levels = "".join(f"[DEBUG]  {line.strip()}\n" for line in COREBOOT.splitlines())
+    assert imported(levels, given=Given()).scenario.vm == imported(COREBOOT, given=Given()).scenario.vm
+    assert imported("cpu0: 0x277 = 0x0407050600070106\n").scenario.vm.pat.entries[1] is MemType.WC

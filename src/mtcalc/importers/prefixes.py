@@ -13,15 +13,22 @@ _LEAD = re.compile(
     (?: [>|]                                                              # a quoted mail
       | //                                                                # a comment in C or Rust
       | <\d{1,3}>                                                         # a priority
-      | \(XEN\)
+      | [*#](?=\ )                                                         # a comment in C or in a script
+      | \(XEN\)(?:\ \[[0-9a-f]{16}\])?                                    # console_timestamps=raw
+      | \d{1,3},\d{1,20},\d{1,20},[^;\s]{1,40};                            # /dev/kmsg
+      | [\w./-]{1,200}\.(?:dmesg|log|out|txt):(?:\d{1,7}:)?                # grep, in several files
       | \[\ *\d+\.\d{3,9}\](?:\[\ *[TC]\d+\])?                            # printk.time, and the caller's number
       | \[\ *\+\ *\d+\.\d+\]                                              # dmesg -H
       | \[[A-Z][a-z]{2}\ ?\d{1,2}\ \d\d:\d\d\]                            # dmesg -H, the first of a minute
       | \[[A-Z][a-z]{2}\ [A-Z][a-z]{2}\ [\ \d]\d\ \d\d:\d\d:\d\d\ \d{4}\] # dmesg -T
-      | \[?\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?
-      | [A-Z][a-z]{2}\ [\ \d]?\d\ \d\d:\d\d:\d\d(?:\.\d{1,9})?(?=\ )      # syslog
+      | (?:[A-Z][a-z]{2}\ )?\[?\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?
+        (?:Z|[+-]\d\d:?\d\d|\ [A-Z]{3,5}(?=\ ))?\]?
+      | \d\d:\d\d:\d\d(?:[.,]\d{3,9})?(?=\ )                              # ts, a terminal's log
+      | (?:\d{4}\ )?[A-Z][a-z]{2}\ [\ \d]?\d\ \d\d:\d\d:\d\d(?:\.\d{1,9})?(?=\ )      # syslog
       | (?:[\w.-]{1,64}\ )?kernel(?:\[\d+\])?:
       | (?:kern|user)\ *:(?:emerg|alert|crit|err|warn|notice|info|debug)\ *:  # dmesg --decode
+      | kvm_(?:intel|amd):(?=\ )                                            # pr_fmt, from 6.3 on
+      | \[(?:SPEW|DEBUG|INFO|NOTE|WARN|ERROR|CRIT|ALERT|EMERG)\ *\]          # coreboot's levels
       | (?:x86/)?mtrr:(?=\ +(?:MTRR|\d))
     )[ ]?""",
     re.VERBOSE,
