@@ -37,16 +37,15 @@ _ALSO_OTHERS = (
     # A register by its number in hex, and its value; the x is rare, which makes it fast.
     (re.compile(rb"x(?:[=xA-Z]|$)"), re.compile(rb"x" + _REGISTER)),
     # Rows of info mtree whose view's head is not there, and those of pat_memtype_list in its older form.
-    (re.compile(rb"(?:KVM|kv|@|@xx)$"), re.compile(rb"\(prio -?\d|[a-z] @ 0x")),
+    (re.compile(rb"(?:KVM|kv|@)$"), re.compile(rb"\(prio -?\d")),
+    (re.compile(rb"@xx$"), re.compile(rb"@ 0x")),
     # QEMU's command: by a path, or by a name of QEMU's own, or at the beginning of a line.
-    (
-        re.compile(rb"qx_|qkv|/q|/kv|^kv|^q"),
-        re.compile(rb"(?:qemu-system-(?:x86_64|i386)|kvm)['\"]? +(?:-|\\|\S+=)"),
-    ),
+    (re.compile(rb"qx_|/q|^q"), re.compile(rb"qemu-system-(?:x86_64|i386)['\"]? +(?:-|\\|\S+=)")),
+    (re.compile(rb"qkv|/kv|^kv"), re.compile(rb"kvm['\"]? +(?:-|\\|\S+=)")),
     # A register by its number in bare digits, a row of info tlb: at the beginning of a line, but for quoting.
     (re.compile(rb"^[XGPDACTUWFx=]{0,12}$"), re.compile(rb"\n" + _BARE)),
 )
-"""Shapes that other lines have as well, and what is to stand in the block then."""
+"""Shapes that other lines have as well, and what is to stand in the block then, with one first letter, for speed."""
 _HINTS = (b"x", b"KVM\n", b"kv\n", b"@\n", b"@xx\n", b"q", b"/kv", b"\nkv", b"\n\n", b"\n=", b"\nx", b"A\n", b"W\n")
 
 DIVERSE = 256
