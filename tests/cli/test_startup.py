@@ -36,7 +36,8 @@ OWN_OF_LOOKUP = """
 """
 OWN_OF_IMPORT_LIST = """
     mtcalc.importers mtcalc.importers.dmesg mtcalc.importers.dmesg_sets mtcalc.importers.dump
-    mtcalc.importers.firmware mtcalc.importers.lines mtcalc.importers.msrs mtcalc.importers.pat_memtype
+    mtcalc.importers.firmware mtcalc.importers.lines mtcalc.importers.msrs mtcalc.importers.mtrr_map
+    mtcalc.importers.pat_memtype mtcalc.importers.signs
     mtcalc.importers.prefixes mtcalc.importers.proc_mtrr mtcalc.importers.qemu_command
     mtcalc.importers.qemu_monitor mtcalc.importers.qemu_mtree mtcalc.importers.qemu_trace
     mtcalc.importers.recognise mtcalc.importers.replay mtcalc.importers.strace mtcalc.importers.vmcs

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mtcalc.importers.recognise import FORMATS
@@ -122,3 +124,20 @@ def test_the_default_type_of_a_dump_itself() -> None:
         assert f"default {kind}\n" in done.out
         assert f"taken as {kind}" in " ".join(done.out.split())
         assert "--default-type" in quick("import", text).err
+
+
+def test_more_pairs_than_a_guest_has_and_slots_are_two_machines(tmp_path: Path) -> None:
+    """Under a kernel that reads the guest's MTRRs eval would refuse the result; of others a remark says so."""
+    log = tmp_path / "host.txt"
+    rows = "  0 base 0000000000 mask FC00000000 write-back\n" + "".join(f"  {n} disabled\n" for n in range(1, 10))
+    log.write_text(f"MTRR default type: uncachable\nMTRR variable ranges enabled:\n{rows}last_pfn = 1\n")
+    done = quick("import", str(log), MTREE, "--maxphyaddr", "46", "-r", "6.8")
+    assert (done.status, done.out) == (2, "")
+    assert "10 variable pairs, and KVM gives a guest 8" in done.err
+    assert f"slots at {MTREE}:" in done.err
+    told = quick("import", str(log), MTREE, "--maxphyaddr", "46", "-r", "6.12")
+    assert "eval under a kernel that reads the guest's MTRRs refuses it" in " ".join(told.err.split())
+    host = quick("import", str(log), MTREE, "--maxphyaddr", "46", "-r", "6.8", "--whose", "host")
+    for made in (told, host):
+        assert quick("eval", "-", stdin=made.out.encode()).status == 0
+    assert "vcnt: 10" in quick("import", str(log)).out

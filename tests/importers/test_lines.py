@@ -57,6 +57,24 @@ SIGNS = (
     "Variable MTRR[00]: Base=0x000000c0000000 Mask=0x00003fc0000800",
     "PAT: [mem 0x00000000c0000000-0x00000000c0001000] write-combining",
     "MTRRphysBase0 (0x200): 0x0000000000000006",
+    "0x2ff = 0xc06",
+    "0x277 0007040600070406",
+    "0x26F: 0x0606060606060606",
+    "[    2.000000] 0x2ff = 0xc06",
+    "2ff c06",
+    "> 277 = 0x0007040600070406",
+    "200=c0000006",
+    "qemu-system-x86_64 -accel kvm,honor-guest-pat=on -m 4G",
+    "kvm -cpu host,phys-bits=40",
+    "libvirt+ 1234 0.0 /usr/libexec/qemu-kvm -name guest=a -m 4G",
+    "Nov  4 host /usr/bin/qemu-system-i386 -m 4G",
+    "  0000000000000000-00000000bfffffff (prio 0, ram): pc.ram KVM",
+    "  00000000000c0000-00000000000c3fff (prio 1, rom): pc.ram @00000000000c0000",
+    "  0000000000000000-00000000bfffffff (prio 0, RW): pc.ram kvm",
+    "write-combining @ 0xc0000000-0xc0001000",
+    "[    2.000000] uncached-minus @ 0xc0000000-0xc0001000",
+    "0000000000400000: 0000000001234000 -----A-U-",
+    "ffffffff81000000: 0000000023400000 XGPDA---W",
 )
 
 
@@ -65,7 +83,8 @@ def test_what_begins_a_dump_is_found_deep_in_a_log(sign: str) -> None:
     """And what stands behind it; the noise is passed over."""
     before = HEAD // len(NOISE) + 3 * BLOCK // len(NOISE)
     data = NOISE * before + sign.encode() + b"\n" + b"  0 disabled\n" * 9 + NOISE * (2 * BLOCK // len(NOISE))
-    found = [(number, line) for number, line in lines_of(data) if line + b"\n" != NOISE]
+    handed = lines_of(data)
+    found = [(number, line) for number, line in handed if line + b"\n" != NOISE]
     assert found == [(before + 1, sign.encode()), *((before + 2 + n, b"  0 disabled") for n in range(9))]
     assert len(lines_of(data)) < before
 
@@ -104,7 +123,8 @@ def test_a_line_of_use_takes_nothing_from_the_head() -> None:
 
 def test_lines_that_are_passed_over_are_told() -> None:
     """Of what may stand in them without a sign of its own nothing is known."""
-    log = b"MTRR default type: write-back\n" + NOISE * DEEP + b"0x277 = 0x0606060606060606\n"
+    hidden = b"[    2.000000] 277 = 0x0606060606060606\n"  # bare digits, not at the beginning of the line
+    log = b"MTRR default type: write-back\n" + NOISE * DEEP + hidden
     found = read_lines(DumpLines(BytesIO(log), "x"))
     (remark,) = [remark for dump in found for remark in dump.remarks if "looked through" in remark.text]
     assert "--as FORMAT" in remark.text
@@ -112,9 +132,37 @@ def test_lines_that_are_passed_over_are_told() -> None:
         "looked through" in r.text for d in read_lines(DumpLines(BytesIO(log[:9000]), "x")) for r in d.remarks
     )
     with pytest.raises(InputError, match="looked through"):
-        read_lines(DumpLines(BytesIO(NOISE * DEEP + b"0x277 = 0x0606060606060606\n"), "x"))
+        read_lines(DumpLines(BytesIO(NOISE * DEEP + hidden), "x"))
     (dump,) = read_lines(DumpLines(BytesIO(log), "x", True), "msrs")
     assert dump.settings
+
+
+@pytest.mark.parametrize("before", [HEAD // 7 + n for n in range(0, 3 * BLOCK // 7, BLOCK // 11)])
+def test_what_stands_above_a_sign_is_handed_out_too(before: int) -> None:
+    """Rows without a sign of their own, wherever the blocks end."""
+    rows = b"".join(b"row %02d\n" % n for n in range(WINDOW))
+    data = b"a line\n" * (before + HEAD // 7) + rows + b"0x2ff = 0xc06\n" + b"a line\n" * 999
+    handed = lines_of(data)
+    numbers = [number for number, _ in handed]
+    assert numbers == sorted(set(numbers))
+    assert [line for _, line in handed if line.startswith(b"row")] == rows.split(b"\n")[:-1]
+    lines = data.split(b"\n")
+    assert all(lines[number - 1] == line for number, line in handed)
+
+
+def test_a_log_of_many_shapes_is_looked_through_as_well() -> None:
+    """Where each line is another one, so that none is known."""
+    draw = random.Random(1)
+    noise = "".join(f"{draw.getrandbits(64):X} {draw.getrandbits(48):x}\n" for _ in range(60_000)).encode()
+    assert len(noise) > HEAD + 2 * BLOCK
+    for sign in (
+        b"MTRR default type: write-back",
+        b"2ff c06",
+        b"/usr/bin/kvm -m 4G",
+        b"write-combining @ 0x1000-0x2000",
+    ):
+        found = [line for _, line in lines_of(noise + sign + b"\n" + noise) if line == sign]
+        assert found == [sign]
 
 
 def test_of_a_line_that_is_too_long_the_rest_is_passed_over() -> None:

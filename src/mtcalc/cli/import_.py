@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mtcalc.cli.params import MTRR_TYPE, REF, InputFile, Word, one_of
+from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
 
 if TYPE_CHECKING:
+    from mtcalc.importers.convert import Imported
     from mtcalc.importers.dump import Dump
     from mtcalc.importers.lines import Progress
 
@@ -55,6 +57,19 @@ def _register(text: str) -> tuple[int, int]:
     return msr, number
 
 
+def _hpa(text: str) -> tuple[str, int]:
+    from mtcalc.text.numbers import parse_address
+    from mtcalc.x86.mtrr import PAGE
+
+    name, equals, value = text.rpartition("=")
+    if not equals or not name.strip():
+        raise ValueError(f"'{text}' is no slot with an address (SLOT=ADDRESS, such as bar2=0xe0000000)")
+    address = parse_address(value)
+    if address % PAGE or address >> 52:
+        raise ValueError(f"{value} is no address of a page (its last three digits are 0, at most 52 bits)")
+    return name.strip(), address
+
+
 def _vendor(text: str) -> str:
     from mtcalc.scenario.values import vendor
 
@@ -64,6 +79,7 @@ def _vendor(text: str) -> str:
 FORMAT: Word[str] = Word("format", _format, _names)
 WIDTH: Word[int] = Word("bits", _width, lambda: ("36", "39", "40", "46", "48", "52"))
 REGISTER: Word[tuple[int, int]] = Word("reg=value", _register, list)
+HPA: Word[tuple[str, int]] = Word("slot=address", _hpa, list)
 OUTPUT: Word[str] = Word("format", one_of(("yaml", "json")), lambda: ("yaml", "json"))
 WHOSE_WORD: Word[str] = Word("whose", one_of(WHOSE), lambda: WHOSE)
 VENDOR: Word[str] = Word("vendor", _vendor, lambda: VENDORS)
@@ -86,6 +102,7 @@ VENDOR: Word[str] = Word("vendor", _vendor, lambda: VENDORS)
 @click.option("--cpuid-mtrr/--no-cpuid-mtrr", default=None, help="The guest's CPUID has MTRRs.")
 @click.option("--vendor", type=VENDOR, help="The host CPU's: intel.")
 @click.option("--whose", type=WHOSE_WORD, help="Whose logs and registers these are.  [guest]")
+@click.option("--hpa", "hpa", type=HPA, multiple=True, help="Where a slot begins in the host's memory.")
 @click.option("--incomplete", is_flag=True, help="What a cut log lacks is off, or gone.")
 def import_(
     files: tuple[str, ...],
@@ -104,6 +121,7 @@ def import_(
     cpuid_mtrr: bool | None,
     vendor: str | None,
     whose: str | None,
+    hpa: tuple[tuple[str, int], ...],
     incomplete: bool,
 ) -> None:
     """Other tools' dumps of one machine to a scenario in YAML; - is standard input.
@@ -127,6 +145,10 @@ def import_(
     for msr in given_twice:
         if given_twice.count(msr) > 1:
             raise click.UsageError(f"--msr {msr:#x} is given twice (one value)")
+    slots_given = [slot for slot, _ in hpa]
+    for slot in slots_given:
+        if slots_given.count(slot) > 1:
+            raise click.UsageError(f"--hpa {slot} is given twice (one address)")
     if default is not None and 0x2FF in given_twice:
         raise click.UsageError("--default-type and --msr 0x2ff (which holds the default type)")
 
@@ -147,12 +169,34 @@ def import_(
         vendor=vendor,
         cpuid_mtrr=cpuid_mtrr,
         registers=dict(registers),
+        hpa=hpa,
         host=None if whose is None else whose == "host",
         incomplete=incomplete,
     )
     imported = convert(_dumps(files, name, this_host, socket), given)
+    _check_pairs(imported)
     sys.stderr.write("".join(f"{line}\n" for remark in imported.remarks for line in _wrapped(remark)))
     click.echo(imported.text if form == "yaml" else scenario_json(imported.text), nl=False)
+
+
+def _check_pairs(imported: Imported) -> None:
+    """Raises InputError where slots stand beside more pairs than KVM gives, and the kernel asks for the guest's type.
+
+    Its answers would be errors: of two machines one has the registers, and the other the slots.
+    """
+    from mtcalc.kvm.guest_mtrr import KVM_PAIRS
+
+    machine, count = imported.machine, imported.scenario.vcnt
+    if count <= KVM_PAIRS or not machine.slots or machine.rules is None or machine.mtrrs is None:
+        return
+    from mtcalc.cli.options import named_kernel
+    from mtcalc.importers.told import at_place
+    from mtcalc.rules.kernel import asks_guest_mtrr
+
+    if asks_guest_mtrr(named_kernel(str(machine.rules.value), "--rules: ")):
+        what = f"{count} variable pairs, and KVM gives a guest {KVM_PAIRS}: these are a host's, and the slots at"
+        slot = at_place(machine.slots[0][0].place)
+        raise InputError(f"{what} {slot} are a guest's (--whose host leaves the registers out)", machine.mtrrs.place)
 
 
 def _dumps(files: tuple[str, ...], name: str | None, this_host: bool, socket: str | None) -> list[Dump]:

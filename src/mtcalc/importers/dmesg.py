@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from mtcalc.importers.dmesg_sets import NAME as NAME
 from mtcalc.importers.dmesg_sets import MtrrSet, set_dump
-from mtcalc.importers.dump import Dump, DumpPair, ImportRemark, Line, Setting
+from mtcalc.importers.dump import Dump, DumpPair, ImportRemark, Line, MapRow, Setting
 from mtcalc.text.errors import Place
 from mtcalc.text.numbers import SUFFIXES
 from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
@@ -22,6 +22,7 @@ from mtcalc.x86.pat import parse_pat
 
 FORM = "MTRR default type: uncachable"
 CLEANED_FORM = "reg 0, base: 0GB, range: 2GB, type WB"
+MAP_FORM = "MTRR map: 4 entries (3 fixed + 1 variable; max 19), built from 8 variable MTRRs"
 PAIR_FORM = "1 base 00C0000000 mask FFC0000000 uncachable"
 
 MOST_BETWEEN = 16
@@ -33,8 +34,10 @@ _FIXED = re.compile(r"([0-9A-Fa-f]{5})-([0-9A-Fa-f]{5}) ([a-z-]+)")
 _PAIR = re.compile(r"(\d{1,3}) base ([0-9A-Fa-f]{5,16}) mask ([0-9A-Fa-f]{5,16}) ([a-z-]+)")
 _OFF = re.compile(r"(\d{1,3}) disabled")
 _TOM2 = re.compile(r"TOM2: ([0-9a-fA-F]{1,16}) aka (\d+)M")
-_CLEANED = re.compile(r"reg (\d{1,3}), base: (\d+)([KMGT]?)B, range: (\d+)([KMGT]?)B, type ([A-Z]{2})")
-_MAP = re.compile(r"MTRR map: (\d+) entries \(.*built from (\d+) variable MTRRs")
+_CLEANED = re.compile(r"reg (\d{1,3}), base: (\d+)([KMGT]?)B, range: (\d+)([KMGT]?)B, type (UC|WP|WB|Other)")
+_MAP = re.compile(
+    r"MTRR map: (\d+) entries \((\d+) fixed \+ (\d+) variable; max (\d+)\), built from (\d+) variable MTRRs"
+)
 _MAPPED = re.compile(r"(\d{1,3}): ([0-9a-f]{16})-([0-9a-f]{16}) ([a-z-]+)")
 _PAT = re.compile(r"(?:x86/)?PAT:? configuration \[0-7\]: *(.*)", re.IGNORECASE)
 _OLD_PAT = re.compile(r"x86 PAT enabled: cpu \d+, old 0x[0-9a-f]+, new (0x[0-9a-f]+)")
@@ -52,6 +55,8 @@ _NEAR = re.compile(
     re.IGNORECASE,
 )
 """Lines of ours with something in them, or in front of them, that can't be read."""
+_OTHER_TYPES = (MemType.WC, MemType.WT)
+"""What the clean-up's lists have no word for."""
 _NEW, _ORIGINAL = "New variable MTRRs", "original variable MTRRs"
 
 
@@ -109,6 +114,8 @@ class Dmesg:
             now.ended = True
         elif self._state == "cleaned":
             self._current(line).cleaned_ended = True
+        elif self._state == "original":
+            self._current(line).originals_ended = True
         if self._between > MOST_BETWEEN:
             self._state = ""
 
@@ -139,18 +146,18 @@ class Dmesg:
                     self._current(line).ended = True
                 self._header_of(line, found[1], found[2] == "en")
                 return True
-            found = _MAP.match(text)
+            found = _MAP.fullmatch(text)
             if found:
-                now = self._current(line)
-                now.map_place = line.place()
-                now.map_rows = int(found[1])
-                now.mapped = []
-                self._state = "map"
+                self._map_header(line, *(int(found[group]) for group in range(1, 6)))
                 return True
+            if text.startswith("MTRR map: "):
+                raise line.error(f"a map's head that can't be read (as in `{MAP_FORM}`)")
         if text in (_NEW, _ORIGINAL):
             now = self._current(line)
             if self._state == "variable":
                 now.ended = True
+            if self._state == "original":
+                now.originals_ended = True
             if text == _NEW:
                 now.cleaned, now.cleaned_ended, now.cleaned_place = {}, False, line.place()
                 self._state = "cleaned"
@@ -181,7 +188,7 @@ class Dmesg:
                 self._begin(line, again).fixed_place = line.place()
                 self._state = "fixed"
             start, last = int(found[1], 16), int(found[2], 16)
-            self._current(line).fixed.append((start, last + 1, self._type(line, found[3]), line.place()))
+            self._current(line).fixed.append(MapRow(start, last + 1, self._type(line, found[3]), line.place()))
             return True
         if found := _PAIR.fullmatch(text):
             if state != "variable":
@@ -194,20 +201,12 @@ class Dmesg:
                 self._headless(line)
             self._pair(line, int(found[1]), 0, 0, 0)
             return True
-        if state == "cleaned" and ", range: " in text and not _CLEANED.fullmatch(text):
+        if state in ("cleaned", "original") and ", range: " in text and not _CLEANED.fullmatch(text):
             raise line.error(
                 "a range of the clean-up that can't be read (as in `reg 0, base: 0GB, range: 2GB, type WB`)"
             )
         if state in ("cleaned", "original") and (found := _CLEANED.fullmatch(text)):
-            if state == "cleaned":
-                base, size = (int(found[n]) << SUFFIXES.get(found[n + 1], 0) for n in (2, 4))
-                pair = DumpPair(int(found[1]), base | self._type(line, found[6]), None, size, line.place())
-                self._current(line).cleaned_ended = False
-                cleaned = self._current(line).cleaned
-                assert cleaned is not None
-                if pair.number != len(cleaned):
-                    raise line.error(f"reg {found[1]} where {len(cleaned)} is next (the whole list)")
-                cleaned[pair.number] = pair
+            self._of_clean_up(line, found)
             return True
         if state == "map" and (found := _MAPPED.fullmatch(text)):
             start, last = int(found[2], 16), int(found[3], 16)
@@ -217,9 +216,50 @@ class Dmesg:
                 )
             if start % PAGE or (last + 1) % PAGE or last < start:
                 raise line.error(f"{start:#x}-{last:#x} is no range of pages (both ends are in it)", found[2])
-            self._current(line).mapped.append((start, last + 1, self._type(line, found[4]), line.place()))
+            self._current(line).mapped.append(MapRow(start, last + 1, self._type(line, found[4]), line.place()))
             return True
         return False
+
+    def _map_header(self, line: Line, entries: int, fixed: int, variable: int, most: int, built: int) -> None:
+        now = self._current(line)
+        if now.map_place is not None and now.mapped:
+            self._sets.append(MtrrSet(line))
+            now = self._sets[-1]
+        if fixed + variable != entries:
+            raise line.error(
+                f"{fixed} and {variable} are not {entries} (one of them is mistyped)", f"{entries} entries"
+            )
+        # Two rows a pair can come of it, besides the fixed ones; one more where there is a TOM2, which counts as built.
+        pairs = (most - fixed - built) if 0 <= built - (most - fixed - built) <= 1 else 0
+        now.map_place, now.map_counts, now.mapped = line.place(), (entries, fixed, built, pairs), []
+        self._state = "map"
+
+    def _of_clean_up(self, line: Line, found: re.Match[str]) -> None:
+        """A row of the clean-up's: of the pairs as they were, or of those it sets."""
+        now = self._current(line)
+        base, size = (int(found[n]) << SUFFIXES.get(found[n + 1], 0) for n in (2, 4))
+        number, place = int(found[1]), line.place()
+        if found[6] == "Other":  # WC or WT: the row above has it
+            above = now.pairs.get(number)
+            if self._state == "cleaned" or above is None or MemType(above.physbase & 0xFF) not in _OTHER_TYPES:
+                raise line.error(
+                    "a type that the kernel calls Other, and no row above that tells it (mtrr=debug)", "type"
+                )
+            kind = MemType(above.physbase & 0xFF)
+        else:
+            kind = self._type(line, found[6])
+        pair = DumpPair(number, base | kind, None, size, place)
+        if self._state == "original":
+            if number <= max(now.originals, default=-1):
+                raise line.error(f"reg {number} is not above the one before it (the list as the kernel printed it)")
+            now.originals[number] = pair
+            now.originals_ended = False
+            return
+        now.cleaned_ended = False
+        assert now.cleaned is not None
+        if number != len(now.cleaned):
+            raise line.error(f"reg {number} where {len(now.cleaned)} is next (the whole list)")
+        now.cleaned[number] = pair
 
     def _headless(self, line: Line) -> None:
         """Begins the variable ranges of a log that is cut at the top, whose headers are not there."""
@@ -260,6 +300,8 @@ class Dmesg:
                 raise line.error(
                     f"TOM2: 0x{found[1]} is {top >> 20} M, not {found[2]} (one of the two is mistyped)", found[1]
                 )
+            if self._sets:
+                self._sets[-1].tom2 = top
             self._remarks.append(
                 ImportRemark(
                     f"TOM2: an AMD CPU takes RAM from 4G up to {top:#x} as WB without an MTRR; no scenario says so",

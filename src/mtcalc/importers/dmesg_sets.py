@@ -7,15 +7,15 @@ ends are in it, and they go from 0 to 1M; the pairs are listed one by one, those
 
 from __future__ import annotations
 
-from mtcalc.importers.dump import Dump, DumpPair, DumpRegister, ImportRemark, Line, Pairs, Setting
+from mtcalc.importers.dump import Dump, DumpPair, DumpRegister, ImportRemark, Line, MapRow, Pairs, RangeMap, Setting
+from mtcalc.importers.mtrr_map import check_map, tiled
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MemType
-from mtcalc.x86.mtrr import FIXED_RANGES, FIXED_REGISTERS, ONE_MEGABYTE
+from mtcalc.x86.mtrr import ONE_MEGABYTE, PAGE
 
 NAME = "dmesg"
 
 LEAST_PAIRS = 8
-MOST_PAIRS = 32
 
 
 class MtrrSet:
@@ -24,7 +24,7 @@ class MtrrSet:
     def __init__(self, line: Line) -> None:
         self.place: Place = line.place()
         self.settings: dict[str, Setting] = {}
-        self.fixed: list[tuple[int, int, MemType, Place]] = []
+        self.fixed: list[MapRow] = []
         self.fixed_place: Place | None = None
         self.pairs: dict[int, DumpPair] = {}
         self.pairs_place: Place | None = None
@@ -32,9 +32,12 @@ class MtrrSet:
         self.cleaned: dict[int, DumpPair] | None = None  # what the clean-up set, which replaces the pairs
         self.cleaned_ended = False
         self.cleaned_place: Place | None = None
-        self.mapped: list[tuple[int, int, MemType, Place]] = []
+        self.originals: dict[int, DumpPair] = {}  # the pairs again, as the clean-up lists them
+        self.originals_ended = False
+        self.mapped: list[MapRow] = []
         self.map_place: Place | None = None
-        self.map_rows = 0
+        self.map_counts = (0, 0, 0, 0)  # entries, the fixed ones, what it is built from, pairs (0: not known)
+        self.tom2 = 0
         self.disabled: Place | None = None
 
     def put(self, key: str, value: bool | MemType, place: Place) -> None:
@@ -52,27 +55,26 @@ def set_dump(found: MtrrSet) -> Dump:
     if found.fixed_place is not None and "fixed_enabled" not in settings and not _whole(found):
         settings["cut_fixed"] = Setting("cut_fixed", True, found.fixed_place)
     elif found.fixed_place is not None and not _all_off(found, settings):
-        registers = _tiled(found.fixed, found.fixed_place)
+        registers = tiled(found.fixed, found.fixed_place)
     if found.cleaned is not None and not found.cleaned:
         raise InputError(
             "the clean-up's new ranges, and none is listed behind this (the whole log)", found.cleaned_place
         )
-    place = found.pairs_place or found.cleaned_place
+    if found.originals and found.pairs_place is not None:
+        _same_originals(found)
+    place = found.pairs_place or found.cleaned_place or next((p.place for p in found.originals.values()), None)
     if place is not None:
         pairs = _pairs(found, place)
-    elif found.mapped:
-        if len(found.mapped) != found.map_rows:
-            what = f"a map of {found.map_rows} entries, of which {len(found.mapped)} are there"
-            raise InputError(f"{what} (the whole map)", found.map_place)
-        settings.setdefault("enabled", Setting("enabled", True, found.map_place or found.place))
-        registers, pairs = _of_map(found)
-        settings.setdefault("fixed_enabled", Setting("fixed_enabled", bool(registers), found.place))
-        remarks.append(
-            ImportRemark(
-                "made from the map, what the kernel resolved: the registers themselves may be other ones",
-                found.map_place or found.place,
-            )
-        )
+    ranges = None
+    if found.map_place is not None and found.mapped:
+        entries, fixed, built, total = found.map_counts
+        listed = pairs.total if pairs is not None else None
+        if listed is not None and built not in (listed, listed + 1):
+            what = f"built from {built} pairs, and {listed} are listed at {found.place.file}:{found.place.line}"
+            raise InputError(f"{what} (as many, or one more for TOM2)", found.map_place)
+        tom2 = found.tom2 or (None if built > (listed or total or built) else 0)
+        ranges = RangeMap(tuple(found.mapped), entries, fixed, found.map_place, tom2, total or None)
+        check_map(ranges)
     elif found.map_place is not None:
         remarks.append(
             ImportRemark("a count of ranges and no register (boot with mtrr=debug for those)", found.map_place)
@@ -83,7 +85,7 @@ def set_dump(found: MtrrSet) -> Dump:
                 "MTRRs off; whether the guest's CPUID has any is not told (--no-cpuid-mtrr if not)", found.disabled
             )
         )
-    return Dump(NAME, found.place, tuple(settings.values()), registers, pairs, remarks=tuple(remarks))
+    return Dump(NAME, found.place, tuple(settings.values()), registers, pairs, ranges, remarks=tuple(remarks))
 
 
 def _all_off(found: MtrrSet, settings: dict[str, Setting]) -> bool:
@@ -97,37 +99,29 @@ def _whole(found: MtrrSet) -> bool:
     return found.fixed[0][0] == 0 and found.fixed[-1][1] == ONE_MEGABYTE
 
 
-def _tiled(ranges: list[tuple[int, int, MemType, Place]], place: Place) -> tuple[DumpRegister, ...]:
-
-    at = 0
-    kinds: list[tuple[MemType, Place]] = []
-    for start, end, kind, where in sorted(ranges, key=lambda item: item[0]):
-        if start != at or end <= start or end > ONE_MEGABYTE:
+def _same_originals(found: MtrrSet) -> None:
+    """Raises InputError where the clean-up lists other pairs than stand above it."""
+    for number, row in found.originals.items():
+        pair = found.pairs.get(number)
+        if pair is None and not found.ended:
+            continue  # the list is cut, which is asked about
+        mask = (pair.physmask or 0) & ~(PAGE - 1) if pair is not None else 0
+        if pair is None or (pair.physbase, mask & -mask) != (row.physbase, row.size):
+            there = found.pairs_place if pair is None else pair.place
+            assert there is not None
+            what = f"reg {number} is another pair than at {there.file}:{there.line}"
             raise InputError(
-                f"the fixed ranges do not go on at {at:#x} (0 to 0xfffff, each one behind the last)", where
+                f"{what} (one of the two is mistyped: base, size and type are the same in both)", row.place
             )
-        held = [span for span in FIXED_RANGES if start <= span[0] and span[1] <= end]
-        if not held or held[0][0] != start or held[-1][1] != end:
-            raise InputError(
-                f"{start:#x}-{end - 1:#x} cuts a fixed range in two (steps of 64K, 16K from 0x80000, 4K from 0xc0000)",
-                where,
-            )
-        kinds += [(kind, where)] * len(held)
-        at = end
-    if at != ONE_MEGABYTE:
-        what = (
-            f"the fixed ranges end at {at:#x}, and the log is cut there" if ranges else "no fixed range is listed below"
-        )
-        raise InputError(f"{what} (the whole log: they go up to 0xfffff)", kinds[-1][1] if kinds else place)
-    registers = []
-    for number, (msr, _, _) in enumerate(FIXED_REGISTERS):
-        eight = kinds[8 * number : 8 * number + 8]
-        registers.append(DumpRegister(msr, sum(kind << 8 * k for k, (kind, _) in enumerate(eight)), eight[0][1]))
-    return tuple(registers)
+    for number, pair in found.pairs.items():
+        if pair.valid and found.originals_ended and number not in found.originals:
+            first = next(iter(found.originals.values())).place
+            what = f"variable pair {number} is on here, and the clean-up's list at {first.file}:{first.line} lacks it"
+            raise InputError(f"{what} (one of the two is mistyped)", pair.place)
 
 
 def _pairs(found: MtrrSet, place: Place) -> Pairs:
-    listed = found.pairs
+    listed = found.pairs if found.pairs_place is not None else found.originals
     count = max(listed) + 1 if listed else 0
     missing = tuple(number for number in range(count) if number not in listed)
     if found.cleaned:
@@ -140,6 +134,8 @@ def _pairs(found: MtrrSet, place: Place) -> Pairs:
         pairs = tuple(found.cleaned.get(number, off._replace(number=number)) for number in known)
         return Pairs(_widened(pairs, widths), found.place, total=len(known) if found.ended else None)
     pairs = tuple(listed[number] for number in sorted(listed))
+    if found.pairs_place is None:  # the clean-up's list leaves out pairs that are off
+        return Pairs(pairs, place, cut=not found.originals_ended)
     # No CPU with MTRRs and a log like this has fewer: a line went missing.
     ended = found.ended and count >= LEAST_PAIRS
     return Pairs(pairs, place, count if ended and not missing else None, missing, not ended)
@@ -158,23 +154,3 @@ def _widened(pairs: tuple[DumpPair, ...], listed: tuple[DumpPair, ...]) -> tuple
         else pair
         for pair in pairs
     )
-
-
-def _of_map(found: MtrrSet) -> tuple[tuple[DumpRegister, ...], Pairs]:
-    """Registers that come out as the map: what is under 1M in fixed ranges, the rest in pairs without an overlap."""
-
-    place = found.map_place or found.place
-    low = [(s, min(e, ONE_MEGABYTE), kind, where) for s, e, kind, where in found.mapped if s < ONE_MEGABYTE]
-    registers = _tiled(low, place) if low and sum(e - s for s, e, _, _ in low) == ONE_MEGABYTE else ()
-    pairs: list[DumpPair] = []
-    for start, end, kind, where in found.mapped:
-        at = max(start, ONE_MEGABYTE) if registers else start
-        while at < end:
-            size = min(at & -at or 1 << 63, 1 << (end - at).bit_length() - 1)
-            pairs.append(DumpPair(len(pairs), at | kind, None, size, where))
-            at += size
-    if len(pairs) > MOST_PAIRS:
-        raise InputError(
-            f"a map that takes {len(pairs)} pairs (at most {MOST_PAIRS}: the list of registers above it)", place
-        )
-    return registers, Pairs(tuple(pairs), place)

@@ -81,8 +81,36 @@ class Pairs(NamedTuple):
     cut: bool = False
 
 
+class MapRow(NamedTuple):
+    """A range of one type that a kernel resolved: bytes, `end` behind the last one."""
+
+    start: int
+    end: int
+    memtype: MemType
+    place: Place
+
+
+class RangeMap(NamedTuple):
+    """The map of ranges of a kernel's log; what is in no row has the default type.
+
+    `entries` rows are announced, of which the first `fixed` are the fixed ranges; `tom2` is the end of AMD's RAM above
+    4G in bytes, 0 for none, None where there is one and the log does not tell it; `total` how many pairs the CPU has,
+    None where that is not known.
+    """
+
+    rows: tuple[MapRow, ...]
+    entries: int
+    fixed: int
+    place: Place
+    tom2: int | None = 0
+    total: int | None = None
+
+
 class SlotFact(NamedTuple):
-    """A memory slot. Addresses and size in bytes; None: the dump does not tell."""
+    """A memory slot. Addresses and size in bytes; None: the dump does not tell.
+
+    `host_type` is what the host's memory-type tracking calls what is behind it, `host_place` where that stands.
+    """
 
     address_space: int
     gpa: int
@@ -93,6 +121,8 @@ class SlotFact(NamedTuple):
     hva: int | None = None
     name: str | None = None
     mmio: bool | None = None
+    host_type: MemType | None = None
+    host_place: Place | None = None
 
 
 class PageFact(NamedTuple):
@@ -124,6 +154,7 @@ class Dump(NamedTuple):
     settings: tuple[Setting, ...] = ()
     registers: tuple[DumpRegister, ...] = ()
     pairs: Pairs | None = None
+    map: RangeMap | None = None
     slots: tuple[SlotFact, ...] | None = None
     pages: tuple[PageFact, ...] = ()
     remarks: tuple[ImportRemark, ...] = ()
@@ -131,7 +162,7 @@ class Dump(NamedTuple):
     @property
     def tells(self) -> bool:
         """Whether there is anything in it for a scenario."""
-        return bool(self.settings or self.registers or self.pairs or self.slots or self.pages)
+        return bool(self.settings or self.registers or self.pairs or self.map or self.slots or self.pages)
 
 
 class Reader(Protocol):

@@ -29,6 +29,7 @@ _BEGINS = re.compile(r"(?:Fixed|Variable) MTRR\[|MTRR Default Type: |MTRR: \d+ b
 _COREBOOT_PAIR = re.compile(r"MTRR: (\d{1,2}) base 0x([0-9a-f]{8,16}) mask 0x([0-9a-f]{8,16}) type ([0-9])")
 _COREBOOT_FIXED = re.compile(r"MTRR: Fixed MSR 0x([0-9a-f]{3}) 0x([0-9a-f]{16})")
 _COREBOOT_DEFAULT = re.compile(r"MTRR: (WB|UC|WT|WP|WC) selected as default type\.")
+_COREBOOT_COUNTS = re.compile(r"MTRR: default type WB/UC MTRR counts: (\d{1,3})/(\d{1,3})\.")
 _COREBOOT_WIDTH = re.compile(r"(?:MTRR|CPU) physical address size: (\d\d) bits")
 
 _UBOOT_HEADER = re.compile(r"Reg Valid Write-type +Base +\|\| +Mask +\|\| +Size +\|\|")
@@ -61,6 +62,8 @@ class _Log:
         self.wide: int | None = None  # U-Boot's sizes: how much is too much
         self.valid_only = False  # pairs that are off are left out
         self.without_holes = False  # coreboot's, which takes the pairs one by one
+        self.counts: dict[MemType, int] = {}  # coreboot's: how many pairs each default type takes
+        self.counts_place: Place | None = None
 
 
 class Firmware:
@@ -122,6 +125,10 @@ class Firmware:
             place = line.place(found[1])
             log.settings["default"] = Setting("default", parse_memtype(found[1]), place)
             log.settings["enabled"] = Setting("enabled", True, place)
+        elif found := _COREBOOT_COUNTS.fullmatch(text):
+            log = self._log(line, lambda log: bool(log.counts or log.pairs))
+            log.counts = {MemType.WB: int(found[1]), MemType.UC: int(found[2])}
+            log.counts_place = line.place("counts: ")
         elif found := _COREBOOT_WIDTH.fullmatch(text):
             log = self._log(line, lambda _: False)
             log.settings["maxphyaddr"] = Setting("maxphyaddr", int(found[1]), line.place(found[1]))
@@ -222,6 +229,19 @@ def _hex(found: re.Match[str], group: int) -> int:
     return int(found[group] or found[group + 1], 16)
 
 
+def _behind(log: _Log, default: Setting | None, there: int) -> tuple[int, ...]:
+    """The pairs that coreboot counts and does not list; raises InputError where it lists more than it counts."""
+    kind = default.value if default is not None else None
+    wanted = log.counts.get(kind) if isinstance(kind, MemType) else None
+    if wanted is None:
+        return ()
+    if there > wanted:
+        at = log.pairs[there - 1].place.line
+        what = f"{wanted} pairs for a default type {kind}, and pair {there - 1} is on line {at}"
+        raise InputError(f"{what} (one of the two is mistyped)", log.counts_place)
+    return tuple(range(there, wanted))
+
+
 def _dump(log: _Log) -> Dump:
     settings = dict(log.settings)
     remarks: list[ImportRemark] = []
@@ -257,6 +277,6 @@ def _dump(log: _Log) -> Dump:
             tuple(log.pairs[n] for n in numbers),
             log.pairs[numbers[0]].place,
             total=None if log.valid_only else len(numbers),
-            missing=missing if cut else (),
+            missing=(*(missing if cut else ()), *_behind(log, settings.get("default"), numbers[-1] + 1)),
         )
     return Dump(NAME, log.place, tuple(settings.values()), tuple(log.fixed.values()), pairs, remarks=tuple(remarks))

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The lines of a dump that may matter, from files of any size in bounded memory.
 
-The head of a file is looked at line by line. Behind it whole blocks are passed over that hold none of the words by
-which a format begins; where one is found, the lines from there on are handed out until none has been of use for a
-while.
+The head of a file is looked at line by line. Behind it lines are passed over that are of no form by which a format
+begins (mtcalc.importers.signs); around one that is, the lines are handed out until none has been of use for a while.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO
 
+from mtcalc.importers.signs import Signs
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.packed import BLOCK, unpacked
 
@@ -23,25 +22,7 @@ HEAD = BLOCK
 LONGEST_LINE = 1 << 16
 """Bytes of a line; of a longer one the rest is passed over."""
 WINDOW = 64
-"""Lines handed out behind one that matters."""
-
-# Most bytes of a log are small letters and digits. Without them a block is a tenth, in which the capitals and signs
-# of the formats are found quickly; a false alarm costs time, no more.
-_DROPPED = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ#=([_\n"))
-_SIGNS = (
-    b"MTRR",
-    b"=(MB",
-    b"PAT",
-    b"FV#",
-    b"S#=",
-    b"SET_USER_MEM",
-    b"RDMSR",
-    b"__=",  # kvm_msr: msr_write; the flags in front of it are of small letters and of others
-    b"CR==_=",  # CR0: actual=, shadow=, gh_mask=, above the PAT in a dump of a VMCS
-    b"CR=CR=CR=",  # info registers
-    b"RVWBMS",  # the head of U-Boot's table
-)
-_ANY_SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))
+"""Lines handed out before one that matters, and behind it."""
 
 Progress = Callable[[int, int], None]
 """Told the bytes read so far and the file's size, 0 where that is not known."""
@@ -74,6 +55,8 @@ class DumpLines:
         self._progress = progress
         self._until = 0  # the number of the last line to hand out whatever is in it
         self._at = 0
+        self._signs = Signs()
+        self._before: tuple[bytes, int] | None = None  # a block that was passed over, and how many lines before it
         self.bytes = 0
         self.passed_over = 0  # the first line that was not handed out, 0 for none
 
@@ -107,21 +90,39 @@ class DumpLines:
 
     def _of_block(self, data: bytes, number: int) -> Generator[tuple[int, bytes], None, int]:
         """The lines of a block to hand out; returns how many end in it."""
-        signs = data.translate(None, _DROPPED)
-        if self._until <= number and not any(sign in signs for sign in _SIGNS):
+        count, signs = self._signs.of_block(data)
+        if not signs and self._until <= number:
             self.passed_over = self.passed_over or number + 1
-            return signs.count(b"\n")
+            self._before = data, number
+            return count
+        if signs and signs[0] < WINDOW and self._before is not None and self._at < number:
+            before, start = self._before
+            rows = before.split(b"\n")
+            yield from self._handed(rows, start, max(self._at - start, len(rows) - 1 - WINDOW + signs[0], 0))
         lines = data.split(b"\n")
-        for at, (sign, line) in enumerate(zip(signs.split(b"\n"), lines, strict=True), start=number + 1):
-            if at > self._until:
-                if not _ANY_SIGN.search(sign):
-                    self.passed_over = self.passed_over or (at if line else 0)
-                    continue
-                self._until = at + WINDOW
+        at, signs = 0, signs[::-1]
+        while at < len(lines):
+            if number + at >= self._until:
+                while signs and signs[-1] < at:
+                    signs.pop()
+                first = max(signs[-1] - WINDOW, at) if signs else len(lines)
+                if first > at and any(lines[at:first]):
+                    self.passed_over = self.passed_over or number + at + 1
+                if not signs:
+                    break
+                at = first
+                self._until = number + signs[-1] + 1 + WINDOW
+            yield from self._handed(lines[at : at + 1], number + at, 0)
+            at += 1
+        self._before = data, number
+        return count
+
+    def _handed(self, lines: list[bytes], number: int, start: int) -> Iterator[tuple[int, bytes]]:
+        """Lines from the one at `start` on, behind `number` others of the file."""
+        for at, line in enumerate(lines[start:], start=number + start + 1):
             self._at = at
             if line:
                 yield at, line[:LONGEST_LINE]
-        return len(lines) - 1
 
     def _blocks(self) -> Iterator[bytes]:
         """The file in blocks, a first one of six bytes at least where there are as many."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mtcalc.importers import pat_memtype
 from mtcalc.importers.dump import Content, Dump, ImportRemark, PageFact, Setting, SlotFact
+from mtcalc.importers.host_types import with_host_types
 from mtcalc.importers.merge_mtrrs import check_mtrrs, merge_mtrrs, number_of
 from mtcalc.importers.merge_slots import merge_slots
 from mtcalc.importers.told import (
@@ -74,7 +75,7 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
     if seen and whose is None and given.host is None and "guest_pat" not in settings and not of_a_host:
         what = "registers are taken as the guest's (--whose host where they are a host's)"
         remarks.append(ImportRemark(what, min(seen, key=lambda place: place.line), "mtrr"))
-    slots = merge_slots(dumps, settings, given, remarks)
+    slots = with_host_types(dumps, given, merge_slots(dumps, settings, given, remarks), remarks)
     pages = _pages(dumps, given, whose is not None, remarks)
     maxphyaddr = _maxphyaddr(settings, given, width, width_place, slots, pages, mtrrs, remarks)
     if mtrrs is not None:
@@ -106,12 +107,10 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
 
 
 def _pages(dumps: Sequence[Dump], given: Given, a_guest: bool, remarks: list[ImportRemark]) -> tuple[PageFact, ...]:
-    """The pages of all dumps. Raises InputError where they are a host's."""
+    """The guest's pages in all dumps; those of a host's list are none."""
     listed = [page for dump in dumps if dump.format == pat_memtype.NAME for page in dump.pages]
     if listed and given.host:
-        raise InputError(
-            "a host's list has its own addresses, of which no scenario knows (a guest's list)", listed[0].place
-        )
+        return tuple(page for dump in dumps if dump.format != pat_memtype.NAME for page in dump.pages)
     if listed and given.host is None and not a_guest:
         remarks.append(
             ImportRemark("taken as pages of the guest (--whose host where this is a host's)", listed[0].place)

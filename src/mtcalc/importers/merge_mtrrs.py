@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtcalc.importers.dump import Dump, DumpPair, ImportRemark, Pairs, Setting
+from mtcalc.importers.dump import Dump, DumpPair, DumpRegister, ImportRemark, Pairs, RangeMap, Setting
+from mtcalc.importers.mtrr_map import of_map, same_as_map
 from mtcalc.importers.told import (
     MOST_PAIRS,
     ONE_MACHINE,
@@ -27,6 +28,9 @@ def merge_mtrrs(
     dumps: Sequence[Dump], settings: Mapping[str, Setting], given: Given, remarks: list[ImportRemark]
 ) -> tuple[ToldMtrrs | None, int, Place | None]:
     """The MTRRs where anything tells of them, with the width that their masks tell, 0 for none, and where."""
+    map_alone = not any(dump.pairs for dump in dumps) and any(dump.map for dump in dumps)
+    if map_alone:
+        dumps, settings = _resolved(dumps, settings, remarks)
     fixed = _fixed(dumps, given, remarks)
     cut = settings.get("cut_fixed")
     if cut is not None and not fixed:
@@ -78,15 +82,54 @@ def merge_mtrrs(
     vcnt = max(count or 0, len(pairs))
     if vcnt > KVM_PAIRS:
         what = f"{vcnt} variable pairs: KVM gives a guest {KVM_PAIRS}"
-        if "whose" in settings or given.host is not None:
+        if map_alone and (count or 0) <= KVM_PAIRS:
+            what = f"{what}, and the map takes as many (the list of registers, mtrr=debug, has fewer)"
+            remarks.append(unsaid(f"{what}; the manual's view alone", "mtrr"))
+        elif "whose" in settings or given.host is not None:
             remarks.append(unsaid(f"{what}; the manual's view alone", "mtrr"))
         else:
-            what = f"{what}, so these are a host's; the manual's view alone (--whose host leaves them out)"
+            what = f"{what}, so these are a host's; the manual's view alone, so eval under a kernel "
+            what += "that reads the guest's MTRRs refuses it (--whose host leaves them out)"
             remarks.append(unsaid(what, "mtrr"))
     told = vcnt if vcnt > KVM_PAIRS or (count is not None and vcnt < KVM_PAIRS) else None
     top = max(((pair.physmask or 0).bit_length() for pair in pairs if pair.valid), default=0)
     where = next((pair.place for pair in pairs if pair.valid and (pair.physmask or 0).bit_length() == top), None)
-    return ToldMtrrs(enabled, fixed_enabled, default, fixed, pairs, told, place), top if top > 12 else 0, where
+    mtrrs = ToldMtrrs(enabled, fixed_enabled, default, fixed, pairs, told, place)
+    if not map_alone:
+        for ranges in (dump.map for dump in dumps if dump.map is not None):
+            _same_map(ranges, mtrrs, settings, given, top)
+    return mtrrs, top if top > 12 else 0, where
+
+
+def _resolved(
+    dumps: Sequence[Dump], settings: Mapping[str, Setting], remarks: list[ImportRemark]
+) -> tuple[Sequence[Dump], Mapping[str, Setting]]:
+    """The dumps with registers in place of the maps, where no dump has the registers themselves."""
+    made: list[Dump] = []
+    more = dict(settings)
+    for dump in dumps:
+        if dump.map is None:
+            made.append(dump)
+            continue
+        registers, pairs = of_map(dump.map)
+        place = dump.map.place
+        made.append(dump._replace(registers=registers or dump.registers, pairs=pairs._replace(total=dump.map.total)))
+        more.setdefault("enabled", Setting("enabled", True, place))
+        more.setdefault("fixed_enabled", Setting("fixed_enabled", bool(registers), place))
+        what = "made from the map, what the kernel resolved: the registers themselves may be other ones"
+        remarks.append(ImportRemark(what, place))
+    return made, more
+
+
+def _same_map(ranges: RangeMap, mtrrs: ToldMtrrs, settings: Mapping[str, Setting], given: Given, width: int) -> None:
+    """Raises InputError where a map is not what the registers come to, all of which dumps tell."""
+    if not mtrrs.enabled.value or any(msr != 0x277 for msr in given.registers) or given.incomplete:
+        return
+    default = mtrrs.default.value
+    assert isinstance(default, MemType)
+    fixed = [DumpRegister(msr, number_of(told), told.place or ranges.place) for msr, told in mtrrs.fixed]
+    place = mtrrs.default.place or mtrrs.place or ranges.place
+    same_as_map(ranges, fixed if mtrrs.fixed_enabled.value else (), mtrrs.pairs, default, place, width or 52)
 
 
 def _bit(settings: Mapping[str, Setting], key: str, given_type: int | None, bit: int) -> Told | None:

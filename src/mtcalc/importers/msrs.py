@@ -35,11 +35,11 @@ _NUMBERS = frozenset((*range(0x200, 0x220), *(msr for msr, _, _ in FIXED_REGISTE
 _FIXED = frozenset(msr for msr, _, _ in FIXED_REGISTERS)
 
 _LINE = re.compile(
-    r"(?:CPU ?\d+: )?(0x[0-9a-fA-F]{2,3}|[0-9a-fA-F]{2,3}|[A-Za-z][\w()]{2,40})"
+    r"(?:(?:CPU|cpu) ?\d+: )?(0x[0-9a-fA-F]{2,3}|[0-9a-fA-F]{2,3}|[A-Za-z][\w()]{2,40})"
     r"(?: *\((?:MSR )?(0x[0-9a-fA-F]{2,3})\)| (0x[0-9a-fA-F]{2,3})(?=:))? *(?:[:=] *|[ \t]+)(0x)?([0-9a-fA-F]{1,40})"
 )
 _CHIPSEC = re.compile(r".*\bRDMSR\( *(0x[0-9a-fA-F]+) *\) *[:=] *(?:0x)?([0-9a-fA-F]{1,16})\b.*")
-_TRACE = re.compile(r"(.*?)\bkvm_msr: msr_(read|write) ([0-9a-f]+) = 0x([0-9a-f]{1,16})( \(#GP\))?")
+_TRACE = re.compile(r"(.*?)\bkvm_msr: +msr_(read|write) ([0-9a-f]+) = 0x([0-9a-f]{1,16})( \(#GP\))?")
 _TASK = re.compile(r"-(\d+) +\[")
 _RDMSR = re.compile(r"(?:.*[$#>] *)?(?:sudo )?rdmsr\b.*")
 _SLIM = re.compile(r"IA32_MTRR_PHYS(?:BASE|MASK)_\d+ \(0x")  # a firmware's, which leaves out pairs that are off

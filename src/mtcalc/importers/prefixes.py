@@ -13,22 +13,32 @@ _LEAD = re.compile(
     (?: [>|]                                                              # a quoted mail
       | //                                                                # a comment in C or Rust
       | <\d{1,3}>                                                         # a priority
-      | \(XEN\)
+      | [*#](?=\ )                                                         # a comment in C or in a script
+      | \(XEN\)(?:\ \[[0-9a-f]{16}\])?                                    # console_timestamps=raw
+      | \d{1,3},\d{1,20},\d{1,20},[^;\s]{1,40};                            # /dev/kmsg
+      | [\w./-]{1,200}\.(?:dmesg|log|out|txt):(?:\d{1,7}:)?                # grep, in several files
       | \[\ *\d+\.\d{3,9}\](?:\[\ *[TC]\d+\])?                            # printk.time, and the caller's number
       | \[\ *\+\ *\d+\.\d+\]                                              # dmesg -H
       | \[[A-Z][a-z]{2}\ ?\d{1,2}\ \d\d:\d\d\]                            # dmesg -H, the first of a minute
       | \[[A-Z][a-z]{2}\ [A-Z][a-z]{2}\ [\ \d]\d\ \d\d:\d\d:\d\d\ \d{4}\] # dmesg -T
-      | \[?\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?
-      | [A-Z][a-z]{2}\ [\ \d]?\d\ \d\d:\d\d:\d\d(?:\.\d{1,9})?(?=\ )      # syslog
+      | (?:[A-Z][a-z]{2}\ )?\[?\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?
+        (?:Z|[+-]\d\d:?\d\d|\ [A-Z]{3,5}(?=\ ))?\]?
+      | \d\d:\d\d:\d\d(?:[.,]\d{3,9})?(?=\ )                              # ts, a terminal's log
+      | (?:\d{4}\ )?[A-Z][a-z]{2}\ [\ \d]?\d\ \d\d:\d\d:\d\d(?:\.\d{1,9})?(?=\ )      # syslog
       | (?:[\w.-]{1,64}\ )?kernel(?:\[\d+\])?:
       | (?:kern|user)\ *:(?:emerg|alert|crit|err|warn|notice|info|debug)\ *:  # dmesg --decode
+      | kvm_(?:intel|amd):(?=\ )                                            # pr_fmt, from 6.3 on
+      | \[(?:SPEW|DEBUG|INFO|NOTE|WARN|ERROR|CRIT|ALERT|EMERG)\ *\]          # coreboot's levels
       | (?:x86/)?mtrr:(?=\ +(?:MTRR|\d))
     )[ ]?""",
     re.VERBOSE,
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;:]{0,40}[mK]")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_CODED = re.compile(r"=3D(?=0x|[ \"])| =3D|=(?:0D|20|C2=A0)$")
+_CODED = re.compile(r"=3D(?=0x|[ \"])| =3D|(?<=[a-z])=3D(?=\w)|=(?:0D|20|C2=A0)$")
+_BARE = re.compile(r"=(?![0-9A-F]{2})")
+_ASSIGNED = re.compile(r"(?:^|[\s,])(?:accel|blob|honor-guest-pat|host|hostmem|(?:host-)?phys-bits|mtrr|kvm)=$")
+"""What a folded command of QEMU ends with, unless a mail that codes it goes on with =3D."""
 _OCTETS = re.compile(r"(?:=[0-9A-F]{2})+")
 _SHORTEST_WRAP, _LONGEST_WRAP = 60, 80
 """Characters of a line that quoted-printable breaks: 76, of which a mail reader may have taken some off."""
@@ -38,14 +48,21 @@ def tool_lines(lines: Iterable[tuple[int, bytes]], file: str) -> Iterator[Line]:
     """(number, line as it stands) -> Lines that are not empty. Bytes that are no UTF-8 become question marks' kin."""
     coded = False
     held: tuple[int, str] | None = None
+    open_key = False  # the one that is held ends with an option's key, so that its = may be the text's own
     for number, data in lines:
         source = data.decode("utf-8", "replace").rstrip("\r\n")
+        if held is not None and open_key and source.startswith("=3D"):
+            coded = True
+        elif held is not None and open_key:
+            yield from _split(f"{held[1]}=", f"{held[1]}=", file, held[0])
+            held = None
         if held is not None:
             source = held[1] + source
             number = held[0]
             held = None
-        if source.endswith("=") and (coded or _SHORTEST_WRAP <= len(source) <= _LONGEST_WRAP):
-            coded = True
+        open_key = not coded and bool(_ASSIGNED.search(source))
+        if source.endswith("=") and (coded or open_key or _broken_by_mail(source)):
+            coded = not open_key
             held = (number, source[:-1])
             continue
         text = source
@@ -54,7 +71,13 @@ def tool_lines(lines: Iterable[tuple[int, bytes]], file: str) -> Iterator[Line]:
             text = _OCTETS.sub(_octets, text)
         yield from _split(text, source, file, number)
     if held is not None:
-        yield from _split(held[1], held[1], file, held[0])
+        last = f"{held[1]}=" if open_key else held[1]
+        yield from _split(last, last, file, held[0])
+
+
+def _broken_by_mail(source: str) -> bool:
+    """Whether a line that ends with = is one that quoted-printable breaks, which codes every = of the text itself."""
+    return _SHORTEST_WRAP <= len(source) <= _LONGEST_WRAP and not _BARE.search(source[:-1])
 
 
 def _octets(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from mtcalc.importers.dump import Dump, ImportRemark, Line, Setting
-from mtcalc.text.errors import Place
+from mtcalc.text.errors import InputError, Place
 
 NAME = "qemu-command"
 FORM = "qemu-system-x86_64 -accel kvm,honor-guest-pat=on -m 4G"
@@ -62,7 +62,7 @@ class QemuCommand:
         """Takes the rest of a command that is folded at a blank, or inside of an option's name."""
         before = self._commands[-1][1]
         last = before[-1].rpartition(" ")[2]
-        if last.endswith(",") or (last.startswith("-") and _MATTERS.fullmatch(last + text.split()[0])):
+        if last.endswith((",", "=")) or (last.startswith("-") and _MATTERS.fullmatch(last + text.split()[0])):
             self._add(before.pop() + text)
         elif _LAST_OPTION.fullmatch(last) or (not a_command and _OPTION.match(text)):
             self._add(text)
@@ -168,8 +168,11 @@ def _cpu(value: str, settings: list[Setting], remarks: list[ImportRemark], place
     if mtrr is not None:
         settings.append(Setting("cpuid_mtrr", mtrr, place))
     width = keys.get("phys-bits", "")
-    if width.isascii() and width.isdigit() and width != "0":
-        settings.append(Setting("maxphyaddr", int(width), place))
+    if width and not re.fullmatch(r"0[xX][0-9a-fA-F]{1,2}|[0-9]{1,3}", width):
+        raise InputError(f"phys-bits={width} is no number of bits (phys-bits=40)", place)
+    bits = int(width or "0", 16 if width[1:2] in ("x", "X") else 10)
+    if bits:
+        settings.append(Setting("maxphyaddr", bits, place))
     elif _switch(keys.get("host-phys-bits", "")):
         remarks.append(
             ImportRemark("host-phys-bits=on: the guest's maxphyaddr is the host's, which is not told", place)

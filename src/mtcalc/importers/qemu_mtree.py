@@ -35,6 +35,11 @@ _ALIAS = re.compile(r"alias .* [0-9a-f]{8,16}-[0-9a-f]{8,16}.*")
 _GOES_ON = re.compile(
     r"(?:mmaps\[|BAR \d|\d mmaps\[).*|(?:.* )?(?:@[0-9a-f]{16}|owner:\{|parent:\{).*|(?:.*[\s}])?(?:KVM|kvm)"
 )
+_OWN_WORD = re.compile(
+    r"(?:@[0-9a-f]{16}|(?:owner|parent):\{|(?:KVM|kvm)$|BAR\b|mmaps\[|\d mmaps\[|[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.)"
+)
+"""What begins a word of a row, and is not the rest of one."""
+_OFFSET_CUT = re.compile(r" @([0-9a-f]{0,15})$")
 _MARK_CUT = re.compile(r".* (?:KVM|kvm|KV|kv|K|k)")
 """A line folded inside of a row, as mail and terminals do; most break at blanks, some inside of words."""
 _OTHER = re.compile(r"(?:FlatView #|AS \"|Root memory region|No rendered FlatView|Dispatch|\(qemu\)).*")
@@ -72,6 +77,7 @@ class QemuMtree:
         self._views: list[_View] = []
         self._fresh = True  # the next row or name begins a view
         self._held: Line | None = None
+        self._blank = False  # the last line of it ends with a blank, as some tools leave it that fold at one
         self._unmarked: Line | None = None  # the last row, of memory and without a mark, whose rest may be lost
         self._followed: set[int] = set()  # the lines of such rows, behind which something else stands
         self._not_flat: Line | None = None
@@ -80,13 +86,14 @@ class QemuMtree:
     def feed(self, line: Line) -> bool:
         text = line.text
         if self._held is not None:
-            joined = self._joined(self._held.text, text)
+            joined = self._joined(self._held.text, text, self._blank)
             if joined is not None:
+                self._blank = line.source.endswith(" ")
                 self._held = self._held._replace(text=joined)
                 return True
             self._take()
         if _BEGINS.match(text):
-            self._held = line
+            self._held, self._blank = line, line.source.endswith(" ")
         elif _VIEW.fullmatch(text):
             self._fresh = True
         elif found := _SPACE.fullmatch(text):
@@ -116,19 +123,30 @@ class QemuMtree:
         self._first = self._first or line.place()
         return True
 
-    def _joined(self, row: str, text: str) -> str | None:
+    def _joined(self, row: str, text: str, blank: bool) -> str | None:
         """A row with the line behind it, None where that is not the row's rest."""
         if any(begin.match(text) for begin in (_BEGINS, _OTHER, _NESTED)):
             return None
         found = _ROW.fullmatch(row)
         if found is None or row.count("{") > row.count("}"):
-            return f"{row} {text}"
+            return self._glued(row, text, blank)
+        cut = _OFFSET_CUT.search(row)
+        if cut and re.fullmatch(rf"[0-9a-f]{{{16 - len(cut[1])}}}(?: .*)?", text):
+            return f"{row}{text}"
         tail = _TAIL.fullmatch(found[6])
         if tail is None or tail["mark"]:
             return None
         if _MARK_CUT.fullmatch(row) and f"{row}{text}".endswith((" KVM", " kvm")) and len(text) < 3:
             return f"{row}{text}"
-        return f"{row} {text}" if _GOES_ON.fullmatch(text) else None
+        return self._glued(row, text, blank) if _GOES_ON.fullmatch(text) else None
+
+    @staticmethod
+    def _glued(row: str, text: str, blank: bool) -> str:
+        """A row and its rest, with a blank where they are words of their own, without where a word is cut."""
+        close, apart = f"{row}{text}", f"{row} {text}"
+        if _ROW.fullmatch(row) is None:
+            return close if _ROW.fullmatch(close) and not _ROW.fullmatch(apart) else apart
+        return apart if blank or row.endswith((")", "}", "):", " BAR")) or _OWN_WORD.match(text) else close
 
     def _view(self) -> _View:
         self._unmarked = None

@@ -113,7 +113,7 @@ NAMES = tuple(form.name for form in FORMATS)
 _SCENARIO = re.compile(r"(?:memslots|guest|vm|host):\s*(?:[{\[#].*)?$")
 """A key of a scenario; what stands below them reads like registers."""
 
-_PASSED_OVER = "{} on were looked through for what most dumps begin with, no more (--as FORMAT reads them all)"
+_PASSED_OVER = "{} on were looked through for what a dump begins with, no more (--as FORMAT reads them all)"
 
 KEPT = 5000
 """Lines of a text of no known format that are kept, to say what it is."""

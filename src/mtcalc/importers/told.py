@@ -43,8 +43,9 @@ ONE_MACHINE = "dumps of one machine, from one time"
 class Given(NamedTuple):
     """What the user says of the machine besides the dumps; None: nothing.
 
-    `host` says that the dumps of registers are the host's; `incomplete` that what a cut log lacks is off or gone;
-    `assume` that the default type is assumed, not asked for.
+    `hpa` has slots with their addresses in the host's memory, bytes. `host` says that the dumps of registers are the
+    host's; `incomplete` that what a cut log lacks is off or gone; `assume` that the default type is assumed, not asked
+    for.
     """
 
     rules: str | None = None
@@ -56,6 +57,7 @@ class Given(NamedTuple):
     vendor: str | None = None
     cpuid_mtrr: bool | None = None
     registers: Mapping[int, int] = {}
+    hpa: tuple[tuple[str, int], ...] = ()
     host: bool | None = None
     incomplete: bool = False
     assume: bool = False

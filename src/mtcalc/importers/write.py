@@ -142,13 +142,19 @@ def _slot(fact: SlotFact, name: str | None) -> str:
     parts += [f"gpa: {fact.gpa:#x}", f"size: {fact.size:#x}"]
     if fact.flags:
         parts.append(f"flags: [{', '.join(flag_names(fact.flags, SLOT_FLAGS))}]")
-    if fact.mmio:
+    if fact.host_type is not None:
+        # Reserved: then it is the type that decides, or that there is no struct page.
+        struct = _word(not fact.mmio)
+        backing = f"struct_page: {struct}, reserved: true, host_type: {fact.host_type}, e820_ram: false"
+        parts.append(f"backing: {{{backing}}}")
+    elif fact.mmio:
         parts.append("backing: mmio")
     if fact.hva is not None:
         parts.append(f"hva: {fact.hva:#x}")
     if fact.address_space:
         parts.append(f"address_space: {fact.address_space}")
-    return _with(f"  - {{{', '.join(parts)}}}", _place(fact.place))
+    places = [_place(place) for place in (fact.place, fact.host_place) if place is not None]
+    return _with(f"  - {{{', '.join(parts)}}}", ", ".join(places))
 
 
 def _page(page: PageFact) -> str:
