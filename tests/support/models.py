@@ -321,3 +321,33 @@ def npt_with_host_mtrr(combined: str, host: str) -> str:
     if (combined, host) == ("UC-", "WC"):
         return "WC"
     return combined if host == "WB" and not combined.startswith("UC") else "CD"
+
+
+RESET_TYPES = ("WB", "WT", "UC-", "UC", "WB", "WT", "UC-", "UC")
+LINUX_TYPES = ("WB", "WC", "UC-", "UC", "WB", "WP", "UC-", "WT")
+
+
+def npt_effective(
+    release: tuple[int, ...],
+    pat: str,
+    host: str,
+    *,
+    paging: bool = True,
+    caches_off: bool = False,
+    snp: bool = False,
+    guest: tuple[str, ...] = LINUX_TYPES,
+) -> str | None:
+    """AMD, the whole way of a page under KVM; `caches_off`: CR0.CD is in the hardware. None: no such page."""
+    kind = pat
+    if not paging:
+        kind = "WB"
+    elif release < (4, 15):
+        if pat not in guest:
+            return None
+        kind = RESET_TYPES[guest.index(pat)]
+    found = npt_with_host_mtrr(npt_combined(kind, "WB"), host)
+    if caches_off and found.startswith("W") and not found.startswith("WC"):
+        found = "CD"
+    if snp:
+        found = {"UC": "CD", "WC": "WC+"}.get(found, found)
+    return found

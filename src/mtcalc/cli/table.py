@@ -9,9 +9,10 @@ import click
 
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.table import Search, Where, matrix, search
-from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
+from mtcalc.cli.options import Output, Question, asked_kernels, input_options, output_options, rules_option, unread_note
 from mtcalc.cli.params import Word
 from mtcalc.cli.where import parse_where, where_keys
+from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result
 from mtcalc.output.document import Document
 from mtcalc.rules.inputs import GUEST_MTRR
@@ -50,6 +51,8 @@ _WHERE: Word[str] = Word("key=value", str, _where_words)
 def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question, output: Output) -> None:
     """The whole matrix for fixed inputs: guest MTRR type x PAT type -> effective type.
 
+    With --vendor amd it is the host's MTRR type.
+
     With --where the other way round: which inputs get this? Keys are those of an answer (effective, ept, memtype,
     ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name).
 
@@ -58,13 +61,18 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
     mtcalc table --where effective=UC --where mmio=no
     mtcalc table -r v6.7 -r slot-flag --slot-flag 8 --noncoherent-dma
     """
-    chosen = kernels(refs)
+    chosen = asked_kernels(refs, question)
+    npt = question.vendor is Vendor.AMD
+    if conditions and npt:
+        raise click.UsageError("--where with --vendor amd (the matrix of guest PAT x host MTRR is all there is)")
     if conditions:
         wheres = _wheres(conditions, chosen)
         found = _search(chosen, question, wheres)
         sides: list[Sequence[Answer]] = [each.answers for each in found.found]
     else:
         mtrrs = (question.facts.guest_mtrr or MTRR_TYPES[0],) if GUEST_MTRR in question.given else MTRR_TYPES
+        if npt:
+            mtrrs = MTRR_TYPES if question.facts.host_mtrr is None else (question.facts.host_mtrr,)
         sides = [
             _noted(matrix(kernel, question.facts, mtrrs, question.pats, question.paging), kernel, question)
             for kernel in chosen
