@@ -214,7 +214,8 @@ def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) 
         return [*steps, Step("EPT byte", "unknown", (why,), "vmx_get_mt_mask()")]
     encoding, ipat = split_mask(byte)
     layout = f"memory type {encoding} in bits 5:3, ignore-PAT {int(ipat)} in bit 6"
-    steps.append(Step("EPT byte", f"{byte:#04x} ({mask_text(byte)})", (layout,), "vmx_get_mt_mask()"))
+    by = answer.rule.source if answer.rule and facts.private else "vmx_get_mt_mask()"
+    steps.append(Step("EPT byte", f"{byte:#04x} ({mask_text(byte)})", (layout,), by))
     steps.append(_effective_step(answer, ipat, paging))
     return steps
 

@@ -69,6 +69,9 @@ def _input(kind: Kind, plain: Callable[[Schema], Schema]) -> Schema:
 _NAMED = [kind for kind in KINDS.values() if not kind.text]
 _INPUTS = {**{kind.key: _input(kind, _or_null) for kind in _NAMED}, "guest_mtrr": _or_null(_READ)}
 _ASSUME = _map({"anyOf": [_BOOL, _MTRR]})
+# On AMD, and of TDs and SNP guests, alone.
+_PLATFORM = {"host_mtrr": _or_null(_MTRR), "vm_type": {"enum": ["td", "snp"]}, "private": _BOOL}
+_NPT = _object({"index": {"enum": list(range(8))}, "memtype": _PAT})
 _EPT = _object({"memtype": _MEMTYPE, "ipat": _IPAT, "mask": _HEX})
 _BY_PAT = {"type": "object", "propertyNames": _PAT, "additionalProperties": _or_null(_EFFECTIVE)}
 
@@ -79,7 +82,7 @@ ANSWER = _object(
         "gpa": _or_null(_HEX),
         "slot": _or_null(_TEXT),
         "level": _or_null(_LEVEL),
-        "inputs": _or_null(_object(_INPUTS, assume=_ASSUME)),
+        "inputs": _or_null(_object(_INPUTS, assume=_ASSUME, **_PLATFORM)),
         "pat": _or_null(_PAT),
         "rule": _or_null(_object({"id": _TEXT, "text": _TEXT})),
         "ept": _or_null(_EPT),
@@ -87,6 +90,7 @@ ANSWER = _object(
         "notes": _TEXTS,
     },
     end=_HEX,
+    npt=_or_null(_NPT),
 )
 _EXPLANATION = _object(
     {
@@ -116,6 +120,7 @@ _SOME_INPUTS = {
     "properties": {
         **{kind.key: _input(kind, _one_or_more) for kind in _NAMED},
         "slot_flags": {"anyOf": [_TEXTS, _map(_BOOL)]},
+        "host_mtrr": _one_or_more(_MTRR),
         "assume": _map(_one_or_more({"anyOf": [_BOOL, _MTRR]})),
     },
 }
@@ -129,7 +134,8 @@ _SIDE = _object(
             "propertyNames": _PAT,
             "additionalProperties": _one_or_more(_or_null(_EFFECTIVE)),
         },
-    }
+    },
+    npt=_NPT,
 )
 _CHANGE = {
     **_object({"before": _SIDE, "after": _SIDE}, when=_SOME_INPUTS, inputs=_SOME_INPUTS, count=_COUNT),

@@ -219,7 +219,7 @@ def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[Note]:
                 yield Note("flag-unchecked", f"this kernel does not know slot flag {name}, and takes it unchecked")
     if limits.flags_checked and flags & _MEMFD and flags & _NOT_WITH_MEMFD:
         yield Note("flags-together", "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGES (EINVAL)")
-    elif flags & _MEMFD & kernel.slot_flags and limits.memfd_private_only:
+    elif flags & _MEMFD & kernel.slot_flags and limits.memfd_private_only and kernel.vm_type is VmType.NORMAL:
         yield Note("memfd", "this kernel takes GUEST_MEMFD on VMs with private memory alone (6.18 on: on every VM)")
 
 

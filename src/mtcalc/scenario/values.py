@@ -123,7 +123,12 @@ def effective_type(value: object) -> Effective:
     """A memory type that an access can come to: CD and WC+, under NPT, too."""
     text = word(value, f"one of {_names(MTRR_TYPES)}, under NPT CD and WC+ too")
     npt = {str(kind): kind for kind in NptType}.get(text.strip().upper())
-    return npt or parse_memtype(text, MTRR_TYPES)
+    if npt is not None:
+        return npt
+    try:
+        return parse_memtype(text, MTRR_TYPES)
+    except ValueError as error:
+        raise ValueError(f"{str(error).removesuffix(')')}, under NPT CD and WC+)") from None
 
 
 def mtrr_type(value: object) -> MemType:
