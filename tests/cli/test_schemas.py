@@ -102,6 +102,8 @@ CALLS: dict[str, list[str]] = {
         "--where effective=WC",
         "--where ept=0x40",
         "--vendor amd",
+        "--who honours-pat",
+        "--who honours-pat -r 6.8 --vendor amd",
         "-r v6.7 -r v6.16",
     ],
     "explain": [

@@ -9,12 +9,22 @@ import click
 
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.table import Search, Where, matrix, search
-from mtcalc.cli.options import Output, Question, asked_kernels, input_options, output_options, rules_option, unread_note
-from mtcalc.cli.params import Word
+from mtcalc.cli.options import (
+    Output,
+    Question,
+    asked_kernels,
+    input_options,
+    kernels,
+    output_options,
+    rules_option,
+    unread_note,
+)
+from mtcalc.cli.params import Word, one_of
 from mtcalc.cli.where import parse_where, where_keys
 from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result
 from mtcalc.output.document import Document
+from mtcalc.output.emit import Result
 from mtcalc.rules.inputs import GUEST_MTRR
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
@@ -36,6 +46,10 @@ def _where_words() -> Iterable[str]:
 _WHERE: Word[str] = Word("key=value", str, _where_words)
 
 
+WHO = ("honours-pat",)
+_WHO: Word[str] = Word("question", one_of(WHO), lambda: WHO)
+
+
 @click.command()
 @click.option(
     "--where",
@@ -45,10 +59,13 @@ _WHERE: Word[str] = Word("key=value", str, _where_words)
     metavar="KEY=VALUE",
     help="Only what fits, over every input that no flag fixes; all have to hold.",
 )
+@click.option("--who", type=_WHO, metavar="honours-pat", help="Which hosts and VMMs honour the guest's PAT.")
 @rules_option
 @input_options
 @output_options()
-def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question, output: Output) -> None:
+def table(
+    conditions: tuple[str, ...], who: str | None, refs: tuple[str, ...], question: Question, output: Output
+) -> None:
     """The whole matrix for fixed inputs: guest MTRR type x PAT type -> effective type.
 
     With --vendor amd it is the host's MTRR type.
@@ -60,7 +77,11 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
     mtcalc table --noncoherent-dma
     mtcalc table --where effective=UC --where mmio=no
     mtcalc table -r v6.7 -r slot-flag --slot-flag 8 --noncoherent-dma
+    mtcalc table --who honours-pat -r 6.12.80
     """
+    if who is not None:
+        _who(conditions, refs, question, output)
+        return
     chosen = asked_kernels(refs, question)
     npt = question.vendor is Vendor.AMD
     if conditions and npt:
@@ -85,6 +106,18 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
         return search_document(found, wheres) if conditions else matrix_document(sides, question.pats)
 
     output.write(answers_result(document, answers))
+
+
+def _who(conditions: Sequence[str], refs: tuple[str, ...], question: Question, output: Output) -> None:
+    """table --who honours-pat: of -r, else of every release; of both vendors, unless --vendor says which."""
+    if conditions or question.said or not question.paging or question.pats != PAT_TYPES or question.given:
+        raise click.UsageError("--who with other inputs (-r and --vendor alone: it says on which others it hangs)")
+    from mtcalc.analysis.who import who_rows
+    from mtcalc.output.who import who_document, who_lines, who_record
+
+    rows = who_rows(kernels(refs) if refs else (), question.vendor)
+    records = [who_record(row) for row in rows]
+    output.write(Result(lambda: who_document(rows), lambda: records, lambda: records, lambda: who_lines(rows)))
 
 
 def _wheres(conditions: Sequence[str], chosen: Sequence[Kernel]) -> list[Where]:

@@ -92,6 +92,19 @@ ANSWER = _object(
     end=_HEX,
     npt=_or_null(_NPT),
 )
+_WHO = _object(
+    {
+        "vendor": {"enum": ["intel", "amd"]},
+        "kernel": _TEXT,
+        "rules": _TEXTS,
+        "vmm": _or_null(_TEXT),
+        "slot_flag": _or_null(_TEXT),
+        "honours_pat": {"enum": ["yes", "no", "only"]},
+        "needs": _TEXTS,
+        "source": _TEXT,
+        "notes": _TEXTS,
+    }
+)
 _EXPLANATION = _object(
     {
         "answer": ANSWER,
@@ -382,7 +395,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "rule-file": _fixed("mtcalc rule file", _RULE_FILE),
     "lookup": _fixed("mtcalc lookup -o json", _list(ANSWER)),
     "eval": _fixed("mtcalc eval -o json", _object({"results": _list(ANSWER)})),
-    "table": _fixed("mtcalc table -o json", _list(ANSWER)),
+    "table": _fixed("mtcalc table -o json, and with --who", {"anyOf": [_list(ANSWER), _list(_WHO)]}),
     "explain": _fixed("mtcalc explain -o json", _EXPLANATION),
     "diff": _fixed("mtcalc diff -o json", _object(_DIFF_KEYS)),
     "review": _fixed("mtcalc review -o json", _REVIEW),
@@ -399,7 +412,8 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
 """By the name that `mtcalc schema` takes: a command's words joined by hyphens, `scenario`, `rule-file`."""
 
 LINES: dict[str, Schema] = {
-    **dict.fromkeys(("lookup", "eval", "table"), ANSWER),
+    **dict.fromkeys(("lookup", "eval"), ANSWER),
+    "table": {"anyOf": [ANSWER, _WHO]},
     **dict.fromkeys(("diff", "review"), _CHANGE),
     "log": _COMMIT,
     "rules-list": _RULE_SET,
