@@ -73,6 +73,16 @@ def test_the_guests_pat_counts_by_its_index_up_to_4_14(ref: str, table: object) 
         assert (None if kind is None else str(kind)) == wanted
 
 
+def test_a_page_whose_index_is_known_goes_by_it() -> None:
+    """Of two entries of one type the lower is taken only where nobody said which: entry 1 is WT there, 3 is UC."""
+    twice = RESET_PAT._replace(entries=(MemType.WB, MemType.WC, MemType.UC_MINUS, MemType.WC, *RESET_PAT.entries[4:]))
+    old = Evaluator(resolve("4.14"), vm_of(pat=twice), SLOTS)
+    assert [str(old.page(0, MemType.WC, index=index).effective[0][1]) for index in (None, 1, 3)] == ["WT", "WT", "CD"]
+    assert "here 3" in str([str(note) for note in old.page(0, MemType.WC, index=3).notes])
+    new = Evaluator(resolve("4.15"), vm_of(pat=twice), SLOTS)
+    assert {str(new.page(0, MemType.WC, index=index).effective[0][1]) for index in (None, 1, 3)} == {"WC+"}
+
+
 def test_nothing_of_epts_inputs_counts() -> None:
     """Neither DMA nor guest MTRRs, slot flags, self-snoop or the quirk of the guest's PAT."""
     wanted = lookup(amd("6.1"), Facts()).effective
@@ -103,11 +113,13 @@ def test_rules_of_ept_never_answer(ref: str) -> None:
     assert "npt-rules" not in codes(amd("6.6").notes)
 
 
-def test_the_default_is_the_latest_release() -> None:
-    kernel = on_platform(resolve(DEFAULT_REF)._replace(default=True), Vendor.AMD)
+@pytest.mark.parametrize(("vendor", "kind"), [(Vendor.AMD, VmType.NORMAL), (Vendor.INTEL, VmType.TD)])
+def test_the_default_is_the_latest_release(vendor: Vendor, kind: VmType) -> None:
+    """The proposal that is the default elsewhere is one for EPT, and on top of a release that runs no TD."""
+    kernel = on_platform(resolve(DEFAULT_REF)._replace(default=True), vendor, kind)
     assert kernel.ref == "latest"
     assert not kernel.notes
-    assert on_platform(kernel, Vendor.AMD) is kernel
+    assert on_platform(kernel, vendor, kind) is kernel
 
 
 @pytest.mark.parametrize(("ref", "off"), [("6.15", 0), ("6.12.77", 0), ("6.12.78", 0x200), ("6.16", 0x200)])

@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Iterator[Verdict]:
     """One verdict an expectation, in order."""
     for expect in expects:
-        answer = evaluator.page(expect.gpa, expect.pat, expect.private)
+        answer = evaluator.page(expect.gpa, expect.pat, expect.private, expect.pat_index)
         notes = () if expect.pat is None else tuple(page_type_notes(evaluator.vm, expect.pat))
         yield Verdict(expect, answer, tuple(_failures(expect, answer)), notes)
 

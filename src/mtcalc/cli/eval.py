@@ -109,7 +109,7 @@ def eval_(
         if gpas:
             sides.append([evaluator.page(gpa, pat) for gpa in gpas if gpa is not None for pat in pats or (None,)])
         elif by_page:
-            sides.append([evaluator.page(page.gpa, page.pat, page.private) for page in scenario.pages])
+            sides.append([evaluator.page(page.gpa, page.pat, page.private, page.pat_index) for page in scenario.pages])
         else:
             sides.append(list(evaluator.ranges()))
     answers = [answer for side in sides for answer in side]

@@ -16,6 +16,7 @@ class Page(NamedTuple):
     pat: MemType | None
     place: Place
     private: bool | None = None  # None: as its slot is
+    pat_index: int | None = None  # where the page's entry of the guest's PAT was said
 
 
 class Expect(NamedTuple):
@@ -32,3 +33,4 @@ class Expect(NamedTuple):
     guest_mtrr: MemType | None = None
     rule: str | None = None  # a rule's id
     private: bool | None = None  # None: as its slot is
+    pat_index: int | None = None  # as in Page

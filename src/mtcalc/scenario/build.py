@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mtcalc.kvm.host_mmio import RAM
@@ -168,7 +169,18 @@ def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) ->
     if page.gpa >> vm.maxphyaddr:
         what = f"guest address {page.gpa:#x} is beyond the guest's maxphyaddr {vm.maxphyaddr}"
         problems.add(f"{what} (at most {(1 << vm.maxphyaddr) - 1:#x})", value_place(root, (*path, "gpa")))
-    return Page(page.gpa, _page_pat(page, path, root, vm, problems), value_place(root, path), page.private)
+    return Page(
+        page.gpa, _page_pat(page, path, root, vm, problems), value_place(root, path), page.private, _page_index(page)
+    )
+
+
+def _page_index(page: PageKeys) -> int | None:
+    """The entry of the guest's PAT that a page was said to select."""
+    if page.pte is None:
+        return page.pat_index
+    with suppress(ValueError):  # a problem already
+        return decode_pte(page.pte, page.pte_level or 1).pat_index
+    return None
 
 
 def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> MemType | None:
@@ -204,7 +216,7 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
         what = "effective without a PAT type, on which it depends (pat, pat_index or pte)"
         problems.add(what, key_place(root, (*path, "effective")))
     return Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))._replace(
-        private=page.private
+        private=page.private, pat_index=page.pat_index
     )
 
 
