@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mtcalc.analysis.answer import NptEntry, lookup
 from mtcalc.analysis.around import differences
@@ -27,6 +29,7 @@ from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import VariableRange
 from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_PAT, RESET_PAT
 from support import models
+from support.random_vms import RandomVm, random_vms
 
 RELEASES = ("2.6.32", "4.1", "4.2", "4.14", "4.15", "5.15", "5.19", "6.0", "6.10", "6.12.77", "6.12.80", "6.16", "7.3")
 CD_OFF = QUIRKS["CD_NW_CLEARED"]
@@ -344,3 +347,45 @@ def test_each_kind_of_vm_has_its_cpus(vendor: Vendor, kind: VmType) -> None:
         on_platform(resolve("latest"), vendor, kind)
     with pytest.raises(ValueError, match="CPUs alone"):
         Evaluator(resolve("latest"), Vm(vendor=vendor, type=kind), (SHARED,))
+
+
+# Laws, for any VM
+
+
+@pytest.mark.property
+@given(random_vms(), st.sampled_from(RELEASES), st.sampled_from([VmType.NORMAL, VmType.SNP]))
+@settings(max_examples=60)
+def test_any_vm_on_amd_is_the_models(case: RandomVm, ref: str, kind: VmType) -> None:
+    """Page by page: the guest's PAT, the host's MTRR type, CR0.CD where it reaches the hardware; nothing else."""
+    vm = case.vm._replace(vendor=Vendor.AMD, type=kind)
+    evaluator = Evaluator(resolve(ref), vm, case.slots)
+    off = vm.cr0_cd and vm.disabled_quirks & CD_OFF > 0 and evaluator.kernel.release >= (4, 2)
+    for piece in evaluator.ranges():
+        assert piece.facts
+        host = "UC" if piece.facts.mmio else "WB"
+        for pat, got in piece.effective:
+            wanted = models.npt_effective(
+                evaluator.kernel.release,
+                str(pat),
+                host,
+                paging=vm.paging,
+                caches_off=off,
+                snp=kind is VmType.SNP,
+                guest=tuple(map(str, vm.pat.entries)),
+            )
+            assert (None if got is None else str(got)) == wanted
+
+
+@pytest.mark.property
+@given(random_vms(), st.sampled_from(["6.10", "6.15", "6.16", "latest", "slot-flag"]), st.booleans())
+@settings(max_examples=60)
+def test_any_tds_shared_memory_is_that_of_a_vm_with_the_quirks_off(case: RandomVm, ref: str, private: bool) -> None:
+    """And its private memory is WB with ignore-PAT, in 4K pages."""
+    slots = [slot._replace(private=private) for slot in case.slots]
+    td = Evaluator(resolve(ref), case.vm._replace(type=VmType.TD), slots)
+    plain = case.vm._replace(disabled_quirks=case.vm.disabled_quirks | 0x202)
+    for piece, usual in zip(td.ranges(), Evaluator(resolve(ref), plain, case.slots).ranges(), strict=True):
+        if private:
+            assert (piece.byte, piece.level) == (0x70, 1)
+        else:
+            assert (piece.byte, piece.level, piece.effective) == (usual.byte, usual.level, usual.effective)
