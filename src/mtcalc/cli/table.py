@@ -68,7 +68,7 @@ def table(
 ) -> None:
     """The whole matrix for fixed inputs: guest MTRR type x PAT type -> effective type.
 
-    With --vendor amd it is the host's MTRR type.
+    With --vendor amd it is the host's MTRR type, in --where host_mtrr.
 
     With --where the other way round: which inputs get this? Keys are those of an answer (effective, ept, memtype,
     ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name).
@@ -84,8 +84,6 @@ def table(
         return
     chosen = asked_kernels(refs, question)
     npt = question.vendor is Vendor.AMD
-    if conditions and npt:
-        raise click.UsageError("--where with --vendor amd (the matrix of guest PAT x host MTRR is all there is)")
     if conditions:
         wheres = _wheres(conditions, chosen)
         found = _search(chosen, question, wheres)
