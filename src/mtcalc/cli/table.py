@@ -68,10 +68,11 @@ def table(
 ) -> None:
     """The whole matrix for fixed inputs: guest MTRR type x PAT type -> effective type.
 
-    With --vendor amd it is the host's MTRR type, in --where host_mtrr.
+    With --vendor amd it is the host's MTRR type.
 
     With --where the other way round: which inputs get this? Keys are those of an answer (effective, ept, memtype,
-    ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name).
+    ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name; on
+    amd host_mtrr).
 
     \b
     mtcalc table --noncoherent-dma
