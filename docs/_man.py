@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import _parts
 import _roff as roff
 import click
 
@@ -48,7 +49,7 @@ def pages(docs: Path) -> Iterator[tuple[str, str]]:
         yield f"{name}.1", _text(_command_page(path, command, commands), name, 1)
     for name, (source, summary) in PAGES.items():
         stem, section = name.rsplit(".", 1)
-        yield name, _text(_docs_page(stem, summary, (docs / source).read_text()), stem, int(section))
+        yield name, _text(_docs_page(stem, summary, _parts.filled((docs / source).read_text())), stem, int(section))
 
 
 def _text(lines: Iterator[str], name: str, section: int) -> str:

@@ -47,7 +47,7 @@ def test_help_of_the_environment_does_not_matter() -> None:
 def test_version() -> None:
     from mtcalc import __version__
 
-    assert quick("--version").out == f"mtcalc {__version__}\n"
+    assert quick("--version").out == f"mtcalc {__version__}, KVM of Linux 2.6.28 to 7.3\n"
 
 
 SCENARIO = "golden/virtio-gpu.yaml"

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mtcalc.analysis.answer import UNKNOWN, Answer, lookup, notes_of_each
-from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, Evaluator
+from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, NO_SLOT_NPT, Evaluator
+from mtcalc.analysis.steps import Step
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup
 from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
@@ -15,7 +16,7 @@ from mtcalc.kvm.versions import WALK_WORDS, MtrrWalk
 from mtcalc.kvm.vm import Slot
 from mtcalc.rules.condition import condition_text, reason_text, value_text
 from mtcalc.rules.inputs import E820_RAM, GUEST_MTRR, HOST_TYPE, Facts, Input, input_words, value_of
-from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.kernel import Kernel, from_the_start
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.trace import trace
@@ -27,15 +28,6 @@ SDM_EFFECTIVE = 'SDM vol. 3, "Memory Type Used for Translated Guest-Physical Add
 SDM_PAT = 'SDM vol. 3, "Page Attribute Table (PAT)"'
 SDM_MISCONFIGURED = 'SDM vol. 3, "EPT Misconfigurations"'
 SDM_MTRR = 'SDM vol. 3, "MTRR Precedences"'
-
-
-class Step(NamedTuple):
-    """One step: what it is about, what it found, in full sentences, and where that stands."""
-
-    about: str
-    result: str
-    lines: tuple[str, ...]
-    source: str
 
 
 class Explanation(NamedTuple):
@@ -51,15 +43,32 @@ def explain_lookup(kernel: Kernel, facts: Facts, pat: MemType | None = None, pag
     answer = lookup(kernel, facts, pats, paging)
     answer = answer._replace(notes=notes_of_each(answer))
     given = answer.facts or facts  # with the quirks as the kernel starts a VM
+    if kernel.npt is not None:
+        from mtcalc.analysis.npt_explain import npt_steps
+
+        return Explanation(tuple(npt_steps(kernel, from_the_start(kernel, facts), answer, paging)), answer)
     return Explanation((_inputs_step(kernel, given), *_decision_steps(kernel, given, answer, paging)), answer)
 
 
-def explain_page(evaluator: Evaluator, gpa: int, pat: MemType | None = None) -> Explanation:
+def explain_page(
+    evaluator: Evaluator, gpa: int, pat: MemType | None = None, private: bool | None = None
+) -> Explanation:
     """The derivation for one guest address in bytes. Raises ValueError as Evaluator.page() does."""
-    answer = evaluator.page(gpa, pat)
+    answer = evaluator.page(gpa, pat, private)
     kernel, vm = evaluator.kernel, evaluator.vm
     if answer.slot is None or answer.facts is None or answer.level is None:
-        return Explanation((_no_slot_step(evaluator.smm_slot(gpa)),), answer)
+        return Explanation((_no_slot_step(evaluator, gpa),), answer)
+    if kernel.npt is not None:
+        from mtcalc.analysis.npt_explain import guest_mtrr_step, npt_steps
+
+        of_page = [
+            _slot_step(answer.slot),
+            _mmio_step(kernel, answer.slot, answer.facts, vm.host_pat),
+            guest_mtrr_step(),
+            *npt_steps(kernel, evaluator.facts(answer.slot, gpa), answer, vm.paging, vm.pat),
+            _level_step(evaluator, answer.slot, answer.level, gpa),
+        ]
+        return Explanation(tuple(of_page), answer)
     steps = [
         _slot_step(answer.slot),
         _mmio_step(kernel, answer.slot, answer.facts, vm.host_pat),
@@ -77,10 +86,11 @@ def _slot_step(slot: Slot) -> Step:
     return Step("slot", slot.name, lines, "KVM_SET_USER_MEMORY_REGION")
 
 
-def _no_slot_step(smm: Slot | None) -> Step:
+def _no_slot_step(evaluator: Evaluator, gpa: int) -> Step:
+    smm = evaluator.smm_slot(gpa)
     source = "KVM_SET_USER_MEMORY_REGION: a page in no slot is emulated MMIO"
     if smm is None:
-        return Step("slot", "none", (NO_SLOT.text,), source)
+        return Step("slot", "none", ((NO_SLOT if evaluator.kernel.npt is None else NO_SLOT_NPT).text,), source)
     seen = f"address space 1, which a vCPU in SMM sees, has one here: {smm.name}"
     return Step("slot", "none in address space 0", (NO_SLOT_BUT_SMM.text, seen), source)
 
@@ -205,7 +215,8 @@ def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) 
         return [*steps, Step("EPT byte", "unknown", (why,), "vmx_get_mt_mask()")]
     encoding, ipat = split_mask(byte)
     layout = f"memory type {encoding} in bits 5:3, ignore-PAT {int(ipat)} in bit 6"
-    steps.append(Step("EPT byte", f"{byte:#04x} ({mask_text(byte)})", (layout,), "vmx_get_mt_mask()"))
+    by = answer.rule.source if answer.rule and facts.private else "vmx_get_mt_mask()"
+    steps.append(Step("EPT byte", f"{byte:#04x} ({mask_text(byte)})", (layout,), by))
     steps.append(_effective_step(answer, ipat, paging))
     return steps
 

@@ -16,9 +16,11 @@ from mtcalc.cli.options import (
     one_kernel,
     output_options,
     rules_option,
+    vendor_option,
 )
 from mtcalc.cli.params import GPA, PAT_TYPE, SCENARIO_FILE
 from mtcalc.cli.read import check_pats, evaluator_for, read_scenario
+from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result, pages_document, ranges_document
 from mtcalc.output.document import Document
 from mtcalc.x86.memtype import MemType
@@ -31,6 +33,7 @@ def stream_eval(
     refs: tuple[str, ...],
     assume: Assumptions,
     output: Output,
+    vendor: Vendor | None = None,
 ) -> int:
     """eval FILE --gpa -: answers line by line; the exit status, 2 if a line was bad."""
     from mtcalc.cli.addresses import check_stream
@@ -44,7 +47,7 @@ def stream_eval(
         raise click.UsageError("--gpa - and --pat twice (--pat is the type of lines that name none)")
     check_stream(file, gpas, refs, "a line holds an address, and a PAT type if you like")
     output = streamed(output, "--gpa -")
-    scenario = read_scenario(file, assume=assume)
+    scenario = read_scenario(file, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
     evaluator = evaluator_for(one_kernel(refs, scenario), scenario)
     lines = page_lines(evaluator, output.form)
@@ -68,6 +71,7 @@ def stream_eval(
 )
 @click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
 @rules_option
+@vendor_option
 @assume_option
 @output_options()
 @click.pass_context
@@ -78,12 +82,13 @@ def eval_(
     pats: tuple[MemType, ...],
     ranges: bool,
     refs: tuple[str, ...],
+    vendor: Vendor | None,
     assume: Assumptions,
     output: Output,
 ) -> None:
     """Every memory slot of a scenario (YAML or JSON; - is standard input), cut wherever the answer changes.
 
-    The answers are for an Intel host with EPT: on AMD hosts memory types come about another way.
+    On an AMD host (host: {vendor: amd}, or --vendor amd) the answers are those of NPT.
 
     \b
     mtcalc eval examples/virtio-gpu.yaml
@@ -94,8 +99,8 @@ def eval_(
     if ranges and gpas:
         raise click.UsageError("--ranges and --gpa exclude each other")
     if None in gpas:
-        ctx.exit(stream_eval(file, gpas, pats, refs, assume, output))
-    scenario = read_scenario(file, assume=assume)
+        ctx.exit(stream_eval(file, gpas, pats, refs, assume, output, vendor))
+    scenario = read_scenario(file, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
     by_page = bool(gpas or (scenario.pages and not ranges))
     evaluators = [evaluator_for(kernel, scenario) for kernel in kernels(refs, scenario)]
@@ -104,7 +109,7 @@ def eval_(
         if gpas:
             sides.append([evaluator.page(gpa, pat) for gpa in gpas if gpa is not None for pat in pats or (None,)])
         elif by_page:
-            sides.append([evaluator.page(page.gpa, page.pat) for page in scenario.pages])
+            sides.append([evaluator.page(page.gpa, page.pat, page.private, page.pat_index) for page in scenario.pages])
         else:
             sides.append(list(evaluator.ranges()))
     answers = [answer for side in sides for answer in side]

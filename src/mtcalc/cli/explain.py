@@ -6,7 +6,16 @@ from __future__ import annotations
 import click
 
 from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page
-from mtcalc.cli.options import Output, Question, input_options, one_kernel, output_options, rules_option, unread_note
+from mtcalc.cli.options import (
+    Output,
+    Question,
+    asked_kernels,
+    input_options,
+    one_kernel,
+    output_options,
+    rules_option,
+    unread_note,
+)
 from mtcalc.cli.params import ADDRESS, SCENARIO_FILE
 from mtcalc.cli.read import check_pats, evaluator_for, read_scenario
 from mtcalc.output.emit import Result, formats
@@ -34,7 +43,8 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
     if file is None:
         if gpa is not None:
             raise click.UsageError("--gpa without FILE (an address of which scenario?)")
-        kernel = one_kernel(refs)
+        one_kernel(refs)  # of which there may be one
+        (kernel,) = asked_kernels(refs, question)
         found = explain_lookup(kernel, question.facts, pat, question.paging)
         notes = (*found.answer.notes, *unread_note(kernel, question))
         found = found._replace(answer=found.answer._replace(notes=notes))
@@ -66,8 +76,11 @@ def _of_scenario(
     if gpa is None:
         raise click.UsageError("FILE without --gpa (which address of it?)")
     if question.said or not question.paging:
-        raise click.UsageError("FILE says what the flags would (with FILE: --gpa, --pat, -r and --assume alone)")
-    scenario = read_scenario(file, assume=tuple(question.facts.assume.items()))
+        raise click.UsageError(
+            "FILE says what the flags would (with FILE: --gpa, --pat, -r, --vendor and --assume alone)"
+        )
+    assume = tuple(question.facts.assume.items())
+    scenario = read_scenario(file, assume=assume, vendor=question.vendor)
     check_pats((pat,), scenario)
     kernel = one_kernel(refs, scenario)
     return explain_page(evaluator_for(kernel, scenario), gpa, pat)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DUMP_FILE = InputFile("")
 WHOSE = ("guest", "host")
-VENDORS = ("intel",)
+VENDORS = ("intel", "amd")
 
 
 def _names() -> tuple[str, ...]:
@@ -70,19 +70,13 @@ def _hpa(text: str) -> tuple[str, int]:
     return name.strip(), address
 
 
-def _vendor(text: str) -> str:
-    from mtcalc.scenario.values import vendor
-
-    return vendor(text) if text.lower() == "amd" else one_of(VENDORS)(text)
-
-
 FORMAT: Word[str] = Word("format", _format, _names)
 WIDTH: Word[int] = Word("bits", _width, lambda: ("36", "39", "40", "46", "48", "52"))
 REGISTER: Word[tuple[int, int]] = Word("reg=value", _register, list)
 HPA: Word[tuple[str, int]] = Word("slot=address", _hpa, list)
 OUTPUT: Word[str] = Word("format", one_of(("yaml", "json")), lambda: ("yaml", "json"))
 WHOSE_WORD: Word[str] = Word("whose", one_of(WHOSE), lambda: WHOSE)
-VENDOR: Word[str] = Word("vendor", _vendor, lambda: VENDORS)
+VENDOR: Word[str] = Word("vendor", lambda text: one_of(VENDORS)(text.lower()), lambda: VENDORS)
 
 
 @click.command("import")
@@ -100,7 +94,7 @@ VENDOR: Word[str] = Word("vendor", _vendor, lambda: VENDORS)
 @click.option("--noncoherent-dma/--no-noncoherent-dma", default=None, help="The VM has non-coherent DMA.")
 @click.option("--self-snoop/--no-self-snoop", default=None, help="The host CPU has self-snoop.")
 @click.option("--cpuid-mtrr/--no-cpuid-mtrr", default=None, help="The guest's CPUID has MTRRs.")
-@click.option("--vendor", type=VENDOR, help="The host CPU's: intel.")
+@click.option("--vendor", type=VENDOR, help="The host CPU's: intel or amd.")
 @click.option("--whose", type=WHOSE_WORD, help="Whose logs and registers these are.  [guest]")
 @click.option("--hpa", "hpa", type=HPA, multiple=True, help="Where a slot begins in the host's memory.")
 @click.option("--incomplete", is_flag=True, help="What a cut log lacks is off, or gone.")

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import click
 
 from mtcalc.cli import environment
-from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, TREE, Word, one_of
+from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, TREE, VENDOR, Word, one_of
 from mtcalc.kvm.history import PAIRS, row_at
 from mtcalc.kvm.notes import Note
+from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.output.emit import Result, emit, formats
 from mtcalc.refs.resolve import DEFAULT_REF, resolve
 from mtcalc.rules.inputs import (
+    HOST_MTRR,
     KINDS,
     Facts,
     Input,
@@ -336,7 +338,8 @@ class Question(NamedTuple):
     given: tuple[Input, ...]  # those that the user named
     pats: tuple[MemType, ...]
     paging: bool
-    said: bool  # whether any input but PAT, paging and assumptions was given
+    said: bool  # whether any input but PAT, paging, assumptions and vendor was given
+    vendor: Vendor | None = None  # of the host's CPU; None: not said
 
 
 _INPUT_OPTIONS: dict[str, Callable[[Command], Command]] = {
@@ -358,6 +361,11 @@ _INPUT_OPTIONS: dict[str, Callable[[Command], Command]] = {
     "mem_dma": click.option(
         "--mem-dma/--no-mem-dma", default=None, help="Some slot has KVM_MEM_DMA (kvm-mem-dma).  [no]"
     ),
+    "vendor": click.option("--vendor", type=VENDOR, help="The host's CPU: intel (EPT), amd (NPT).  [intel]"),
+    "host_mtrr": click.option(
+        "--host-mtrr", type=MTRR_TYPE, help="Host MTRR type of the page, on amd.  [WB, with --mmio UC]"
+    ),
+    "private": click.option("--private", is_flag=True, help="Private memory of a TD, on amd of an SNP guest."),
     "assume": assume_option,
 }
 """The inputs of rules.inputs by name, and what else a what-if says; in the order of --help."""
@@ -399,10 +407,35 @@ def _question(values: Mapping[str, Any]) -> Question:
         elif value is not None:
             facts = with_value(facts, Input(kind.name), value)
             named.append(Input(kind.name))
+    if values["host_mtrr"] is not None and values["vendor"] is not Vendor.AMD:
+        raise click.UsageError("--host-mtrr without --vendor amd (host MTRRs have no effect under EPT)")
+    facts = facts._replace(host_mtrr=values["host_mtrr"], private=values["private"])
+    named += [HOST_MTRR] if values["host_mtrr"] is not None else []
+    said = said or values["host_mtrr"] is not None or values["private"]
     if values["no_paging"]:
         pats = (MemType.WB,)
     given = (*named, *_assumptions(facts.assume))
-    return Question(facts, given, tuple(dict.fromkeys(pats)) or PAT_TYPES, not values["no_paging"], said)
+    found = tuple(dict.fromkeys(pats)) or PAT_TYPES
+    return Question(facts, given, found, not values["no_paging"], said, values["vendor"])
+
+
+def asked_kernels(refs: tuple[str, ...], question: Question) -> tuple[Kernel, ...]:
+    """The kernels of -r, on the host and for the VM that the flags speak of. Raises as kernels() does."""
+    found = kernels(refs)
+    if question.vendor is not Vendor.AMD and not question.facts.private:
+        return found
+    from mtcalc.rules.platform import on_platform
+
+    vendor = question.vendor or Vendor.INTEL
+    private = VmType.TD if vendor is Vendor.INTEL else VmType.SNP
+    return tuple(on_platform(kernel, vendor, private if question.facts.private else VmType.NORMAL) for kernel in found)
+
+
+def vendor_option(function: Command) -> Command:
+    """--vendor, for commands whose scenario says it too; the option wins."""
+    return click.option("--vendor", type=VENDOR, help="The host's CPU: intel (EPT), amd (NPT).  [the scenario's]")(
+        function
+    )
 
 
 def unread_note(kernel: Kernel, question: Question) -> tuple[Note, ...]:

@@ -11,6 +11,7 @@ import click
 
 from mtcalc.cli import environment
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_quirk, parse_slot_flag
+from mtcalc.kvm.versions import Vendor
 from mtcalc.text.filenames import GIT
 from mtcalc.text.numbers import parse_address
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
@@ -68,6 +69,8 @@ MTRR_TYPE: Word[MemType] = Word(
 PAT_TYPE: Word[MemType] = Word("type", parse_memtype, lambda: [str(kind) for kind in PAT_TYPES])
 SLOT_FLAG: Word[int] = Word("name", parse_slot_flag, lambda: _completed(SLOT_FLAGS))
 QUIRK: Word[int] = Word("name", parse_quirk, lambda: _completed(QUIRKS))
+_VENDORS = tuple(vendor.value for vendor in Vendor)
+VENDOR: Word[Vendor] = Word("vendor", lambda text: Vendor(one_of(_VENDORS)(text.lower())), lambda: _VENDORS)
 ADDRESS: Word[int] = Word("address", parse_address, list)
 
 

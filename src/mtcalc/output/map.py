@@ -8,7 +8,9 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from mtcalc.analysis.address_map import AddressMap, KernelPiece, Piece, differs
+from mtcalc.analysis.address_map import AddressMap, Piece, differs
+from mtcalc.analysis.answer import Answer, NptEntry
+from mtcalc.output.answers import entry_columns, entry_text, mtrr_that_counts, npt_legend
 from mtcalc.output.document import (
     STRONG,
     WARN,
@@ -22,11 +24,11 @@ from mtcalc.output.document import (
     texts,
 )
 from mtcalc.output.mtrr import UNDEFINED, UNKNOWN, kvm_name, manual_name
-from mtcalc.output.records import ept_record
+from mtcalc.output.records import answer_record
 from mtcalc.output.side_by_side import Sides
 from mtcalc.text.numbers import format_size
 from mtcalc.x86.ept import mask_text
-from mtcalc.x86.memtype import PAT_TYPES, MemType
+from mtcalc.x86.memtype import PAT_TYPES, MemType, NptType
 
 MOST_PIECES = 256
 """Pieces that people are shown; the other formats have all."""
@@ -35,12 +37,15 @@ _SHORT_FROM = 1 << 30  # bytes: a hole of so much is marked as shortened
 _NAME = 12  # columns of a slot's name that a piece makes room for
 
 _FILLS = {MemType.WB: "=", MemType.WT: "-", MemType.WP: "+", MemType.WC: "~", MemType.UC: "#", MemType.UC_MINUS: "#"}
+_FILLS_NPT = {NptType.CD: "#", NptType.WC_PLUS: "~"}
 
 
 def map_document(found: AddressMap, pats: Sequence[MemType]) -> Document:
     """Slots, guest MTRRs by both views, EPT byte and effective types, a line each, aligned to the addresses."""
     names = Sides(found.kernels)
-    blocks: list[Block] = [rules_title(names.first)] if len(found.views) == 1 else names.head(_difference(found, names))
+    blocks: list[Block] = (
+        [rules_title(found.kernels[0])] if len(found.views) == 1 else names.head(_difference(found, names))
+    )
     shown = found.pieces[:MOST_PIECES]
     held = any(piece.slot is not None for piece in shown)
     layers = [
@@ -59,7 +64,8 @@ def map_document(found: AddressMap, pats: Sequence[MemType]) -> Document:
             tuple(layers),
         )
     )
-    notes = [*_legend(shown, pats, len(found.views) > 1, names.first), *_notes(found, names)]
+    answers = [side.answer for piece in shown for side in piece.sides if side.answer is not None]
+    notes = [*npt_legend(answers), *_legend(shown, pats, len(found.views) > 1, names.first), *_notes(found, names)]
     if len(found.pieces) > MOST_PIECES:
         notes.append(f"the first {MOST_PIECES} of {len(found.pieces)} pieces: -o jsonl has them")
     return Document(blocks, notes)
@@ -75,7 +81,9 @@ def _kernel_layers(
         yield _layer("MTRR KVM", shown, lambda piece: _named(piece.sides[at].mtrr.kvm, UNKNOWN))
     if all(piece.slot is None for piece in shown):
         return
-    yield _layer("EPT", shown, lambda piece: _entry(piece.sides[at]))
+    if view.kernel.npt is not None:
+        yield _layer("host MTRR", shown, lambda piece: _host_mtrr(piece.sides[at].answer))
+    yield _layer(entry_columns(view.kernel.npt is not None)[1], shown, lambda piece: _entry(piece.sides[at].answer))
     for pat in pats:
         yield _layer(f"PAT {pat}", shown, partial(_effective, at, pat))
     if at:
@@ -112,10 +120,17 @@ def _named(memtype: MemType | None, nameless: str) -> _Look:
     return (str(memtype),), _FILLS[memtype], memtype_tone(memtype)
 
 
-def _entry(side: KernelPiece) -> _Look | None:
-    answer = side.answer
+def _host_mtrr(answer: Answer | None) -> _Look | None:
+    kind = mtrr_that_counts(answer) if answer else None
+    return None if kind is None else _named(kind, UNKNOWN)
+
+
+def _entry(answer: Answer | None) -> _Look | None:
     if answer is None:
         return None
+    if isinstance(answer.entry, NptEntry):
+        kind = answer.entry.memtype
+        return (entry_text(answer),), _FILLS[kind], memtype_tone(kind)
     if answer.byte is None:
         return ("?",), "?", WARN
     fill = _FILLS.get(MemType(answer.memtype), "!") if answer.memtype in set(MemType) else "!"
@@ -136,7 +151,8 @@ def _effective(at: int, pat: MemType, piece: Piece) -> _Look | None:
     if kind is None:
         return ("?",), "?", WARN
     star = "*" if answer.starred(pat) else ""
-    return (f"{kind}{star}",), _FILLS[kind], memtype_tone(kind)
+    fill = _FILLS_NPT[kind] if isinstance(kind, NptType) else _FILLS[kind]
+    return (f"{kind}{star}",), fill, memtype_tone(kind)
 
 
 def _address(address: int) -> str:
@@ -205,11 +221,8 @@ def piece_record(found: AddressMap, piece: Piece, at: int) -> dict[str, Any]:
     """A piece under one kernel."""
     view, side = found.views[at], piece.sides[at]
     answer = side.answer
-    ept = None
-    effective: dict[str, str | None] | None = None
-    if answer is not None and answer.byte is not None and answer.memtype is not None and answer.ipat is not None:
-        ept = ept_record(answer.byte, answer.memtype, answer.ipat)
-        effective = {str(pat): None if kind is None else str(kind) for pat, kind in answer.effective}
+    said = None if answer is None else answer_record(answer)
+    npt = {} if view.kernel.npt is None else {"npt": said and said["npt"]}
     return {
         "rules": view.kernel.rules.name,
         "ref": view.kernel.ref,
@@ -219,8 +232,9 @@ def piece_record(found: AddressMap, piece: Piece, at: int) -> dict[str, Any]:
         "kvm": kvm_name(view, side.mtrr.kvm),
         "manual": manual_name(side.mtrr.manual),
         "rule": None if answer is None or answer.rule is None else answer.rule.id,
-        "ept": ept,
-        "effective": effective,
+        "ept": said and said["ept"],
+        **npt,
+        "effective": said and said["effective"],
         "differs": differs(piece, at),
     }
 
@@ -232,14 +246,18 @@ def map_record(found: AddressMap) -> dict[str, Any]:
 
 
 def map_rows(found: AddressMap) -> Iterator[list[str]]:
-    """Header and a row a piece."""
-    yield ["rules", "gpa", "end", "slot", "kvm", "manual", "rule", "mask", *map(str, PAT_TYPES), "ref", "differs"]
+    """Header and a row a piece; under NPT with a column for what the entry selects."""
+    npt = ("npt",) if any(kernel.npt for kernel in found.kernels) else ()
+    header = ("rules", "gpa", "end", "slot", "kvm", "manual", "rule", "mask", *map(str, PAT_TYPES), "ref", "differs")
+    yield [*header, *npt]
     for record in map_records(found):
         effective = record["effective"] or {}
+        entry = record.get("npt")
         yield [
-            *(record[key] or "" for key in ("rules", "gpa", "end", "slot", "kvm", "manual", "rule")),
+            *(record[key] or "" for key in header[:7]),
             record["ept"]["mask"] if record["ept"] else "",
             *(effective.get(str(pat)) or "" for pat in PAT_TYPES),
             record["ref"],
             "yes" if record["differs"] else "no",
+            *([f"{entry['index']}:{entry['memtype']}" if entry else ""] if npt else []),
         ]

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mtcalc.kvm.host_mmio import RAM
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.slots import check_slots
+from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.inputs import KINDS
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
@@ -59,8 +61,12 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         pat=guest.pat,
         mtrrs=mtrrs,
         assume=keys.assume,
+        vendor=host.vendor,
+        type=keys.vm.type,
     )
+    _check_platform(vm, root, problems)
     places = tuple(value_place(root, ("memslots", index)) for index in range(len(keys.memslots)))
+    _check_private(keys, vm, root, problems)
     slots = _slots(keys.memslots, places, root, problems)
     pages = [_page(page, ("pages", index), root, vm, problems) for index, page in enumerate(keys.pages)]
     expects = [_expect(entry, ("expect", index), root, vm, problems) for index, entry in enumerate(keys.expect)]
@@ -80,6 +86,28 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         vcnt_said=found.said,
         vcnt_unsaid=found.unsaid,
     )
+
+
+def _check_platform(vm: Vm, root: Node, problems: Problems) -> None:
+    """A problem where the host's CPU runs no VM of that type."""
+    if vm.vendor is Vendor.INTEL and vm.type is VmType.NORMAL:
+        return
+    from mtcalc.rules.platform import check_platform
+
+    with problems.at(value_place(root, ("vm", "type"))):
+        check_platform(vm.vendor, vm.type)
+
+
+def _check_private(keys: ScenarioKeys, vm: Vm, root: Node, problems: Problems) -> None:
+    """A problem for each slot, page and expectation that is private though the VM can have no such memory."""
+    if vm.type is not VmType.NORMAL:
+        return
+    private: list[Path] = [("memslots", at) for at, slot in enumerate(keys.memslots) if slot.private]
+    for name, entries in (("pages", keys.pages), ("expect", keys.expect)):
+        private += ((name, at) for at, entry in enumerate(entries) if entry.private)
+    for path in private:
+        what = "private memory of a VM that has none (vm: {type: td} or {type: snp})"
+        problems.add(what, value_place(root, (*path, "private")))
 
 
 def _slots(keys: Sequence[SlotKeys], places: tuple[Place, ...], root: Node, problems: Problems) -> list[Slot]:
@@ -112,7 +140,7 @@ def _slots(keys: Sequence[SlotKeys], places: tuple[Place, ...], root: Node, prob
             flags |= bits
         backing = slot.backing or RAM
         device = backing.is_device if slot.device is None else slot.device
-        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space, device))
+        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space, device, slot.private))
     if len(problems.found) == before:
         refusal = check_slots(slots)
         if refusal:
@@ -141,7 +169,18 @@ def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) ->
     if page.gpa >> vm.maxphyaddr:
         what = f"guest address {page.gpa:#x} is beyond the guest's maxphyaddr {vm.maxphyaddr}"
         problems.add(f"{what} (at most {(1 << vm.maxphyaddr) - 1:#x})", value_place(root, (*path, "gpa")))
-    return Page(page.gpa, _page_pat(page, path, root, vm, problems), value_place(root, path))
+    return Page(
+        page.gpa, _page_pat(page, path, root, vm, problems), value_place(root, path), page.private, _page_index(page)
+    )
+
+
+def _page_index(page: PageKeys) -> int | None:
+    """The entry of the guest's PAT that a page was said to select."""
+    if page.pte is None:
+        return page.pat_index
+    with suppress(ValueError):  # a problem already
+        return decode_pte(page.pte, page.pte_level or 1).pat_index
+    return None
 
 
 def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> MemType | None:
@@ -176,7 +215,9 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
     if entry.effective is not None and page.pat is None:
         what = "effective without a PAT type, on which it depends (pat, pat_index or pte)"
         problems.add(what, key_place(root, (*path, "effective")))
-    return Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))
+    return Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))._replace(
+        private=page.private, pat_index=page.pat_index
+    )
 
 
 def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
@@ -184,7 +225,7 @@ def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
     notes = []
     given = keys.guest.mtrr.given
     if "mtrr" not in keys.guest.given:
-        if vm.noncoherent_dma:
+        if vm.noncoherent_dma and vm.vendor is Vendor.INTEL:
             notes.append(Note("no-mtrr", "no mtrr block: MTRRs are taken as on, default WB, fixed ranges off"))
     elif "msrs" in given and MSR_DEF_TYPE not in map(parse_register, keys.guest.mtrr.msrs):
         notes.append(
