@@ -8,7 +8,7 @@ import click
 from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page
 from mtcalc.cli.options import Output, Question, input_options, one_kernel, output_options, rules_option, unread_note
 from mtcalc.cli.params import ADDRESS, SCENARIO_FILE
-from mtcalc.cli.read import check_pats, evaluator_for, read_scenario
+from mtcalc.cli.read import check_pats, evaluator_for, read_scenario, with_guest
 from mtcalc.output.emit import Result, formats
 from mtcalc.output.explain import step_records
 from mtcalc.x86.memtype import PAT_TYPES, MemType
@@ -25,6 +25,7 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
 
     \b
     mtcalc explain --noncoherent-dma --mtrr wc --pat uc-
+    mtcalc explain -r 6.17 --noncoherent-dma --mtrr uc --request memremap --guest 6.8
     mtcalc explain examples/vfio.yaml --gpa 0xc0000000
     """
     pat = _one_pat(question)
@@ -35,7 +36,13 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
         if gpa is not None:
             raise click.UsageError("--gpa without FILE (an address of which scenario?)")
         kernel = one_kernel(refs)
-        found = explain_lookup(kernel, question.facts, pat, question.paging)
+        if question.asked is not None:
+            from mtcalc.analysis.explain_requests import explain_request
+
+            asked = question.asked
+            found = explain_request(kernel, question.facts, asked.one, asked.guest, asked.notes)
+        else:
+            found = explain_lookup(kernel, question.facts, pat, question.paging)
         notes = (*found.answer.notes, *unread_note(kernel, question))
         found = found._replace(answer=found.answer._replace(notes=notes))
     else:
@@ -66,8 +73,15 @@ def _of_scenario(
     if gpa is None:
         raise click.UsageError("FILE without --gpa (which address of it?)")
     if question.said or not question.paging:
-        raise click.UsageError("FILE says what the flags would (with FILE: --gpa, --pat, -r and --assume alone)")
+        raise click.UsageError(
+            "FILE says what the flags would (with FILE: --gpa, --pat, --request, --guest, -r and --assume alone)"
+        )
     scenario = read_scenario(file, assume=tuple(question.facts.assume.items()))
     check_pats((pat,), scenario)
     kernel = one_kernel(refs, scenario)
-    return explain_page(evaluator_for(kernel, scenario), gpa, pat)
+    if question.asked is None:
+        return explain_page(evaluator_for(kernel, scenario), gpa, pat)
+    from mtcalc.analysis.explain_requests import explain_request_page
+
+    scenario = with_guest(scenario, question.asked)
+    return explain_request_page(evaluator_for(kernel, scenario), gpa, question.asked.one)

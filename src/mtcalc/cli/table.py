@@ -50,6 +50,9 @@ _WHERE: Word[str] = Word("key=value", str, _where_words)
 def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question, output: Output) -> None:
     """The whole matrix for fixed inputs: guest MTRR type x PAT type -> effective type.
 
+    With --request instead: what a Linux guest's driver asks for x guest MTRR type -> PAT type -> effective type; of
+    all types, or of those and the functions that are named.
+
     With --where the other way round: which inputs get this? Keys are those of an answer (effective, ept, memtype,
     ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name).
 
@@ -57,14 +60,29 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
     mtcalc table --noncoherent-dma
     mtcalc table --where effective=UC --where mmio=no
     mtcalc table -r v6.7 -r slot-flag --slot-flag 8 --noncoherent-dma
+    mtcalc table --request -r 6.1 -r 6.17 --noncoherent-dma
     """
     chosen = kernels(refs)
-    if conditions:
+    asked = question.asked
+    mtrrs = (question.facts.guest_mtrr or MTRR_TYPES[0],) if GUEST_MTRR in question.given else MTRR_TYPES
+    if asked is not None:
+        from mtcalc.analysis.requests import request_matrix
+
+        if conditions:
+            raise click.UsageError("--where and --request exclude each other (--where asks for PAT types)")
+        sides: list[Sequence[Answer]] = [
+            _noted(
+                request_matrix(kernel, question.facts, asked.requests, mtrrs, asked.guest, asked.notes),
+                kernel,
+                question,
+            )
+            for kernel in chosen
+        ]
+    elif conditions:
         wheres = _wheres(conditions, chosen)
         found = _search(chosen, question, wheres)
-        sides: list[Sequence[Answer]] = [each.answers for each in found.found]
+        sides = [each.answers for each in found.found]
     else:
-        mtrrs = (question.facts.guest_mtrr or MTRR_TYPES[0],) if GUEST_MTRR in question.given else MTRR_TYPES
         sides = [
             _noted(matrix(kernel, question.facts, mtrrs, question.pats, question.paging), kernel, question)
             for kernel in chosen
@@ -72,6 +90,10 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
     answers = [answer for side in sides for each in side for answer in each_pat(each)]
 
     def document() -> Document:
+        if asked is not None:
+            from mtcalc.output.request_table import requests_document
+
+            return requests_document(sides, asked.guest.release)
         from mtcalc.output.table import matrix_document, search_document
 
         return search_document(found, wheres) if conditions else matrix_document(sides, question.pats)

@@ -10,11 +10,16 @@ from mtcalc.x86.memtype import MemType
 
 
 class Page(NamedTuple):
-    """A point of interest: guest address in bytes, the page's PAT type (None: all six), where it was written."""
+    """A point of interest: guest address in bytes, the page's PAT type (None: all six), where it was written.
+
+    Instead of a PAT type, what a driver of a Linux guest asks for, over `size` bytes.
+    """
 
     gpa: int
     pat: MemType | None
     place: Place
+    request: str | None = None
+    size: int = 0x1000
 
 
 class Expect(NamedTuple):
@@ -30,3 +35,5 @@ class Expect(NamedTuple):
     level: int | None = None  # 1 to 3
     guest_mtrr: MemType | None = None
     rule: str | None = None  # a rule's id
+    request: str | None = None  # as in Page
+    size: int = 0x1000

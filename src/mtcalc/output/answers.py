@@ -66,10 +66,16 @@ def lookup_document(first: Answer) -> Document:
     ]
     pairs = [(pat, kind, first.starred(pat)) for pat, kind in first.effective]
     blocks: list[Block]
+    if first.request is not None:
+        fields.insert(1, ("request", request_words(first)))
+        if not pairs:
+            fields.insert(2, ("guest gets", "no mapping"))
+            return Document([rules_title(kernel_label(first.kernel)), Fields(fields)], texts(first.notes))
     if len(pairs) == 1:
         (pat, kind, starred) = pairs[0]
         got = memtype_cell(kind, starred)
-        fields.insert(1, ("guest gets", got._replace(text=f"{got.text}  (PAT {pat})")))
+        at = 1 if first.request is None else 2
+        fields.insert(at, ("guest gets", got._replace(text=f"{got.text}  (PAT {pat})")))
         blocks = [Fields(fields)]
     else:
         header = ("PAT", *(str(pat) for pat, _, _ in pairs))
@@ -79,6 +85,12 @@ def lookup_document(first: Answer) -> Document:
         [rules_title(kernel_label(first.kernel)), *blocks],
         texts(notes_of_each(first)),
     )
+
+
+def request_words(answer: Answer) -> str:
+    """'WB of linux-6.8 -> PAT UC-, entry 2'."""
+    got = "refused" if answer.pat_index is None else f"PAT {answer.pat}, entry {answer.pat_index}"
+    return f"{answer.request} of {answer.guest} -> {got}"
 
 
 def _effective(answer: Answer) -> list[Content]:
@@ -117,8 +129,15 @@ def ranges_document(answers: Sequence[Answer]) -> Document:
 def pages_document(answers: Sequence[Answer]) -> Document:
     """Single addresses, a row a PAT type asked for; all six in columns where none was named."""
     blocks: list[Block] = [_title(answers)]
-    one = [a for a in answers if a.pat is not None]
-    six = [a for a in answers if a.pat is None]
+    asked = [a for a in answers if a.request is not None]
+    one = [a for a in answers if a.pat is not None and a.request is None]
+    six = [a for a in answers if a.pat is None and a.request is None]
+    if asked:
+        rows = [
+            [hex(a.gpa or 0), *_lead(a), a.request or "", *_one(a), a.rule.id if a.rule else "-", _slot(a)]
+            for a in asked
+        ]
+        blocks.append(Table(("GPA", "LVL", "MTRR", "EPT", "REQUEST", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
     if one:
         rows = [[hex(a.gpa or 0), *_lead(a), *_one(a), a.rule.id if a.rule else "-", _slot(a)] for a in one]
         blocks.append(Table(("GPA", "LVL", "MTRR", "EPT", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
@@ -130,7 +149,7 @@ def pages_document(answers: Sequence[Answer]) -> Document:
 
 def _one(answer: Answer) -> list[Content]:
     if not answer.effective:
-        return [str(answer.pat), "-"]
+        return ["-" if answer.pat is None else str(answer.pat), "-"]
     ((pat, kind),) = answer.effective
     return [str(pat), effective_cell(answer, pat, kind)]
 

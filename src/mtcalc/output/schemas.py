@@ -87,6 +87,9 @@ ANSWER = _object(
         "notes": _TEXTS,
     },
     end=_HEX,
+    request=_TEXT,  # these three with a request
+    guest={"type": "string", "pattern": "^linux-[0-9.]+(-rc)?$"},
+    pat_index=_or_null({"enum": list(range(8))}),
 )
 _EXPLANATION = _object(
     {

@@ -24,7 +24,7 @@ def matrix_document(sides: Sequence[Sequence[Answer]], pats: Sequence[MemType]) 
     blocks: list[Block] = [rules_title(names.first)]
     if several:
         blocks = names.head(_matrix_words(sides, names))
-    blocks.append(_inputs_words(sides))
+    blocks.append(f"guest MTRR type down, PAT type across; {fixed_words(sides)}")
     columns = ("MTRR", "EPT", *map(str, pats), "RULE")
     for label, mine in zip(names.labels, sides, strict=True):
         blocks.append(Table(columns, _matrix_rows(mine, sides[0]), label if several else ""))
@@ -61,8 +61,8 @@ def _matrix_words(lines: Sequence[Sequence[Answer]], names: Sides) -> str:
     return "; ".join(said)
 
 
-def _inputs_words(sides: Sequence[Sequence[Answer]]) -> str:
-    """The fixed inputs that some rule set reads: 'with host MMIO no, non-coherent DMA yes'."""
+def fixed_words(sides: Sequence[Sequence[Answer]]) -> str:
+    """The fixed inputs that some rule set reads: 'host MMIO no, non-coherent DMA yes'."""
     said = {}
     for side in sides:
         facts = side[0].facts
@@ -71,7 +71,7 @@ def _inputs_words(sides: Sequence[Sequence[Answer]]) -> str:
                 value = value_of(item, facts)
                 words = str(value) if isinstance(value, MemType) else "yes" if value else "no"
                 said[item] = f"{input_words(item)} {words}"
-    return f"guest MTRR type down, PAT type across; {', '.join(said.values()) or 'no other input is read'}"
+    return ", ".join(said.values()) or "no other input is read"
 
 
 def _combinations(result: Search) -> str:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Requests that meet: what a Linux guest's kernel does where a range is mapped already with another type.
+
+Source: memtype_check_conflict() and is_new_memtype_allowed(), arch/x86/mm/pat/ and arch/x86/include/asm/pgtable.h;
+reserve_ram_pages_type().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mtcalc.kvm.history import Row, row_at
+from mtcalc.linux.choice import Choice
+from mtcalc.linux.functions import Way
+from mtcalc.x86.memtype import MemType
+
+_WB, _WC, _WT, _UC_MINUS = MemType.WB, MemType.WC, MemType.WT, MemType.UC_MINUS
+
+REFUSED_PAIRS: tuple[Row[frozenset[tuple[MemType, MemType]]], ...] = (
+    Row((0,), frozenset({(_UC_MINUS, _WB), (_WC, _WB)}), "is_new_memtype_allowed(); read: 2.6.29 to 4.1.3"),
+    Row(
+        (4, 2),
+        frozenset({(_UC_MINUS, _WB), (_WC, _WB), (_WT, _WB), (_WT, _WC)}),
+        "is_new_memtype_allowed(); read: 4.1.3 -> 4.2.8",
+    ),
+)
+"""(asked for, found) that are refused; with any other pair the new mapping takes the type that is found."""
+
+
+class Mapping(NamedTuple):
+    """A mapping that there is: [start, end) in bytes, and what was chosen for it."""
+
+    start: int
+    end: int
+    choice: Choice
+    what: str  # whose it is, in words
+
+
+class Met(NamedTuple):
+    """What a request meets: the mapping, and the type it has to take, None where it is refused."""
+
+    other: Mapping
+    takes: MemType | None
+    error: str  # how it is refused, '' where it is not
+
+
+def meet(choice: Choice, start: int, end: int, before: Sequence[Mapping]) -> Met | None:
+    """What becomes of a choice for [start, end) where the mappings `before` are there; None: nothing."""
+    if choice.kind is None or choice.direct or not choice.pat.on or choice.where.isa:
+        return None
+    found = sorted((one for one in before if one.start < end and start < one.end), key=lambda one: one.start)
+    found = [one for one in found if one.choice.tracked]
+    if not found:
+        return None
+    first = found[0]
+    way, kind = choice.request.way, first.choice.kind
+    if choice.where.tracked_as_ram:
+        if way is Way.CHANGE:
+            return Met(first, None, "EBUSY: its pages are not WB now")
+        return None if kind is choice.kind else Met(first, kind, "")  # the page's own type
+    if way is Way.INSERT:
+        return None if kind is choice.kind else Met(first, kind, "")
+    if way is Way.CHANGE:
+        other = next((one for one in found if one.choice.kind is not choice.kind), None)
+        return None if other is None else Met(other, None, "EBUSY")
+    other = next((one for one in found if one.choice.kind is not kind), None)
+    if other is not None:
+        return Met(other, None, f"EBUSY: {first.what} has {kind}")
+    if kind is choice.kind or kind is None:
+        return None
+    if (choice.request.asks, kind) in row_at(REFUSED_PAIRS, choice.guest.release).what:
+        return Met(first, None, "EINVAL" if way is Way.REMAP else "NULL")
+    return Met(first, kind, "")
