@@ -111,6 +111,13 @@ def _met_notes(choice: Choice, gpa: int, size: int, before: Sequence[Mapping]) -
         yield Note("request-conflict", f"{found}: if that is mapped first, this gets {memtype} too")
 
 
+def request_answer(evaluator: Evaluator, point: Point) -> Answer:
+    """The answer to a point's request alone, whatever else is mapped. Raises ValueError for a point without one."""
+    if point.request is None:
+        raise ValueError(f"no request at {point.gpa:#x}")
+    return request_page(evaluator, point.gpa, parse_request(point.request), point.size)[0]
+
+
 def point_answers(evaluator: Evaluator, points: Sequence[Point]) -> Iterator[Answer]:
     """The answers for a scenario's pages, in order: requests too, each with what those before it do to it."""
     before: list[Mapping] = []

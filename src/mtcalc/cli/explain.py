@@ -25,7 +25,7 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
 
     \b
     mtcalc explain --noncoherent-dma --mtrr wc --pat uc-
-    mtcalc explain -r 6.17 --noncoherent-dma --mtrr uc --request memremap --guest 6.8
+    mtcalc explain -r 6.17 --noncoherent-dma --mtrr uc --request memremap
     mtcalc explain examples/vfio.yaml --gpa 0xc0000000
     """
     pat = _one_pat(question)

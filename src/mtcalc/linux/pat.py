@@ -18,7 +18,7 @@ from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_4_2_PAT, LINUX_PAT, RESET_PAT, P
 
 
 class VmKind(Enum):
-    """What a guest knows itself to be: some releases force the MTRRs, or leave the PAT, of a confidential one."""
+    """What kind of VM a guest knows itself to be; kernels force the MTRRs, or leave the PAT, of some."""
 
     NORMAL = "normal"
     TD = "td"

@@ -107,7 +107,8 @@ _VERDICT = _object(
         "ok": _BOOL,
         "failures": _list(_object({"key": _TEXT, "wanted": {}, "got": {}})),
         "notes": _TEXTS,
-    }
+    },
+    request=_TEXT,
 )
 _CHECKED = _object({"rules": _TEXT, "expectations": _list(_VERDICT), "failed": _COUNT, "notes": _TEXTS}, file=_TEXT)
 

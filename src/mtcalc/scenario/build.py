@@ -162,7 +162,7 @@ def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) ->
         what = f"size {size:#x} is not in the guest's address space (1 to {(1 << vm.maxphyaddr) - page.gpa:#x} bytes)"
         problems.add(what, value_place(root, (*path, "size")))
     pat = _page_pat(page, path, root, vm, problems)
-    return Page(page.gpa, pat, value_place(root, path), page.request, size)
+    return Page(page.gpa, pat, value_place(root, path), request=page.request, size=size)
 
 
 def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> MemType | None:
