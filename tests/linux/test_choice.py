@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def device(seen: SeenType) -> Where:
     return Where(seen)
 
 
-def ask(request: str, release: tuple[int, ...] = (6, 8), where: Where | None = None, **guest: object) -> Choice:
+def ask(request: str, release: tuple[int, ...] = (6, 8), where: Where | None = None, **guest: Any) -> Choice:
     base = GuestLinux(release)._replace(**guest)
     return choose(parse_request(request), base, where or device(given_type(MemType.WB)))
 

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Requests that meet mappings with other types."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from mtcalc.linux.choice import Where, choose
+from mtcalc.linux.conflicts import Mapping, Met, meet
+from mtcalc.linux.functions import parse_request
+from mtcalc.linux.mtrrs import given_type
+from mtcalc.linux.pat import GuestLinux
+from mtcalc.x86.memtype import MemType
+
+DEVICE = Where(given_type(MemType.WB))
+RAM = Where(given_type(MemType.WB), ram=True, all_ram=True, tracked_as_ram=True, first_ram=True)
+ISA = Where(given_type(MemType.UC), isa=True)
+
+
+def mapping(request: str, start: int, end: int, release: tuple[int, ...] = (6, 8), where: Where = DEVICE) -> Mapping:
+    return Mapping(start, end, choose(parse_request(request), GuestLinux(release), where), f"{request} at {start}")
+
+
+def met(
+    request: str,
+    *before: Mapping,
+    at: tuple[int, int] = (0, 10),
+    release: tuple[int, ...] = (6, 8),
+    where: Where = DEVICE,
+) -> Met | None:
+    return meet(choose(parse_request(request), GuestLinux(release), where), *at, before)
+
+
+# asked for, found: what is got, '-' where it is refused. As the words have it, all pairs.
+TYPES = ("UC", "UC-", "WC", "WT", "WB")
+REFUSED = {("UC-", "WB"), ("WC", "WB"), ("WT", "WB"), ("WT", "WC")}
+
+
+@pytest.mark.parametrize(("asked", "found"), list(itertools.product(TYPES, TYPES)))
+def test_every_pair_of_types(asked: str, found: str) -> None:
+    got = met(asked, mapping(found, 4, 6))
+    if asked == found:
+        assert got is None
+        return
+    assert got is not None
+    assert got.other.what == f"{found} at 4"
+    if (asked, found) in REFUSED:
+        assert (got.takes, got.error) == (None, "NULL")
+    else:
+        assert (str(got.takes), got.error) == (found, "")
+
+
+def test_before_4_2_only_two_pairs_are_refused() -> None:
+    for asked, found in itertools.product(("UC", "UC-", "WC", "WB"), repeat=2):
+        got = met(asked, mapping(found, 4, 6, (4, 1)), release=(4, 1))
+        assert (got is not None and got.takes is None) is ((asked, found) in {("UC-", "WB"), ("WC", "WB")})
+
+
+def test_mmap_fails_with_an_error_number() -> None:
+    got = met("pgprot_writecombine", mapping("WB", 0, 1))
+    assert got is not None
+    assert got.error == "EINVAL"
+
+
+def test_set_memory_takes_no_other_type() -> None:
+    for found in ("UC", "WC", "WB"):
+        got = met("set_memory_uc", mapping(found, 0, 1))
+        assert got is not None
+        assert got.error == "EBUSY"
+    assert met("set_memory_uc", mapping("UC-", 0, 1)) is None
+
+
+def test_the_lowest_mapping_decides_and_the_others_must_agree() -> None:
+    got = met("WB", mapping("WC", 5, 6), mapping("UC-", 2, 3))
+    assert got is not None
+    assert (got.takes, got.error) == (None, "EBUSY: UC- at 2 has UC-")
+    got = met("WB", mapping("WC", 5, 6), mapping("WC", 2, 3))
+    assert got is not None
+    assert (got.takes, got.other.start) == (MemType.WC, 2)
+
+
+def test_neighbours_do_not_meet() -> None:
+    assert met("WC", mapping("WB", 10, 12), mapping("WB", 20, 30), at=(12, 20)) is None
+
+
+def test_vmf_insert_pfn_takes_what_is_there() -> None:
+    got = met("vmf_insert_pfn", mapping("WC", 0, 1))
+    assert got is not None
+    assert got.takes is MemType.WC
+    assert met("WB", mapping("vmf_insert_pfn", 0, 1)) is None  # and leaves no trace
+
+
+def test_ram_must_be_wb_to_be_changed() -> None:
+    changed = mapping("set_memory_wc", 0, 4, where=RAM)
+    for request in ("set_memory_uc", "set_memory_wc"):
+        got = met(request, changed, where=RAM)
+        assert got is not None
+        assert got.error.startswith("EBUSY")
+    got = met("/dev/mem", changed, where=RAM)
+    assert got is not None
+    assert got.takes is MemType.WC
+    assert met("set_memory_uc", mapping("memremap", 0, 4, where=RAM), where=RAM) is None
+
+
+def test_what_is_not_tracked_meets_nothing() -> None:
+    assert met("WB", mapping("WC", 0, 4, where=ISA), where=ISA) is None
+    off = Mapping(0, 4, choose(parse_request("WC"), GuestLinux((6, 8), nopat=True), DEVICE), "")
+    assert meet(choose(parse_request("WB"), GuestLinux((6, 8), nopat=True), DEVICE), 0, 4, [off]) is None
+    refused = Mapping(0, 4, choose(parse_request("WC"), GuestLinux((6, 8)), RAM), "")
+    assert met("WB", refused) is None
