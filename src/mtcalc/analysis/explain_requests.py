@@ -10,6 +10,7 @@ from mtcalc.analysis.explain import Explanation, Step, explain_lookup, explain_p
 from mtcalc.analysis.guest_pages import request_page
 from mtcalc.analysis.requests import lookup_request, what_if_choice
 from mtcalc.kvm.notes import Note
+from mtcalc.kvm.slots import PAGE
 from mtcalc.linux.choice import Choice, steps
 from mtcalc.linux.functions import Request
 from mtcalc.linux.pat import GuestLinux
@@ -28,9 +29,9 @@ def explain_request(
     return Explanation(_joined(choice, explain_lookup(kernel, facts, choice.memtype)), answer)
 
 
-def explain_request_page(evaluator: Evaluator, gpa: int, request: Request) -> Explanation:
+def explain_request_page(evaluator: Evaluator, gpa: int, request: Request, size: int = PAGE) -> Explanation:
     """The derivation of what request_page() answers for a guest address in bytes. Raises ValueError as it does."""
-    answer, choice = request_page(evaluator, gpa, request)
+    answer, choice = request_page(evaluator, gpa, request, size)
     return Explanation(_joined(choice, explain_page(evaluator, gpa, choice.memtype)), answer)
 
 

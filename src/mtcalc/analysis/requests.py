@@ -38,11 +38,12 @@ def choice_notes(choice: Choice) -> tuple[Note, ...]:
         return (Note("request-refused", f"{whose}{choice.refusal}"),)
     notes = []
     asks = choice.request.asks
-    if choice.kind is not asks or choice.direct:
+    if choice.kind is not asks:
         notes.append(Note("request-changed", f"{name}: {choice.why}"))
     if choice.memtype is not choice.kind:
-        text = f"{name}'s {choice.kind} is PAT entry {choice.entry}, which holds {choice.memtype} here"
-        notes.append(Note("request-entry", f"{text}; {choice.pat.why}" if choice.pat.why else text))
+        why = f" ({choice.pat.why})" if choice.pat.why else ""
+        text = f"{name}: {choice.kind} takes PAT entry {choice.entry}, which holds {choice.memtype} here{why}"
+        notes.append(Note("request-entry", text))
     return tuple(notes)
 
 

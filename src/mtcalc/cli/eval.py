@@ -144,7 +144,8 @@ def eval_(
     sides: list[list[Answer]] = []
     for evaluator in evaluators:
         if asked is not None:
-            sides.append(_requests(evaluator, [gpa for gpa in gpas if gpa is not None], asked.requests or (asked.one,)))
+            at = [gpa for gpa in gpas if gpa is not None]
+            sides.append(_requests(evaluator, at, asked.requests or (asked.one,)))
         elif gpas:
             sides.append([evaluator.page(gpa, pat) for gpa in gpas if gpa is not None for pat in pats or (None,)])
         elif by_page:

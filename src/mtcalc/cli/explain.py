@@ -83,5 +83,7 @@ def _of_scenario(
         return explain_page(evaluator_for(kernel, scenario), gpa, pat)
     from mtcalc.analysis.explain_requests import explain_request_page
 
+    request = question.asked.one
     scenario = with_guest(scenario, question.asked)
-    return explain_request_page(evaluator_for(kernel, scenario), gpa, question.asked.one)
+    sizes = [page.size for page in scenario.pages if (page.gpa, page.request) == (gpa, request.name)]
+    return explain_request_page(evaluator_for(kernel, scenario), gpa, request, *sizes[:1])

@@ -52,7 +52,14 @@ def check_pats(pats: Iterable[MemType | None], scenario: Scenario) -> None:
 
 
 def with_guest(scenario: Scenario, asked: Asked) -> Scenario:
-    """The scenario with the guest kernel of --guest in place of its own, and the PAT which that one programs."""
+    """The scenario with the guest kernel of --guest in place of its own, and the PAT which that one programs.
+
+    Raises UsageError where CR0.PG is 0 there, so that no page table selects a type.
+    """
+    if not scenario.vm.paging:
+        from click import UsageError
+
+        raise UsageError(f"--request, but cr0.pg is false in {scenario.file} (then the PAT memory type is WB)")
     if asked.named is None:
         return scenario
     from mtcalc.linux.pat import GuestLinux, guest_pat

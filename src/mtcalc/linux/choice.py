@@ -14,7 +14,7 @@ from mtcalc.kvm.history import Row, row_at
 from mtcalc.kvm.release import sort_key
 from mtcalc.linux.functions import TYPES, Request, Way
 from mtcalc.linux.mtrrs import SeenType
-from mtcalc.linux.pat import GuestLinux, GuestPat, guest_pat
+from mtcalc.linux.pat import GuestLinux, GuestPat, guest_pat, own_pat
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.pat import entry_bits_text
 
@@ -195,9 +195,11 @@ def steps(choice: Choice) -> tuple[Told, ...]:
         f"IA32_PAT {pat.register.value:#018x}: {' '.join(map(str, pat.register.entries))}",
     ]
     if pat.why:
-        lines.append(pat.why)
-    elif guest.pat is None:
+        lines.append(f"{pat.why}: {pat.how}")
+    elif pat.register == own_pat(guest):
         lines.append(f"as {guest.name} programs it")
+    else:
+        lines.append(f"{guest.name} would program {own_pat(guest).value:#018x}")
     if choice.memtype is not choice.kind:
         lines.append(f"this PAT has no {choice.kind} there: the page is {choice.memtype}")
     told.append(Told("PAT entry", f"{choice.entry} ({choice.memtype})", tuple(lines), pat.source))

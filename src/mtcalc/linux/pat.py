@@ -109,7 +109,8 @@ class GuestPat(NamedTuple):
     written: bool  # by this kernel
     on: bool  # pat_enabled()
     entries: Mapping[MemType, int]  # which entry, 0 to 7, the kernel uses for each of the six types
-    why: str  # why it is not written; '' where it is
+    why: str  # why it is not written, '' where it is
+    how: str  # what the kernel does instead
     source: str
 
 
@@ -124,7 +125,7 @@ def guest_pat(guest: GuestLinux) -> GuestPat:
     if left is None:
         register = own_pat(guest) if guest.pat is None else guest.pat
         entries = _lowest(register) if row_at(OWN_ENTRIES, guest.release).what else FIXED_ENTRIES
-        return GuestPat(register, True, True, entries, "", row.source)
+        return GuestPat(register, True, True, entries, "", "", row.source)
     register = RESET_PAT if guest.pat is None else guest.pat
     if not row_at(OWN_ENTRIES, guest.release).what:
         entries = FIXED_ENTRIES
@@ -133,7 +134,7 @@ def guest_pat(guest: GuestLinux) -> GuestPat:
     else:
         entries = _lowest(RESET_PAT if left is Left.OFF_AT_RESET else register)
     on = left not in (Left.OFF, Left.OFF_AT_RESET)
-    return GuestPat(register, False, on, entries, f"{_reason(guest)}: {left.value}", row.source)
+    return GuestPat(register, False, on, entries, _reason(guest), left.value, row.source)
 
 
 def _left(guest: GuestLinux) -> tuple[Left | None, Row[Pat] | Row[Left | None] | Row[Left]]:
