@@ -6,9 +6,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtcalc.linux.choice import Where, choose
-from mtcalc.linux.conflicts import Mapping, Met, meet
+from mtcalc.linux.conflicts import Mapping, Mappings, Met, meet
 from mtcalc.linux.functions import parse_request
 from mtcalc.linux.mtrrs import given_type
 from mtcalc.linux.pat import GuestLinux
@@ -110,3 +112,16 @@ def test_what_is_not_tracked_meets_nothing() -> None:
     assert meet(choose(parse_request("WB"), GuestLinux((6, 8), nopat=True), DEVICE), 0, 4, [off]) is None
     refused = Mapping(0, 4, choose(parse_request("WC"), GuestLinux((6, 8)), RAM), "")
     assert met("WB", refused) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=10), st.integers(0, 60), st.integers(1, 30))
+def test_law_a_search_misses_no_mapping(places: list[tuple[int, int]], start: int, size: int) -> None:
+    all_of_them, found = [], Mappings()
+    for at, length in places:
+        one = mapping("WC", at, at + length)
+        all_of_them.append(one)
+        found.add(one)
+    around = found.around(start, start + size)
+    assert [one for one in around if one.end > start] == sorted(
+        (one for one in all_of_them if one.start < start + size and start < one.end), key=lambda one: one.start
+    )

@@ -16,10 +16,10 @@ from mtcalc.kvm.release import newest
 from mtcalc.kvm.slots import PAGE
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.linux.choice import ISA_END, ISA_START, Choice, Where, choose
-from mtcalc.linux.conflicts import Mapping, meet
+from mtcalc.linux.conflicts import Mapping, Mappings, meet
 from mtcalc.linux.functions import FUNCTIONS, TYPES, Request, Way, parse_request
 from mtcalc.linux.mtrrs import FOUR_GIGABYTES, seen_type
-from mtcalc.linux.pat import ERRATA, GuestLinux, guest_pat, own_pat
+from mtcalc.linux.pat import ERRATA, GuestLinux, VmKind, guest_pat, own_pat
 from mtcalc.rules.kernel import version_text
 from mtcalc.x86.mtrr import ONE_MEGABYTE
 
@@ -54,18 +54,25 @@ def where_of(evaluator: Evaluator, gpa: int, size: int, guest: GuestLinux) -> Wh
     """What the guest has at [gpa, gpa + size) in bytes, in whole pages."""
     vm = evaluator.vm
     start, end = gpa & -PAGE, -(-(gpa + size) // PAGE) * PAGE
-    slots = [slot for slot in evaluator.slots if is_ram(slot)]
+    slots = [slot for slot in evaluator.slots_between(start, end) if is_ram(slot)]
     parts = [(low, high) for slot in slots for low, high in _outside_isa(max(start, slot.gpa), min(end, slot.end))]
     ram = sum(high - low for low, high in parts)
-    low_end = max((min(slot.end, FOUR_GIGABYTES) for slot in slots if slot.gpa < FOUR_GIGABYTES), default=0)
     return Where(
-        seen_type(vm.mtrrs, guest, start, end, low_end),
+        seen_type(vm.mtrrs, guest, start, end, _low_ram_end(evaluator, guest)),
         ram=bool(parts),
         all_ram=ram == end - start,
         tracked_as_ram=any(high > ONE_MEGABYTE for _, high in parts),
         first_ram=start >= ONE_MEGABYTE and any(low <= start < high for low, high in parts),
         isa=start >= ISA_START and end <= ISA_END,
     )
+
+
+def _low_ram_end(evaluator: Evaluator, guest: GuestLinux) -> int:
+    """Where RAM below 4G ends, which only a guest that forces its view of the MTRRs asks."""
+    if guest.kind is VmKind.NORMAL:
+        return 0
+    low = (slot for slot in evaluator.slots_between(0, FOUR_GIGABYTES) if is_ram(slot))
+    return max((min(slot.end, FOUR_GIGABYTES) for slot in low), default=0)
 
 
 def _outside_isa(start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -120,14 +127,15 @@ def request_answer(evaluator: Evaluator, point: Point) -> Answer:
 
 def point_answers(evaluator: Evaluator, points: Sequence[Point]) -> Iterator[Answer]:
     """The answers for a scenario's pages, in order: requests too, each with what those before it do to it."""
-    before: list[Mapping] = []
+    before = Mappings()
     for point in points:
         if point.request is None:
             yield with_type_note(evaluator, evaluator.page(point.gpa, point.pat))
             continue
-        answer, choice = request_page(evaluator, point.gpa, parse_request(point.request), point.size, before)
         start, end = point.gpa & -PAGE, -(-(point.gpa + point.size) // PAGE) * PAGE
-        before.append(Mapping(start, end, choice, f"the request for {point.request} on line {point.place.line}"))
+        met = before.around(start, end)
+        answer, choice = request_page(evaluator, point.gpa, parse_request(point.request), point.size, met)
+        before.add(Mapping(start, end, choice, f"the request for {point.request} on line {point.place.line}"))
         yield answer
 
 

@@ -7,6 +7,7 @@ reserve_ram_pages_type().
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -35,6 +36,27 @@ class Mapping(NamedTuple):
     end: int
     choice: Choice
     what: str  # whose it is, in words
+
+
+class Mappings:
+    """Mappings by address, for binary search."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._mappings: list[Mapping] = []
+        self._longest = 0
+
+    def add(self, mapping: Mapping) -> None:
+        """Adds one behind those that begin where it does."""
+        at = bisect_right(self._starts, mapping.start)
+        self._starts.insert(at, mapping.start)
+        self._mappings.insert(at, mapping)
+        self._longest = max(self._longest, mapping.end - mapping.start)
+
+    def around(self, start: int, end: int) -> list[Mapping]:
+        """Those that may hold some of [start, end) in bytes, all that do among them, ascending."""
+        first = bisect_right(self._starts, start - self._longest)
+        return self._mappings[first : bisect_left(self._starts, end)]
 
 
 class Met(NamedTuple):
