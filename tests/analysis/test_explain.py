@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.analysis.explain import Explanation, Step, explain_lookup, explain_page
+from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page
+from mtcalc.analysis.steps import Step
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.output.explain import step_records

@@ -18,7 +18,7 @@ from mtcalc.rules.condition import And, Atom, Not, holds
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, Facts, Input, Value, domain, with_value
 from mtcalc.rules.kernel import Kernel, kernel_at
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, decide, ept, guest_mtrr, inputs_read, insert_after
-from mtcalc.x86.memtype import MemType
+from mtcalc.x86.memtype import Effective, MemType
 from support.answers import lookup
 from support.patches import kernel
 from support.random_rules import ASSUMED, PLAIN, TYPED, can_reach, rule_sets, states
@@ -53,7 +53,7 @@ def region_states(before: Kernel, after: Kernel, items: tuple[Input, ...], chang
     return found
 
 
-def types_of(byte: int) -> dict[MemType, MemType | None]:
+def types_of(byte: int) -> dict[MemType, Effective | None]:
     """The effective type for each PAT type, as lookup answers it."""
     rules = RuleSet("x", "", (Rule("x", And(()), Outcome(byte), ""),))
     effective = {}

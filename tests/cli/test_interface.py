@@ -228,6 +228,7 @@ def as_scenario(case: RandomVm) -> str:
 def _backing(backing: Backing) -> dict[str, object]:
     keys = {**backing._asdict(), "host_type": str(backing.host_type)}
     level = keys.pop("page_level")
+    assert keys.pop("host_mtrr") is None
     return keys if level is None else {**keys, "page_size": LEVEL_NAMES[level]}
 
 

@@ -103,6 +103,16 @@ def test_a_quick_lookup_loads_click_and_little_more(form: str) -> None:
     assert ("csv" in modules) is (form in ("csv", "tsv"))
 
 
+def test_a_quick_lookup_on_amd_loads_npt_besides() -> None:
+    """And nobody else does."""
+    npt = {"mtcalc.analysis.npt", "mtcalc.rules.platform", "mtcalc.x86.npt", "mtcalc.x86.pat"}
+    modules = loaded("lookup", "--vendor", "amd", "-r", "6.12.80", "--pat", "wc")
+    assert foreign(modules) == {"click"}
+    assert own(modules) <= LOOKUP | npt
+    assert not SLOW & modules
+    assert not npt & loaded("eval", "golden/vfio.yaml") - {"mtcalc.x86.pat"}
+
+
 def test_a_table_without_a_scenario_loads_rich_alone() -> None:
     modules = loaded("lookup", "-o", "table")
     assert foreign(modules) == {"click", "rich"}

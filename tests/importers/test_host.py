@@ -10,6 +10,7 @@ import pytest
 from mtcalc.importers.convert import Imported, convert
 from mtcalc.importers.host import read_host
 from mtcalc.importers.told import Given
+from mtcalc.kvm.versions import Vendor
 from mtcalc.text.errors import InputError
 from support.program import quick
 
@@ -88,11 +89,23 @@ def test_a_cpu_of_another_vendor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("vendor", ["AuthenticAMD", "HygonGenuine"])
-def test_a_host_without_ept_keeps_the_rest(tmp_path: Path, vendor: str) -> None:
+def test_a_host_with_npt(tmp_path: Path, vendor: str) -> None:
     found = imported(machine(tmp_path, vendor=vendor, bits=43))
-    assert "vendor:" not in found.text
+    assert found.scenario.vm.vendor is Vendor.AMD
     assert "maxphyaddr: 43" in found.text
-    assert any(f"vendor {vendor}: left out" in remark for remark in found.remarks)
+    assert not any("EPT" in remark or "kvm_intel" in remark for remark in found.remarks)
+    assert any("kvm_amd is not loaded" in remark for remark in found.remarks)
+
+
+def test_what_matters_besides_on_amd(tmp_path: Path) -> None:
+    root = machine(tmp_path, vendor="AuthenticAMD")
+    put(root, "sys/module/kvm_amd/parameters/npt", "0\n")
+    put(root, "proc/mtrr", "reg00: ...\n")
+    remarks = imported(root).remarks
+    assert any("NPT is off" in remark for remark in remarks)
+    assert any("counts under NPT" in remark for remark in remarks)
+    put(root, "sys/module/kvm_amd/parameters/npt", "Y\n")
+    assert not any("NPT is off" in remark or "not loaded" in remark for remark in imported(root).remarks)
 
 
 def test_no_proc(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtcalc.kvm.versions import VmType
 from mtcalc.linux.choice import Choice, Where, choose, steps
 from mtcalc.linux.functions import FUNCTIONS, TYPES, Way, parse_request
 from mtcalc.linux.mtrrs import SeenType, State, given_type
-from mtcalc.linux.pat import GuestLinux, VmKind, guest_pat
+from mtcalc.linux.pat import GuestLinux, guest_pat
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
 from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_4_2_PAT, LINUX_PAT, RESET_PAT, Pat, entry_bits, make_pat
 from support import linux_model
@@ -121,10 +122,10 @@ def test_without_mtrrs_in_cpuid(release: tuple[int, ...], asked: str, got: str) 
     [((6, 1), True, True), ((6, 2), True, False), ((6, 8), True, False), ((6, 9), True, True)],
 )
 def test_a_tdx_guest_leaves_its_pat_from_6_2_to_6_8(release: tuple[int, ...], on: bool, written: bool) -> None:
-    found = guest_pat(GuestLinux(release, kind=VmKind.TD))
+    found = guest_pat(GuestLinux(release, kind=VmType.TD))
     assert (found.on, found.written) == (on, written)
     assert found.register == (LINUX_PAT if written else RESET_PAT)
-    assert guest_pat(GuestLinux(release, kind=VmKind.SNP)).written
+    assert guest_pat(GuestLinux(release, kind=VmType.SNP)).written
 
 
 @pytest.mark.parametrize("request_", [row.name for row in FUNCTIONS])

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtcalc.kvm.versions import VmType
 from mtcalc.linux.mtrrs import SeenType, State, seen_type
-from mtcalc.linux.pat import GuestLinux, VmKind
+from mtcalc.linux.pat import GuestLinux
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange, decode_registers, manual_lookup
 
@@ -91,9 +92,9 @@ def test_fixed_ranges_count_below_1m() -> None:
         ((6, 18), 4 * G, "WB"),
     ],
 )
-@pytest.mark.parametrize("kind", [VmKind.TD, VmKind.SNP])
+@pytest.mark.parametrize("kind", [VmType.TD, VmType.SNP])
 def test_the_view_that_a_confidential_guest_forces(
-    release: tuple[int, ...], start: int, name: str, kind: VmKind
+    release: tuple[int, ...], start: int, name: str, kind: VmType
 ) -> None:
     """Its low RAM ends at 2G here; an ordinary VM's view stays the registers'."""
     found = seen_type(HOLE, GuestLinux(release, kind=kind), start, start + 4096, 2 * G)
@@ -104,7 +105,7 @@ def test_the_view_that_a_confidential_guest_forces(
 
 
 def test_a_range_across_the_forced_hole_is_mixed() -> None:
-    guest = GuestLinux((6, 18), kind=VmKind.TD)
+    guest = GuestLinux((6, 18), kind=VmType.TD)
     assert seen_type(HOLE, guest, G, 3 * G, 2 * G).name == "mixed"
     assert seen_type(HOLE, guest, 3 * G, 5 * G, 2 * G).name == "mixed"
 

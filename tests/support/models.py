@@ -293,3 +293,61 @@ def host_mmio(
     if struct_page:
         return True
     return release != "5.2" or not e820_ram
+
+
+def npt_combined(guest: str, nested: str) -> str:
+    """AMD: the types of guest and host PAT, as sentences; the weaker wins but where the guest asks for WC."""
+    if guest == "WC":
+        return "WC" if nested.startswith(("UC", "WC")) else "WC+"  # snooped where the host side may cache
+    if guest == "UC-":
+        return nested if nested in ("UC-", "WC") else "UC"  # lets through what is not cached
+    if guest == "UC" or nested.startswith("UC"):
+        return "UC"
+    if nested == "WC":
+        return "WC" if guest == "WB" else "UC"
+    if "WB" in (guest, nested):
+        return nested if guest == "WB" else guest
+    return guest if guest == nested else "UC"
+
+
+def npt_with_host_mtrr(combined: str, host: str) -> str:
+    """AMD: what that comes to under the host's MTRR type; uncached access to what an MTRR lets be cached is CD."""
+    if combined.startswith("WC"):
+        return "WC" if combined == "WC" or host in ("UC", "WC") else "WC+"
+    if host == "UC":
+        return "UC"
+    if combined == "WB" or combined == host:
+        return host
+    if (combined, host) == ("UC-", "WC"):
+        return "WC"
+    return combined if host == "WB" and not combined.startswith("UC") else "CD"
+
+
+RESET_TYPES = ("WB", "WT", "UC-", "UC", "WB", "WT", "UC-", "UC")
+LINUX_TYPES = ("WB", "WC", "UC-", "UC", "WB", "WP", "UC-", "WT")
+
+
+def npt_effective(
+    release: tuple[int, ...],
+    pat: str,
+    host: str,
+    *,
+    paging: bool = True,
+    caches_off: bool = False,
+    snp: bool = False,
+    guest: tuple[str, ...] = LINUX_TYPES,
+) -> str | None:
+    """AMD, the whole way of a page under KVM; `caches_off`: CR0.CD is in the hardware. None: no such page."""
+    kind = pat
+    if not paging:
+        kind = "WB"
+    elif release < (4, 15):
+        if pat not in guest:
+            return None
+        kind = RESET_TYPES[guest.index(pat)]
+    found = npt_with_host_mtrr(npt_combined(kind, "WB"), host)
+    if caches_off and found.startswith("W") and not found.startswith("WC"):
+        found = "CD"
+    if snp:
+        found = {"UC": "CD", "WC": "WC+"}.get(found, found)
+    return found

@@ -19,10 +19,11 @@ from mtcalc.rules.kernel import (
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.effective import effective_type, implementation_defined
 from mtcalc.x86.ept import mask_text, split_mask
-from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, Effective, MemType
 
 if TYPE_CHECKING:
     from mtcalc.kvm.vm import Slot
+    from mtcalc.x86.pat import Pat
 
 
 UNKNOWN = "unknown"
@@ -45,13 +46,28 @@ class EptByte(NamedTuple):
         return split_mask(self.byte)[1]
 
 
+class NptEntry(NamedTuple):
+    """What an NPT entry of KVM's says: the entry of the host's PAT that it selects, 0 to 7, and the type there."""
+
+    pat_index: int
+    memtype: MemType
+
+    @property
+    def byte(self) -> None:
+        """It has no EPT byte."""
+
+    @property
+    def ipat(self) -> None:
+        """Nothing ignores the guest's PAT."""
+
+
 class Answer(NamedTuple):
     """One answer, of a what-if, a page or a range. Addresses in bytes; what does not apply is None.
 
     Its layers, each made from the one before: where it is, what the rules know of it (`facts`), the rule that
     decides, the entry, and with the page's PAT type the effective type. `effective` pairs each PAT type asked for
-    with the effective type, None where the entry holds a reserved memory type or is not to be known. `pat` is the
-    PAT type where one was asked for.
+    with the effective type, None where the entry holds a reserved memory type or is not to be known, and under NPT
+    before 4.15 where the guest's PAT has no such entry. `pat` is the PAT type where one was asked for.
     """
 
     kernel: Kernel
@@ -61,9 +77,9 @@ class Answer(NamedTuple):
     level: int | None  # 1 to 3: the highest level at which it can be mapped
     facts: Facts | None  # None: no slot, so no entry
     rule: Rule | None
-    entry: EptByte | None  # None with a slot: it hangs on a guest MTRR type that is unknown
+    entry: EptByte | NptEntry | None  # None with a slot: it hangs on a guest MTRR type that is unknown
     pat: MemType | None
-    effective: tuple[tuple[MemType, MemType | None], ...]
+    effective: tuple[tuple[MemType, Effective | None], ...]
     notes: tuple[Note, ...]
     paging: bool = True  # guest CR0.PG; without it the PAT memory type is WB, whatever `pat` says
     request: str | None = None  # what the guest's driver asked for; `pat` is then what its kernel made of it
@@ -72,17 +88,17 @@ class Answer(NamedTuple):
 
     @property
     def byte(self) -> int | None:
-        """The EPT byte."""
+        """The EPT byte; None under NPT."""
         return None if self.entry is None else self.entry.byte
 
     @property
     def memtype(self) -> int | None:
-        """The EPT memory type's encoding, 0 to 7."""
+        """The EPT memory type's encoding, 0 to 7, under NPT the nested type's."""
         return None if self.entry is None else self.entry.memtype
 
     @property
     def ipat(self) -> bool | None:
-        """The EPT ignore-PAT bit."""
+        """The EPT ignore-PAT bit; None under NPT."""
         return None if self.entry is None else self.entry.ipat
 
     @property
@@ -182,14 +198,24 @@ def latest_summary(kernel: Kernel, answers: Iterable[Answer]) -> tuple[Note, ...
 
 
 def lookup(
-    kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, paging: bool = True, beside_latest: bool = True
+    kernel: Kernel,
+    facts: Facts,
+    pats: Sequence[MemType] = PAT_TYPES,
+    paging: bool = True,
+    beside_latest: bool = True,
+    guest_pat: "Pat | None" = None,
 ) -> Answer:
     """The answer to a what-if without addresses, for the PAT types asked for.
 
-    `beside_latest`: under the default rule set, a note says what the latest release answers.
+    `beside_latest`: under the default rule set, a note says what the latest release answers. `guest_pat`: the
+    guest's PAT, which matters under NPT before 4.15; None: that of Linux.
     Raises UnknownInput for an assumption that the rules need and `facts` lack.
     """
     facts = from_the_start(kernel, facts)
+    if kernel.npt is not None:
+        from mtcalc.analysis.npt import lookup_npt
+
+        return lookup_npt(kernel, facts, pats, paging, guest_pat)
     rule, byte = decide(kernel.rules, facts)
     pat = pats[0] if len(pats) == 1 else None
     latest = []

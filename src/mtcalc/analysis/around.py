@@ -39,10 +39,25 @@ def differences(before: Kernel, after: Kernel) -> tuple[Around, ...]:
 def behaviours(kernel: Kernel) -> list[tuple[str, str]]:
     """Each behaviour of a kernel, in words; the same ones in the same order for every kernel."""
     release = kernel.release
+    if kernel.npt is not None:
+        cd = "with quirk CD_NW_CLEARED disabled" if "CD_NW_CLEARED" in kernel.quirks else "never"
+        return [
+            ("PAT that counts under NPT", kernel.npt.value),
+            ("guest CR0.CD reaches the hardware", cd),
+            *_common(kernel),
+        ]
     return [
         ("guest MTRR walk", WALK_WORDS[kernel.mtrr_walk]),
         ("variable MTRR pairs of a guest", str(row_at(PAIRS, release).what)),
         ("host MMIO test", kernel.mmio_test.title),
+        *_common(kernel),
+    ]
+
+
+def _common(kernel: Kernel) -> list[tuple[str, str]]:
+    """What is around the rules under EPT and NPT alike."""
+    release = kernel.release
+    return [
         ("guest MTRRs limit the mapping level", split_text(kernel)),
         ("MTRR check past the fixed ranges", _STRAY[row_at(UNDEFINED_CHECKS, release).what]),
         *_fields(row_at(LEVEL_LIMITS, release).what),

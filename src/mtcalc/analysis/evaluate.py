@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.analysis.answer import Answer, EptByte, byte_notes, effective_types, latest_note
+from mtcalc.analysis.answer import Answer, EptByte, NptEntry, byte_notes, effective_types, latest_note
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.mapping_level import (
@@ -21,7 +21,7 @@ from mtcalc.kvm.mtrr_writes import refused_writes
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.slot_history import slot_limits
 from mtcalc.kvm.slots import APIC_PAGE, PAGE, SlotMap, own_slot_notes, slot_notes
-from mtcalc.kvm.versions import MtrrWalk
+from mtcalc.kvm.versions import MtrrWalk, Vendor, VmType
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.rules import builtin
 from mtcalc.rules.condition import holds
@@ -30,7 +30,7 @@ from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, from_the_start, kernel_
 from mtcalc.rules.mmio import is_host_mmio
 from mtcalc.rules.rule import Rule, decide
 from mtcalc.x86.ept import split_mask
-from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
+from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, Effective, MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, is_regular, manual_lookup, matching_blocks
 
 MISREAD = Note(
@@ -66,6 +66,15 @@ def page_type_notes(vm: Vm, pat: MemType) -> list[Note]:
     return [Note("no-pat-entry", f"the guest's PAT has no entry {pat}: a page of that type cannot exist")]
 
 
+def on_vms_platform(kernel: Kernel, vm: Vm) -> Kernel:
+    """The kernel on the VM's host, for its type of VM. Raises ValueError where the host's CPU runs no such VM."""
+    if vm.vendor is Vendor.INTEL and vm.type is VmType.NORMAL:
+        return kernel
+    from mtcalc.rules.platform import on_platform
+
+    return on_platform(kernel, vm.vendor, vm.type)
+
+
 class Evaluator:
     """One VM under one kernel: answers for addresses and for whole slots.
 
@@ -73,8 +82,16 @@ class Evaluator:
     """
 
     def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot], notes: Sequence[Note] = ()) -> None:
-        """`notes` are said with every answer: what was assumed of the VM."""
-        asks = asks_guest_mtrr(kernel)
+        """`notes` are said with every answer: what was assumed of the VM.
+
+        `kernel` is put on the VM's platform: its host's CPU, and the type of VM.
+        """
+        kernel = on_vms_platform(kernel, vm)
+        fields = {kind.field: getattr(vm, kind.field) for kind in KINDS.values() if hasattr(vm, kind.field)}
+        self._base = from_the_start(kernel, Facts(guest_mtrr=None, **fields))
+        split = kernel.split_when is not None and holds(kernel.split_when, self._base)
+        self._asks = asks_guest_mtrr(kernel)
+        asks = self._asks or split  # under NPT for the mapping level alone
         pairs = row_at(PAIRS, kernel.release).what
         count = len(vm.mtrrs.variable)
         if asks and count > pairs:
@@ -87,16 +104,15 @@ class Evaluator:
         self.kvm_mtrrs = as_read(vm.mtrrs, kernel.mtrr_walk, vm.host_maxphyaddr)
         self.limits = row_at(LEVEL_LIMITS, kernel.release).what
         self._map = GuestMtrrMap(self.kvm_mtrrs, kernel.mtrr_walk, vm.cpuid_mtrr) if asks else None
-        self._holes = self._map is not None and not all(
+        # Under NPT a note says what the manual makes of the registers.
+        npt = kernel.npt is not None
+        self._holes = (asks or npt) and not all(
             is_regular(pair, vm.mtrrs.maxphyaddr) for pair in vm.mtrrs.variable if pair.valid
         )
         # Where the manual's ranges begin and end elsewhere than those that KVM reads.
-        self._manual_edges = self._holes or kernel.mtrr_walk is MtrrWalk.V4_2
+        self._manual_edges = self._holes or npt or kernel.mtrr_walk is MtrrWalk.V4_2
         self._by_address = SlotMap(slots)
         self._smm = SlotMap(slots, 1)
-        fields = {kind.field: getattr(vm, kind.field) for kind in KINDS.values() if hasattr(vm, kind.field)}
-        self._base = from_the_start(kernel, Facts(guest_mtrr=None, **fields))
-        split = kernel.split_when is not None and holds(kernel.split_when, self._base)
         self.split_mtrrs = self.kvm_mtrrs if split else None
         self._stray = split and row_at(UNDEFINED_CHECKS, kernel.release).what and leaves_fixed_ranges(vm.mtrrs)
         wide = asks and self.kvm_mtrrs.maxphyaddr > vm.maxphyaddr and vm.mtrrs.enabled
@@ -168,16 +184,19 @@ class Evaluator:
 
         Its guest MTRR type is None where the kernel never asks, and where 4.2 and 4.3 read garbage.
         """
-        memtype = self._map.lookup(gpa).memtype if self._map is not None else None
+        memtype = self._map.lookup(gpa).memtype if self._map is not None and self._asks else None
         return self._facts(slot, memtype)
 
     def _facts(self, slot: Slot, memtype: MemType | None) -> Facts:
-        return self._base._replace(mmio=self._mmio[slot.backing], slot_flags=slot.flags, guest_mtrr=memtype)
+        facts = self._base._replace(mmio=self._mmio[slot.backing], slot_flags=slot.flags, guest_mtrr=memtype)
+        if self.kernel.npt is not None:
+            facts = facts._replace(host_mtrr=slot.backing.host_mtrr)
+        return facts._replace(private=True) if slot.private else facts
 
     def _decide(self, facts: Facts) -> tuple[Rule, int | None]:
         key = facts[:-1]  # the assumptions are the VM's, and a dict
         if key not in self._decided:
-            if facts.guest_mtrr is None and self._map is not None:
+            if facts.guest_mtrr is None and self._asks:
                 self._decided[key] = self._decide_unknown(facts)
             else:
                 self._decided[key] = decide(self.kernel.rules, facts)
@@ -189,8 +208,8 @@ class Evaluator:
         rule, byte = found[0]
         return rule, byte if all(other == byte for _, other in found) else None
 
-    def page(self, gpa: int, pat: MemType | None = None) -> Answer:
-        """The answer for one guest address in bytes; `pat` None: for all six types.
+    def page(self, gpa: int, pat: MemType | None = None, private: bool | None = None) -> Answer:
+        """The answer for one guest address in bytes; `pat` None: for all six types; `private` None: as its slot is.
 
         Raises ValueError beyond the guest's maxphyaddr.
         """
@@ -204,6 +223,10 @@ class Evaluator:
             smm = (NO_SLOT_BUT_SMM, Note("smm", "address space 1 (SMM) has a slot here"))
             none = (*self._common_notes, *(smm if self.smm_slot(gpa) else (NO_SLOT,)))
             return Answer(self.kernel, gpa, None, None, None, None, None, None, pat, (), none)
+        if private is not None and private is not slot.private:
+            changed = slot._replace(private=private)
+            self._slot_notes[changed] = self._slot_notes[slot]
+            slot = changed
         facts = self.facts(slot, gpa)
         level = mapping_level(self.split_mtrrs, slot, gpa, self.limits)
         notes = []
@@ -253,7 +276,7 @@ class Evaluator:
             yield slot.gpa, slot.end, None
             return
         for start, end, found in self._map.pieces(slot.gpa, slot.end):
-            yield start, end, found.memtype
+            yield start, end, found.memtype if self._asks else None
 
     def _range(self, slot: Slot, run: list[tuple[int, int, MemType | None]]) -> Answer:
         start, end, memtype = run[0][0], run[-1][1], run[0][2]
@@ -277,9 +300,19 @@ class Evaluator:
         last = gpa if end is None else end
         notes += self._level_notes(slot, gpa, last, level)
         notes += self._misread_notes(gpa, last)
-        effective: tuple[tuple[MemType, MemType | None], ...] = tuple((kind, None) for kind in pats)
-        entry = None if byte is None else EptByte(byte)
-        if byte is not None:
+        effective: tuple[tuple[MemType, Effective | None], ...] = tuple((kind, None) for kind in pats)
+        entry: EptByte | NptEntry | None = None if byte is None else EptByte(byte)
+        if self.kernel.npt is not None:
+            from mtcalc.analysis import npt
+
+            notes += npt.npt_notes(self.kernel, facts, pats, self.vm.pat, self.vm.paging)
+            notes += [] if end is not None else self._npt_mtrr_notes(gpa)
+            notes += [] if slot.address_space else own_slot_notes(self._slot_limits, gpa, last)
+            notes += [] if pat is None else page_type_notes(self.vm, pat)
+            facts = npt.with_host(facts)
+            entry = npt.ENTRY
+            effective = npt.npt_types(self.kernel, facts, pats, self.vm.pat, self.vm.paging)
+        elif byte is not None:
             if self._latest_test is not None:
                 mmio = is_host_mmio(self._latest_test, slot.backing, self.vm.host_pat)
                 notes.append(latest_note(byte, facts._replace(mmio=mmio), pat, self.vm.paging))
@@ -321,7 +354,7 @@ class Evaluator:
     def _misread_notes(self, gpa: int, last: int) -> list[Note]:
         """What 4.2 and 4.3 do to the fixed ranges in [gpa, last]."""
         mtrrs = self.kvm_mtrrs
-        if self._map is None or self.kernel.mtrr_walk is not MtrrWalk.V4_2 or gpa >= ONE_MEGABYTE:
+        if self._map is None or not self._asks or self.kernel.mtrr_walk is not MtrrWalk.V4_2 or gpa >= ONE_MEGABYTE:
             return []
         if not (mtrrs.enabled and mtrrs.fixed_enabled):
             return []
@@ -353,6 +386,14 @@ class Evaluator:
             said = f"the guest's MTRRs say {facts.guest_mtrr}{by_kvm}"
             notes.append(Note("mtrr-ignored", f"{said}; this rule does not look at them: memory is {gets}"))
         return notes
+
+    def _npt_mtrr_notes(self, gpa: int) -> list[Note]:
+        """That the guest's MTRRs make no type of the page at `gpa` (bytes), where they say another than WB."""
+        kind = manual_lookup(self.vm.mtrrs, gpa).memtype
+        if kind is None or kind in CACHEABLE:
+            return []
+        text = f"the guest's MTRRs say {kind}: under NPT they make no type, and count in the guest's own choice alone"
+        return [Note("npt-mtrr", text)]
 
     def _disagreement(self, gpa: int, last: int) -> list[Note]:
         """Where KVM's lookup and the manual's part in [gpa, last], as a note about the first such piece."""

@@ -43,27 +43,29 @@ def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Itera
             answer = request_answer(evaluator, expect)
             notes = tuple(note for note in answer.notes if note.code.startswith("request-"))
         else:
-            answer = evaluator.page(expect.gpa, expect.pat)
+            answer = evaluator.page(expect.gpa, expect.pat, expect.private)
             notes = () if expect.pat is None else tuple(page_type_notes(evaluator.vm, expect.pat))
         yield Verdict(expect, answer, tuple(_failures(expect, answer)), notes)
 
 
-def _byte(value: int | None, slot: bool = True) -> str:
+def _byte(value: int | None, known: bool = False) -> str:
     if value is None:
-        return "unknown" if slot else "no EPT entry"
+        return "no EPT entry" if known else "unknown"
     return f"{value:#04x} ({mask_text(value)})"
 
 
 def _failures(expect: Expect, answer: Answer) -> Iterator[Failure]:
     # An entry there is, and nobody knows which: it hangs on bytes of KVM's own.
-    nothing = UNKNOWN if answer.slot is not None and answer.byte is None else "none"
+    nothing = UNKNOWN if answer.slot is not None and answer.entry is None else "none"
     if expect.effective is not None:
         # Without a PAT type paging is off, and all six columns are the same.
         got = answer.effective[0][1] if answer.effective else None
         if got != expect.effective:
             yield Failure("effective", str(expect.effective), nothing if got is None else str(got))
     if expect.ept is not None and expect.ept != answer.byte:
-        yield Failure("ept", _byte(expect.ept), _byte(answer.byte, answer.slot is not None))
+        yield Failure(
+            "ept", _byte(expect.ept), _byte(answer.byte, known=answer.slot is None or answer.entry is not None)
+        )
     if expect.memtype is not None and expect.memtype != answer.memtype:
         got_name = nothing if answer.memtype is None else memtype_name(answer.memtype)
         yield Failure("memtype", str(expect.memtype), got_name)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mtcalc.analysis.answer import UNKNOWN, Answer, lookup, notes_of_each
 from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, Evaluator
+from mtcalc.analysis.steps import Step
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup
 from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
@@ -15,27 +16,19 @@ from mtcalc.kvm.versions import WALK_WORDS, MtrrWalk
 from mtcalc.kvm.vm import Slot
 from mtcalc.rules.condition import condition_text, reason_text, value_text
 from mtcalc.rules.inputs import E820_RAM, GUEST_MTRR, HOST_TYPE, Facts, Input, input_words, value_of
-from mtcalc.rules.kernel import Kernel
+from mtcalc.rules.kernel import Kernel, from_the_start
 from mtcalc.rules.releases import source_text
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.trace import trace
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import MtrrLookup, Mtrrs, manual_lookup
+from mtcalc.x86.pat import Pat
 
 SDM_EFFECTIVE = 'SDM vol. 3, "Memory Type Used for Translated Guest-Physical Addresses"'
 SDM_PAT = 'SDM vol. 3, "Page Attribute Table (PAT)"'
 SDM_MISCONFIGURED = 'SDM vol. 3, "EPT Misconfigurations"'
 SDM_MTRR = 'SDM vol. 3, "MTRR Precedences"'
-
-
-class Step(NamedTuple):
-    """One step: what it is about, what it found, in full sentences, and where that stands."""
-
-    about: str
-    result: str
-    lines: tuple[str, ...]
-    source: str
 
 
 class Explanation(NamedTuple):
@@ -45,21 +38,40 @@ class Explanation(NamedTuple):
     answer: Answer
 
 
-def explain_lookup(kernel: Kernel, facts: Facts, pat: MemType | None = None, paging: bool = True) -> Explanation:
-    """The derivation of a what-if. `pat` None: for all six types. Raises ValueError as lookup() does."""
+def explain_lookup(
+    kernel: Kernel, facts: Facts, pat: MemType | None = None, paging: bool = True, guest_pat: Pat | None = None
+) -> Explanation:
+    """The derivation of a what-if. `pat` None: for all six types. `guest_pat` and what it raises as in lookup()."""
     pats = PAT_TYPES if pat is None else (pat,)
-    answer = lookup(kernel, facts, pats, paging)
+    answer = lookup(kernel, facts, pats, paging, guest_pat=guest_pat)
     answer = answer._replace(notes=notes_of_each(answer))
     given = answer.facts or facts  # with the quirks as the kernel starts a VM
+    if kernel.npt is not None:
+        from mtcalc.analysis.npt_explain import npt_steps
+
+        return Explanation(tuple(npt_steps(kernel, from_the_start(kernel, facts), answer, paging, guest_pat)), answer)
     return Explanation((_inputs_step(kernel, given), *_decision_steps(kernel, given, answer, paging)), answer)
 
 
-def explain_page(evaluator: Evaluator, gpa: int, pat: MemType | None = None) -> Explanation:
+def explain_page(
+    evaluator: Evaluator, gpa: int, pat: MemType | None = None, private: bool | None = None
+) -> Explanation:
     """The derivation for one guest address in bytes. Raises ValueError as Evaluator.page() does."""
-    answer = evaluator.page(gpa, pat)
+    answer = evaluator.page(gpa, pat, private)
     kernel, vm = evaluator.kernel, evaluator.vm
     if answer.slot is None or answer.facts is None or answer.level is None:
         return Explanation((_no_slot_step(evaluator.smm_slot(gpa)),), answer)
+    if kernel.npt is not None:
+        from mtcalc.analysis.npt_explain import guest_mtrr_step, npt_steps
+
+        of_page = [
+            _slot_step(answer.slot),
+            _mmio_step(kernel, answer.slot, answer.facts, vm.host_pat),
+            guest_mtrr_step(),
+            *npt_steps(kernel, evaluator.facts(answer.slot, gpa), answer, vm.paging, vm.pat),
+            _level_step(evaluator, answer.slot, answer.level, gpa),
+        ]
+        return Explanation(tuple(of_page), answer)
     steps = [
         _slot_step(answer.slot),
         _mmio_step(kernel, answer.slot, answer.facts, vm.host_pat),
@@ -205,7 +217,8 @@ def _decision_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool) 
         return [*steps, Step("EPT byte", "unknown", (why,), "vmx_get_mt_mask()")]
     encoding, ipat = split_mask(byte)
     layout = f"memory type {encoding} in bits 5:3, ignore-PAT {int(ipat)} in bit 6"
-    steps.append(Step("EPT byte", f"{byte:#04x} ({mask_text(byte)})", (layout,), "vmx_get_mt_mask()"))
+    by = answer.rule.source if answer.rule and facts.private else "vmx_get_mt_mask()"
+    steps.append(Step("EPT byte", f"{byte:#04x} ({mask_text(byte)})", (layout,), by))
     steps.append(_effective_step(answer, ipat, paging))
     return steps
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.analysis.explain import Explanation, Step, explain_lookup, explain_page
+from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page
 from mtcalc.analysis.guest_pages import request_page
 from mtcalc.analysis.requests import lookup_request, what_if_choice
+from mtcalc.analysis.steps import Step
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.slots import PAGE
 from mtcalc.linux.choice import Choice, steps
@@ -26,13 +27,17 @@ def explain_request(
     """The derivation of what lookup_request() answers. Raises ValueError as it does."""
     choice = what_if_choice(request, guest, facts)
     answer = lookup_request(kernel, facts, request, guest, notes)
-    return Explanation(_joined(choice, explain_lookup(kernel, facts, choice.memtype)), answer)
+    return Explanation(
+        _joined(choice, explain_lookup(kernel, facts, choice.memtype, guest_pat=choice.pat.register)), answer
+    )
 
 
-def explain_request_page(evaluator: Evaluator, gpa: int, request: Request, size: int = PAGE) -> Explanation:
+def explain_request_page(
+    evaluator: Evaluator, gpa: int, request: Request, size: int = PAGE, private: bool | None = None
+) -> Explanation:
     """The derivation of what request_page() answers for a guest address in bytes. Raises ValueError as it does."""
-    answer, choice = request_page(evaluator, gpa, request, size)
-    return Explanation(_joined(choice, explain_page(evaluator, gpa, choice.memtype)), answer)
+    answer, choice = request_page(evaluator, gpa, request, size, (), private)
+    return Explanation(_joined(choice, explain_page(evaluator, gpa, choice.memtype, private)), answer)
 
 
 def _joined(choice: Choice, found: Explanation) -> tuple[Step, ...]:

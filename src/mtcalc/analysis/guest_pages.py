@@ -14,12 +14,13 @@ from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.release import newest
 from mtcalc.kvm.slots import PAGE
+from mtcalc.kvm.versions import VmType
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.linux.choice import ISA_END, ISA_START, Choice, Where, choose
 from mtcalc.linux.conflicts import Mapping, Mappings, meet
 from mtcalc.linux.functions import FUNCTIONS, TYPES, Request, Way, parse_request
 from mtcalc.linux.mtrrs import FOUR_GIGABYTES, seen_type
-from mtcalc.linux.pat import ERRATA, GuestLinux, VmKind, guest_pat, own_pat
+from mtcalc.linux.pat import ERRATA, GuestLinux, guest_pat, own_pat
 from mtcalc.rules.kernel import version_text
 from mtcalc.x86.mtrr import ONE_MEGABYTE
 
@@ -31,7 +32,7 @@ _ROM = SLOT_FLAGS["READONLY"]
 def guest_of(vm: Vm) -> GuestLinux:
     """The VM's guest; the newest Linux known where nobody named one, and then a note of guest_notes() says so."""
     release = newest() if vm.guest_release is None else vm.guest_release
-    return GuestLinux(release, vm.cpuid_mtrr, vm.mtrrs.enabled, vm.nopat, vm.pat)
+    return GuestLinux(release, vm.cpuid_mtrr, vm.mtrrs.enabled, vm.nopat, vm.pat, vm.type)
 
 
 def guest_notes(vm: Vm) -> Iterator[Note]:
@@ -69,7 +70,7 @@ def where_of(evaluator: Evaluator, gpa: int, size: int, guest: GuestLinux) -> Wh
 
 def _low_ram_end(evaluator: Evaluator, guest: GuestLinux) -> int:
     """Where RAM below 4G ends, which only a guest that forces its view of the MTRRs asks."""
-    if guest.kind is VmKind.NORMAL:
+    if guest.kind is VmType.NORMAL:
         return 0
     low = (slot for slot in evaluator.slots_between(0, FOUR_GIGABYTES) if is_ram(slot))
     return max((min(slot.end, FOUR_GIGABYTES) for slot in low), default=0)
@@ -83,16 +84,21 @@ def _outside_isa(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def request_page(
-    evaluator: Evaluator, gpa: int, request: Request, size: int = PAGE, before: Sequence[Mapping] = ()
+    evaluator: Evaluator,
+    gpa: int,
+    request: Request,
+    size: int = PAGE,
+    before: Sequence[Mapping] = (),
+    private: bool | None = None,
 ) -> tuple[Answer, Choice]:
     """The answer for the page at `gpa` (bytes), of a request for `size` bytes from there, and the choice behind it.
 
-    `before`: other mappings, of which notes say what they would do to this one. Raises ValueError as
-    Evaluator.page() does.
+    `before`: other mappings, of which notes say what they would do to this one; `private` as Evaluator.page() has it.
+    Raises ValueError as that does.
     """
     guest = guest_of(evaluator.vm)
     choice = choose(request, guest, where_of(evaluator, gpa, size, guest))
-    found = evaluator.page(gpa, choice.memtype)
+    found = evaluator.page(gpa, choice.memtype, private)
     if choice.memtype is None:
         notes = tuple(note for note in found.notes if note.code != "starred")
         found = found._replace(effective=(), notes=notes)
@@ -122,7 +128,8 @@ def request_answer(evaluator: Evaluator, point: Point) -> Answer:
     """The answer to a point's request alone, whatever else is mapped. Raises ValueError for a point without one."""
     if point.request is None:
         raise ValueError(f"no request at {point.gpa:#x}")
-    return request_page(evaluator, point.gpa, parse_request(point.request), point.size)[0]
+    request = parse_request(point.request)
+    return request_page(evaluator, point.gpa, request, point.size, (), point.private)[0]
 
 
 def point_answers(evaluator: Evaluator, points: Sequence[Point]) -> Iterator[Answer]:
@@ -130,11 +137,12 @@ def point_answers(evaluator: Evaluator, points: Sequence[Point]) -> Iterator[Ans
     before = Mappings()
     for point in points:
         if point.request is None:
-            yield with_type_note(evaluator, evaluator.page(point.gpa, point.pat))
+            yield with_type_note(evaluator, evaluator.page(point.gpa, point.pat, point.private))
             continue
         start, end = point.gpa & -PAGE, -(-(point.gpa + point.size) // PAGE) * PAGE
         met = before.around(start, end)
-        answer, choice = request_page(evaluator, point.gpa, parse_request(point.request), point.size, met)
+        request = parse_request(point.request)
+        answer, choice = request_page(evaluator, point.gpa, request, point.size, met, point.private)
         before.add(Mapping(start, end, choice, f"the request for {point.request} on line {point.place.line}"))
         yield answer
 

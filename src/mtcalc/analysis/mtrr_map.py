@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple
 
-from mtcalc.analysis.evaluate import MASK_WIDTH, MISREAD, STRAY, Evaluator
+from mtcalc.analysis.evaluate import MASK_WIDTH, MISREAD, STRAY, Evaluator, on_vms_platform
 from mtcalc.analysis.mtrr_words import part_reason
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read, kvm_spans
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, row_at
@@ -23,7 +23,7 @@ from mtcalc.kvm.notes import Note
 from mtcalc.kvm.slots import SlotMap
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot, Vm
-from mtcalc.rules.kernel import Kernel, kernel_notes
+from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_notes
 from mtcalc.x86.ept import LEVEL_SHIFT
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import (
@@ -171,7 +171,7 @@ class MtrrView:
 
     def __init__(self, kernel: Kernel, vm: Vm, slots: Sequence[Slot] = (), notes: Sequence[Note] = ()) -> None:
         """`notes` are said with every answer: what was assumed of the VM."""
-        self.kernel = kernel
+        self.kernel = kernel = on_vms_platform(kernel, vm)
         self._notes = notes
         self.vm = vm
         self.mtrrs = vm.mtrrs
@@ -188,8 +188,8 @@ class MtrrView:
 
     @property
     def asked(self) -> bool:
-        """Whether this KVM looks at the guest's MTRRs."""
-        return self.walk is not MtrrWalk.NONE
+        """Whether this KVM looks at the guest's MTRRs for a memory type."""
+        return self.walk is not MtrrWalk.NONE and asks_guest_mtrr(self.kernel)
 
     def at(self, gpa: int) -> Seen:
         """The answer for one address in bytes. Raises ValueError beyond the guest's maxphyaddr."""
@@ -212,6 +212,10 @@ class MtrrView:
             count = len(self.mtrrs.variable)
             text = f"{count} variable pairs, and KVM gives a guest {self.pairs}: the manual's view alone"
             notes.append(Note("pairs", text))
+        elif self.kernel.npt is not None:
+            limit = ", and limit the mapping level" if self.split_mtrrs is not None else ""
+            text = "under NPT the guest's MTRRs count in the guest's own choice of a PAT type alone"
+            notes.append(Note("npt-mtrr", f"{text}{limit}: the manual's view"))
         elif not self.asked:
             notes.append(Note("mtrr-unasked", "this KVM does not look at guest MTRRs: the manual's view alone"))
         elif self.walk is MtrrWalk.V4_2 and self.mtrrs.enabled:

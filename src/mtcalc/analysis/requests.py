@@ -67,7 +67,7 @@ def lookup_request(
     """
     choice = what_if_choice(request, guest, facts)
     pats = () if choice.memtype is None else (choice.memtype,)
-    return with_choice(lookup(kernel, facts, pats, beside_latest=latest), choice, notes)
+    return with_choice(lookup(kernel, facts, pats, beside_latest=latest, guest_pat=choice.pat.register), choice, notes)
 
 
 def request_matrix(

@@ -16,7 +16,7 @@ from mtcalc.x86.memtype import MemType
 class Difference(NamedTuple):
     """What about an answer is not as in the first rule set's. Which rule decided is not compared."""
 
-    byte: bool
+    byte: bool  # the entry
     level: bool
     pats: tuple[MemType, ...]  # those whose effective type is another
 
@@ -46,7 +46,7 @@ def difference(first: Answer, other: Answer) -> Difference:
     """How an answer differs from the first rule set's to the same question."""
     kinds = dict(first.effective)
     pats = tuple(pat for pat, kind in other.effective if pat not in kinds or kinds[pat] != kind)
-    return Difference(first.byte != other.byte, first.level != other.level, pats)
+    return Difference(first.entry != other.entry, first.level != other.level, pats)
 
 
 def page_pieces(sides: Sequence[Sequence[Answer]]) -> Iterator[Piece]:

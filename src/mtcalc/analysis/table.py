@@ -26,8 +26,10 @@ MOST_STATES = 1 << 16
 def matrix(
     kernel: Kernel, facts: Facts, mtrrs: Sequence[MemType], pats: Sequence[MemType], paging: bool = True
 ) -> tuple[Answer, ...]:
-    """An answer a guest MTRR type. Raises UnknownInput as lookup() does."""
-    rows = [lookup(kernel, facts._replace(guest_mtrr=kind), pats, paging, beside_latest=False) for kind in mtrrs]
+    """An answer a guest MTRR type, under NPT a host MTRR type. Raises UnknownInput as lookup() does."""
+    npt = kernel.npt is not None
+    states = [facts._replace(host_mtrr=kind) if npt else facts._replace(guest_mtrr=kind) for kind in mtrrs]
+    rows = [lookup(kernel, state, pats, paging, beside_latest=False) for state in states]
     notes = latest_summary(kernel, rows)
     return tuple(answer._replace(notes=(*answer.notes, *notes)) for answer in rows)
 

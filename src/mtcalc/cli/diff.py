@@ -7,12 +7,22 @@ import click
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
-from mtcalc.cli.options import Assumptions, Output, assume_option, base_of, base_option, named_kernel, output_options
+from mtcalc.cli.options import (
+    Assumptions,
+    Output,
+    assume_option,
+    base_of,
+    base_option,
+    named_kernel,
+    output_options,
+    vendor_option,
+)
 from mtcalc.cli.params import REF
+from mtcalc.kvm.versions import Vendor
 from mtcalc.output.diff import diff_document, diff_lines, diff_record, diff_rows, expanded_document
 from mtcalc.output.emit import Result
 from mtcalc.rules.inputs import Input
-from mtcalc.rules.kernel import assuming
+from mtcalc.rules.kernel import Kernel, assuming
 from mtcalc.rules.rule import inputs_read
 from mtcalc.x86.memtype import MemType
 
@@ -22,11 +32,22 @@ from mtcalc.x86.memtype import MemType
 @click.argument("after", metavar="B", type=REF)
 @click.option("--expand", is_flag=True, help="Every single combination of inputs, instead of rows.")
 @base_option
+@vendor_option
 @assume_option
 @output_options()
 @click.pass_context
-def diff(ctx: click.Context, before: str, after: str, expand: bool, assume: Assumptions, output: Output) -> None:
+def diff(
+    ctx: click.Context,
+    before: str,
+    after: str,
+    expand: bool,
+    vendor: Vendor | None,
+    assume: Assumptions,
+    output: Output,
+) -> None:
     """Every input on which two rule sets differ, in as few rows as say it. Exit status 1 if they do.
+
+    With --vendor amd two releases under NPT, where rules of EPT do not count.
 
     \b
     mtcalc diff v6.7 slot-flag
@@ -34,6 +55,8 @@ def diff(ctx: click.Context, before: str, after: str, expand: bool, assume: Assu
     """
     base = base_of([before, after])
     sides = (named_kernel(before, base=base), named_kernel(after, base=base))
+    if vendor is Vendor.AMD:
+        ctx.exit(_on_amd(sides, assume, expand, output))
     for text, value in assume:
         item = Input("assume_type" if isinstance(value, MemType) else "assume", text)
         read = {other for kernel in sides for rules in (kernel.rules, kernel.mmio_test) for other in inputs_read(rules)}
@@ -56,3 +79,24 @@ def diff(ctx: click.Context, before: str, after: str, expand: bool, assume: Assu
         )
     )
     ctx.exit(0 if found.same else 1)
+
+
+def _on_amd(sides: tuple[Kernel, Kernel], assume: Assumptions, expand: bool, output: Output) -> int:
+    """diff --vendor amd; the exit status."""
+    from mtcalc.analysis.npt_diff import npt_diff
+    from mtcalc.output.npt_diff import npt_diff_document, npt_diff_lines, npt_diff_record, npt_diff_rows
+    from mtcalc.rules.platform import on_platform
+
+    if assume:
+        raise click.UsageError("--assume with --vendor amd (rules of EPT do not count there)")
+    before, after = (on_platform(kernel, Vendor.AMD) for kernel in sides)
+    found = npt_diff(before, after)
+    output.write(
+        Result(
+            document=lambda: npt_diff_document(found),
+            data=lambda: npt_diff_record(found, expand),
+            lines=lambda: npt_diff_lines(found, expand),
+            rows=lambda: npt_diff_rows(found, expand),
+        )
+    )
+    return 1 if found.rows else 0

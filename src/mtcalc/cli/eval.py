@@ -19,9 +19,11 @@ from mtcalc.cli.options import (
     one_kernel,
     output_options,
     rules_option,
+    vendor_option,
 )
 from mtcalc.cli.params import GPA, GUEST, PAT_TYPE, REQUEST, SCENARIO_FILE
 from mtcalc.cli.read import check_pats, evaluator_for, read_scenario, with_guest
+from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result, pages_document, ranges_document
 from mtcalc.output.document import Document
 from mtcalc.x86.memtype import MemType
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 def _pages(evaluator: Evaluator, pages: Sequence[Page]) -> list[Answer]:
     """The answers for a scenario's pages; what a Linux guest's kernel chooses is looked at only where one is there."""
     if evaluator.vm.guest_release is None and all(page.request is None for page in pages):
-        return [evaluator.page(page.gpa, page.pat) for page in pages]
+        return [evaluator.page(page.gpa, page.pat, page.private) for page in pages]
     from mtcalc.analysis.guest_pages import point_answers
 
     return list(point_answers(evaluator, pages))
@@ -56,6 +58,7 @@ def stream_eval(
     refs: tuple[str, ...],
     assume: Assumptions,
     output: Output,
+    vendor: Vendor | None = None,
 ) -> int:
     """eval FILE --gpa -: answers line by line; the exit status, 2 if a line was bad."""
     from mtcalc.cli.addresses import check_stream
@@ -69,7 +72,7 @@ def stream_eval(
         raise click.UsageError("--gpa - and --pat twice (--pat is the type of lines that name none)")
     check_stream(file, gpas, refs, "a line holds an address, and a PAT type if you like")
     output = streamed(output, "--gpa -")
-    scenario = read_scenario(file, assume=assume)
+    scenario = read_scenario(file, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
     evaluator = evaluator_for(one_kernel(refs, scenario), scenario)
     lines = page_lines(evaluator, output.form)
@@ -101,6 +104,7 @@ def stream_eval(
 @click.option("--guest", type=GUEST, help="With --request: that guest's kernel release.  [the scenario's]")
 @click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
 @rules_option
+@vendor_option
 @assume_option
 @output_options()
 @click.pass_context
@@ -113,12 +117,13 @@ def eval_(
     guest: GuestKernel | None,
     ranges: bool,
     refs: tuple[str, ...],
+    vendor: Vendor | None,
     assume: Assumptions,
     output: Output,
 ) -> None:
     """Every memory slot of a scenario (YAML or JSON; - is standard input), cut wherever the answer changes.
 
-    The answers are for an Intel host with EPT: on AMD hosts memory types come about another way.
+    On an AMD host (host: {vendor: amd}, or --vendor amd) the answers are those of NPT.
 
     \b
     mtcalc eval examples/virtio-gpu.yaml
@@ -134,8 +139,8 @@ def eval_(
     if None in gpas:
         if asked is not None:
             raise click.UsageError("--gpa - and --request exclude each other (a line holds an address and a PAT type)")
-        ctx.exit(stream_eval(file, gpas, pats, refs, assume, output))
-    scenario = read_scenario(file, assume=assume)
+        ctx.exit(stream_eval(file, gpas, pats, refs, assume, output, vendor))
+    scenario = read_scenario(file, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
     if asked is not None:
         scenario = with_guest(scenario, asked)

@@ -6,7 +6,16 @@ from __future__ import annotations
 import click
 
 from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page
-from mtcalc.cli.options import Output, Question, input_options, one_kernel, output_options, rules_option, unread_note
+from mtcalc.cli.options import (
+    Output,
+    Question,
+    asked_kernels,
+    input_options,
+    one_kernel,
+    output_options,
+    rules_option,
+    unread_note,
+)
 from mtcalc.cli.params import ADDRESS, SCENARIO_FILE
 from mtcalc.cli.read import check_pats, evaluator_for, read_scenario, with_guest
 from mtcalc.output.emit import Result, formats
@@ -35,7 +44,8 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
     if file is None:
         if gpa is not None:
             raise click.UsageError("--gpa without FILE (an address of which scenario?)")
-        kernel = one_kernel(refs)
+        one_kernel(refs)  # of which there may be one
+        (kernel,) = asked_kernels(refs, question)
         if question.asked is not None:
             from mtcalc.analysis.explain_requests import explain_request
 
@@ -74,9 +84,10 @@ def _of_scenario(
         raise click.UsageError("FILE without --gpa (which address of it?)")
     if question.said or not question.paging:
         raise click.UsageError(
-            "FILE says what the flags would (with FILE: --gpa, --pat, --request, --guest, -r and --assume alone)"
+            "FILE says what the flags would (with FILE: --gpa, --pat, --request, --guest, -r, --vendor, --assume alone)"
         )
-    scenario = read_scenario(file, assume=tuple(question.facts.assume.items()))
+    assume = tuple(question.facts.assume.items())
+    scenario = read_scenario(file, assume=assume, vendor=question.vendor)
     check_pats((pat,), scenario)
     kernel = one_kernel(refs, scenario)
     if question.asked is None:
@@ -85,5 +96,6 @@ def _of_scenario(
 
     request = question.asked.one
     scenario = with_guest(scenario, question.asked)
-    sizes = [page.size for page in scenario.pages if (page.gpa, page.request) == (gpa, request.name)]
-    return explain_request_page(evaluator_for(kernel, scenario), gpa, request, *sizes[:1])
+    listed = next((page for page in scenario.pages if (page.gpa, page.request) == (gpa, request.name)), None)
+    more = () if listed is None else (listed.size, listed.private)
+    return explain_request_page(evaluator_for(kernel, scenario), gpa, request, *more)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DUMP_FILE = InputFile("")
 WHOSE = ("guest", "host")
-VENDORS = ("intel",)
+VENDORS = ("intel", "amd")
 
 
 def _names() -> tuple[str, ...]:
@@ -55,18 +55,12 @@ def _register(text: str) -> tuple[int, int]:
     return msr, number
 
 
-def _vendor(text: str) -> str:
-    from mtcalc.scenario.values import vendor
-
-    return vendor(text) if text.lower() == "amd" else one_of(VENDORS)(text)
-
-
 FORMAT: Word[str] = Word("format", _format, _names)
 WIDTH: Word[int] = Word("bits", _width, lambda: ("36", "39", "40", "46", "48", "52"))
 REGISTER: Word[tuple[int, int]] = Word("reg=value", _register, list)
 OUTPUT: Word[str] = Word("format", one_of(("yaml", "json")), lambda: ("yaml", "json"))
 WHOSE_WORD: Word[str] = Word("whose", one_of(WHOSE), lambda: WHOSE)
-VENDOR: Word[str] = Word("vendor", _vendor, lambda: VENDORS)
+VENDOR: Word[str] = Word("vendor", lambda text: one_of(VENDORS)(text.lower()), lambda: VENDORS)
 
 
 @click.command("import")
@@ -84,7 +78,7 @@ VENDOR: Word[str] = Word("vendor", _vendor, lambda: VENDORS)
 @click.option("--noncoherent-dma/--no-noncoherent-dma", default=None, help="The VM has non-coherent DMA.")
 @click.option("--self-snoop/--no-self-snoop", default=None, help="The host CPU has self-snoop.")
 @click.option("--cpuid-mtrr/--no-cpuid-mtrr", default=None, help="The guest's CPUID has MTRRs.")
-@click.option("--vendor", type=VENDOR, help="The host CPU's: intel.")
+@click.option("--vendor", type=VENDOR, help="The host CPU's: intel or amd.")
 @click.option("--whose", type=WHOSE_WORD, help="Whose logs and registers these are.  [guest]")
 @click.option("--incomplete", is_flag=True, help="What a cut log lacks is off, or gone.")
 def import_(

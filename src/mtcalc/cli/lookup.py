@@ -7,7 +7,7 @@ import click
 
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.answer import lookup as look_up
-from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
+from mtcalc.cli.options import Output, Question, asked_kernels, input_options, output_options, rules_option, unread_note
 from mtcalc.output.answers import answers_result, lookup_document
 from mtcalc.output.document import Document
 from mtcalc.rules.kernel import Kernel
@@ -25,7 +25,7 @@ def lookup(refs: tuple[str, ...], question: Question, output: Output) -> None:
     mtcalc lookup -r 6.12.80 --noncoherent-dma -o json
     mtcalc lookup -r 6.17 --mtrr uc --request wb --guest 6.8
     """
-    sides = [_answer(kernel, question) for kernel in kernels(refs)]
+    sides = [_answer(kernel, question) for kernel in asked_kernels(refs, question)]
 
     def document() -> Document:
         if len(sides) == 1:

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from mtcalc.analysis.mtrr_map import MtrrView
-from mtcalc.cli.options import STREAMED, Output, one_kernel, output_options, rules_option
+from mtcalc.cli.options import STREAMED, Output, one_kernel, output_options, rules_option, vendor_option
 from mtcalc.cli.params import GPA, SCENARIO_FILE
 from mtcalc.cli.read import read_scenario
+from mtcalc.kvm.versions import Vendor
 from mtcalc.output.emit import Result
 
 # A list can be answered too, once all addresses are there.
@@ -29,9 +30,17 @@ FROM_INPUT = (*STREAMED, "json")
     help="A guest address instead of the map; - reads them from standard input, one a line.",
 )
 @rules_option
+@vendor_option
 @output_options()
 @click.pass_context
-def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tuple[str, ...], output: Output) -> None:
+def mtrr(
+    ctx: click.Context,
+    file: str,
+    gpas: tuple[int | None, ...],
+    refs: tuple[str, ...],
+    vendor: Vendor | None,
+    output: Output,
+) -> None:
     """The guest's MTRRs decoded; the address space as KVM and as the manual see it, and where the two part.
 
     \b
@@ -46,7 +55,7 @@ def mtrr(ctx: click.Context, file: str, gpas: tuple[int | None, ...], refs: tupl
 
         check_stream(file, gpas, refs, "write all addresses on standard input")
         output = streamed(output, "--gpa -", FROM_INPUT)
-    scenario = read_scenario(file, need_slots=False)
+    scenario = read_scenario(file, need_slots=False, vendor=vendor)
     kernel = one_kernel(refs, scenario)
     view = MtrrView(kernel, scenario.vm, scenario.slots, scenario.notes)
     if None in gpas and output.form != "json":

@@ -21,11 +21,13 @@ from mtcalc.cli.params import (
     REF,
     REQUEST,
     SLOT_FLAG,
+    VENDOR,
     Word,
     one_of,
 )
 from mtcalc.kvm.history import PAIRS, row_at
 from mtcalc.kvm.notes import Note
+from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.output.emit import Result, emit, formats
 from mtcalc.refs.resolve import DEFAULT_REF, resolve
 from mtcalc.rules.inputs import (
@@ -351,6 +353,7 @@ class Asked(NamedTuple):
 
     requests: "tuple[Request, ...]"  # none: every type, which table alone has
     named: "GuestKernel | None"
+    kind: VmType = VmType.NORMAL
 
     @property
     def guest(self) -> "GuestLinux":
@@ -358,7 +361,7 @@ class Asked(NamedTuple):
         from mtcalc.kvm.release import newest
         from mtcalc.linux.pat import GuestLinux
 
-        return GuestLinux(newest() if self.named is None else self.named.release)
+        return GuestLinux(newest() if self.named is None else self.named.release, kind=self.kind)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -384,7 +387,8 @@ class Question(NamedTuple):
     given: tuple[Input, ...]  # those that the user named
     pats: tuple[MemType, ...]
     paging: bool
-    said: bool  # whether any input but PAT, paging, request and assumptions was given
+    said: bool  # whether any input but PAT, paging, request, assumptions and vendor was given
+    vendor: Vendor | None = None  # of the host's CPU; None: not said
     asked: Asked | None = None  # in place of PAT types
 
 
@@ -419,6 +423,11 @@ _INPUT_OPTIONS: dict[str, Callable[[Command], Command]] = {
     "mem_dma": click.option(
         "--mem-dma/--no-mem-dma", default=None, help="Some slot has KVM_MEM_DMA (kvm-mem-dma).  [no]"
     ),
+    "vendor": click.option("--vendor", type=VENDOR, help="The host's CPU: intel (EPT), amd (NPT).  [intel]"),
+    "host_mtrr": click.option(
+        "--host-mtrr", type=MTRR_TYPE, help="Host MTRR type of the page, on amd.  [WB, with --mmio UC]"
+    ),
+    "private": click.option("--private", is_flag=True, help="Private memory of a TD, on amd of an SNP guest."),
     "assume": assume_option,
 }
 """The inputs of rules.inputs by name, and what else a what-if says; in the order of --help."""
@@ -463,10 +472,17 @@ def _question(values: Mapping[str, Any]) -> Question:
         elif value is not None:
             facts = with_value(facts, Input(kind.name), value)
             named.append(Input(kind.name))
+    if values["host_mtrr"] is not None and values["vendor"] is not Vendor.AMD:
+        raise click.UsageError("--host-mtrr without --vendor amd (host MTRRs have no effect under EPT)")
+    facts = facts._replace(host_mtrr=values["host_mtrr"], private=values["private"])
+    said = said or values["host_mtrr"] is not None or values["private"]
     if values["no_paging"]:
         pats = (MemType.WB,)
     given = (*named, *_assumptions(facts.assume))
-    return Question(facts, given, tuple(dict.fromkeys(pats)) or PAT_TYPES, not values["no_paging"], said, asked)
+    if asked is not None and facts.private:
+        asked = asked._replace(kind=_private_kind(values["vendor"]))
+    found = tuple(dict.fromkeys(pats)) or PAT_TYPES
+    return Question(facts, given, found, not values["no_paging"], said, values["vendor"], asked)
 
 
 def asked_of(requests: "tuple[Request | None, ...]", guest: "GuestKernel | None", instead: str = "") -> Asked | None:
@@ -480,6 +496,30 @@ def asked_of(requests: "tuple[Request | None, ...]", guest: "GuestKernel | None"
             f"--request and {instead} exclude each other (a request's PAT type is the guest's choice)"
         )
     return Asked(tuple(dict.fromkeys(request for request in requests if request is not None)), guest)
+
+
+def asked_kernels(refs: tuple[str, ...], question: Question) -> tuple[Kernel, ...]:
+    """The kernels of -r, on the host and for the VM that the flags speak of. Raises as kernels() does."""
+    found = kernels(refs)
+    if question.vendor is not Vendor.AMD and not question.facts.private:
+        return found
+    from mtcalc.rules.platform import on_platform
+
+    vendor = question.vendor or Vendor.INTEL
+    private = _private_kind(question.vendor)
+    return tuple(on_platform(kernel, vendor, private if question.facts.private else VmType.NORMAL) for kernel in found)
+
+
+def _private_kind(vendor: Vendor | None) -> VmType:
+    """The kind of VM that has private memory on a host."""
+    return VmType.SNP if vendor is Vendor.AMD else VmType.TD
+
+
+def vendor_option(function: Command) -> Command:
+    """--vendor, for commands whose scenario says it too; the option wins."""
+    return click.option("--vendor", type=VENDOR, help="The host's CPU: intel (EPT), amd (NPT).  [the scenario's]")(
+        function
+    )
 
 
 def unread_note(kernel: Kernel, question: Question) -> tuple[Note, ...]:

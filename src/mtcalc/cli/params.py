@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_quirk, parse_slot_flag
+from mtcalc.kvm.versions import Vendor
 from mtcalc.text.numbers import parse_address
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
 
@@ -94,6 +95,8 @@ EVERY_REQUEST = ""
 REQUEST: Word[Request | None] = Word("type|function", _read_request, _request_words)
 """What a driver of a Linux guest asks for; None where the option stands without one."""
 GUEST: Word[GuestKernel] = Word("release", _read_guest, lambda: ["latest", *_releases("")])
+_VENDORS = tuple(vendor.value for vendor in Vendor)
+VENDOR: Word[Vendor] = Word("vendor", lambda text: Vendor(one_of(_VENDORS)(text.lower())), lambda: _VENDORS)
 ADDRESS: Word[int] = Word("address", parse_address, list)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.kvm.versions import Vendor
+from mtcalc.kvm.vm import Vm
 from mtcalc.rules.inputs import Value
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError, Place
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
     from mtcalc.scenario.record import Scenario
 
 
-def read_scenario(path: str, need_slots: bool = True, assume: Sequence[tuple[str, Value]] = ()) -> Scenario:
+def read_scenario(
+    path: str, need_slots: bool = True, assume: Sequence[tuple[str, Value]] = (), vendor: Vendor | None = None
+) -> Scenario:
     """The scenario in a file, '-' for standard input, or what another tool's dump in it tells.
 
-    `assume` goes over its own. Raises InputError.
+    `assume` and `vendor` go over its own. Raises InputError; UsageError for a vendor whose CPUs run no such VM.
     """
     from mtcalc.scenario.load import load_scenario
     from mtcalc.text.source import decode_source, read_bytes
@@ -34,7 +38,22 @@ def read_scenario(path: str, need_slots: bool = True, assume: Sequence[tuple[str
         scenario = dump_scenario(data, path, error, need_slots)
     if need_slots and not scenario.slots:
         raise InputError("no memslots (memslots: a list with one slot at least)", Place(path, 1, 1))
-    return scenario._replace(vm=scenario.vm._replace(assume={**scenario.vm.assume, **dict(assume)}))
+    vm = scenario.vm._replace(assume={**scenario.vm.assume, **dict(assume)})
+    if vendor is not None:
+        vm = vm._replace(vendor=vendor)
+        _check_vendor(vm)
+    return scenario._replace(vm=vm)
+
+
+def _check_vendor(vm: Vm) -> None:
+    from mtcalc.rules.platform import check_platform
+
+    try:
+        check_platform(vm.vendor, vm.type)
+    except ValueError as error:
+        from click import UsageError
+
+        raise UsageError(f"--vendor: {error}") from None
 
 
 def check_pats(pats: Iterable[MemType | None], scenario: Scenario) -> None:
@@ -65,7 +84,7 @@ def with_guest(scenario: Scenario, asked: Asked) -> Scenario:
     from mtcalc.linux.pat import GuestLinux, guest_pat
 
     vm = scenario.vm
-    guest = GuestLinux(asked.named.release, vm.cpuid_mtrr, vm.mtrrs.enabled, vm.nopat)
+    guest = GuestLinux(asked.named.release, vm.cpuid_mtrr, vm.mtrrs.enabled, vm.nopat, kind=vm.type)
     pat = vm.pat if scenario.pat_said else guest_pat(guest).register
     vm = vm._replace(guest_release=asked.named.release, pat=pat)
     notes = [note for note in scenario.notes if note.code != "guest-kernel"]

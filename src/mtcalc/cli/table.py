@@ -9,11 +9,22 @@ import click
 
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.table import Search, Where, matrix, search
-from mtcalc.cli.options import Output, Question, input_options, kernels, output_options, rules_option, unread_note
-from mtcalc.cli.params import Word
+from mtcalc.cli.options import (
+    Output,
+    Question,
+    asked_kernels,
+    input_options,
+    kernels,
+    output_options,
+    rules_option,
+    unread_note,
+)
+from mtcalc.cli.params import Word, one_of
 from mtcalc.cli.where import parse_where, where_keys
+from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result
 from mtcalc.output.document import Document
+from mtcalc.output.emit import Result
 from mtcalc.rules.inputs import GUEST_MTRR
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
@@ -35,6 +46,10 @@ def _where_words() -> Iterable[str]:
 _WHERE: Word[str] = Word("key=value", str, _where_words)
 
 
+WHO = ("honours-pat",)
+_WHO: Word[str] = Word("question", one_of(WHO), lambda: WHO)
+
+
 @click.command()
 @click.option(
     "--where",
@@ -44,12 +59,16 @@ _WHERE: Word[str] = Word("key=value", str, _where_words)
     metavar="KEY=VALUE",
     help="Only what fits, over every input that no flag fixes; all have to hold.",
 )
+@click.option("--who", type=_WHO, metavar="honours-pat", help="Which hosts and VMMs honour the guest's PAT.")
 @rules_option
 @input_options
 @output_options()
-def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question, output: Output) -> None:
+def table(
+    conditions: tuple[str, ...], who: str | None, refs: tuple[str, ...], question: Question, output: Output
+) -> None:
     """The whole matrix for fixed inputs: guest MTRR type x PAT type -> effective type.
 
+    With --vendor amd it is the host's MTRR type.
     With --request instead: what a Linux guest's driver asks for x guest MTRR type -> PAT type -> effective type; of
     all types, or of those and the functions that are named.
 
@@ -61,9 +80,16 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
     mtcalc table --where effective=UC --where mmio=no
     mtcalc table -r v6.7 -r slot-flag --slot-flag 8 --noncoherent-dma
     mtcalc table --request -r 6.1 -r 6.17 --noncoherent-dma
+    mtcalc table --who honours-pat -r 6.12.80
     """
-    chosen = kernels(refs)
     asked = question.asked
+    if who is not None:
+        _who(conditions, refs, question, output)
+        return
+    chosen = asked_kernels(refs, question)
+    npt = question.vendor is Vendor.AMD
+    if conditions and npt:
+        raise click.UsageError("--where with --vendor amd (the matrix of guest PAT x host MTRR is all there is)")
     mtrrs = (question.facts.guest_mtrr or MTRR_TYPES[0],) if GUEST_MTRR in question.given else MTRR_TYPES
     if asked is not None:
         from mtcalc.analysis.requests import request_matrix
@@ -83,6 +109,8 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
         found = _search(chosen, question, wheres)
         sides = [each.answers for each in found.found]
     else:
+        if npt:
+            mtrrs = MTRR_TYPES if question.facts.host_mtrr is None else (question.facts.host_mtrr,)
         sides = [
             _noted(matrix(kernel, question.facts, mtrrs, question.pats, question.paging), kernel, question)
             for kernel in chosen
@@ -99,6 +127,18 @@ def table(conditions: tuple[str, ...], refs: tuple[str, ...], question: Question
         return search_document(found, wheres) if conditions else matrix_document(sides, question.pats)
 
     output.write(answers_result(document, answers))
+
+
+def _who(conditions: Sequence[str], refs: tuple[str, ...], question: Question, output: Output) -> None:
+    """table --who honours-pat: of -r, else of every release; of both vendors, unless --vendor says which."""
+    if conditions or question.said or not question.paging or question.pats != PAT_TYPES or question.given:
+        raise click.UsageError("--who with other inputs (-r and --vendor alone: it says on which others it hangs)")
+    from mtcalc.analysis.who import who_rows
+    from mtcalc.output.who import who_document, who_lines, who_record
+
+    rows = who_rows(kernels(refs) if refs else (), question.vendor)
+    records = [who_record(row) for row in rows]
+    output.write(Result(lambda: who_document(rows), lambda: records, lambda: records, lambda: who_lines(rows)))
 
 
 def _wheres(conditions: Sequence[str], chosen: Sequence[Kernel]) -> list[Where]:

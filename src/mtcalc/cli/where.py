@@ -14,7 +14,7 @@ from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import inputs_read
 from mtcalc.text.numbers import parse_register_value
 from mtcalc.text.suggest import did_you_mean
-from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
+from mtcalc.x86.memtype import MTRR_TYPES, Effective, MemType, parse_memtype
 
 
 def _yes_no(text: str) -> bool:
@@ -35,7 +35,7 @@ def _encoding(text: str) -> int:
     return int(word) if word in tuple("01234567") else _mtrr_type(text)
 
 
-def _effective(answer: Answer) -> MemType | None:
+def _effective(answer: Answer) -> Effective | None:
     return answer.effective[0][1]
 
 

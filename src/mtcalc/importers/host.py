@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """This machine as a host of KVM: its kernel, its CPU, its IOMMU.
 
-Source: /proc/sys/kernel/osrelease, /proc/cpuinfo, the parameters of kvm_intel,
+Source: /proc/sys/kernel/osrelease, /proc/cpuinfo, the parameters of kvm_intel and kvm_amd,
 /sys/class/iommu/dmar*/intel-iommu/ecap (bit 7: snoop control; VT-d specification, "Extended Capability Register").
 """
 
@@ -16,8 +16,7 @@ from mtcalc.text.errors import InputError, Place
 
 NAME = "host"
 
-_VENDORS = {"GenuineIntel": "intel"}
-_NPT = frozenset(("AuthenticAMD", "HygonGenuine"))
+_VENDORS = {"GenuineIntel": "intel", "AuthenticAMD": "amd", "HygonGenuine": "amd"}
 _SNOOP_CONTROL = 1 << 7
 
 
@@ -37,10 +36,13 @@ def read_host(root: str = "/") -> Dump:
         remarks.append(
             ImportRemark("this machine is a guest itself: its own /proc/mtrr and dmesg tell of it as a guest", place)
         )
-    remarks += _kvm(base)
-    remarks += _iommu(base)
+    amd = any(setting.key == "vendor" and setting.value == "amd" for setting in settings)
+    remarks += _npt(base) if amd else (*_kvm(base), *_iommu(base))
     if (base / "proc/mtrr").exists():
         what = "a host's MTRRs have no effect on a guest under EPT: left out"
+        if amd:
+            what = "the host's MTRR type of a slot's memory counts under NPT: RAM is taken as WB, host MMIO as UC"
+            what += " (backing: host_mtrr says it)"
         remarks.append(ImportRemark(what, Place(str(base / "proc/mtrr"), 1, 1)))
     iomem = base / "proc/iomem"
     if not _shows_addresses(iomem):
@@ -72,9 +74,6 @@ def _cpu(path: Path, settings: list[Setting], remarks: list[ImportRemark]) -> fr
         if key == "vendor_id":
             if value in _VENDORS:
                 settings.append(Setting("vendor", _VENDORS[value], place))
-            elif value in _NPT:
-                what = f"vendor {value}: left out, as NPT has no such rules: answers are those of an Intel CPU"
-                remarks.append(ImportRemark(what, place))
             else:
                 remarks.append(ImportRemark(f"vendor {value}: neither Intel nor AMD, so taken as Intel", place))
         elif key == "address sizes":
@@ -94,6 +93,15 @@ def _kvm(base: Path) -> Iterator[ImportRemark]:
         yield ImportRemark("EPT is off: under shadow paging entries have no memory type", Place(str(ept), 1, 1, word))
     elif word is None and not (base / "sys/module/kvm_amd").exists():
         yield ImportRemark("kvm_intel is not loaded: whether it uses EPT is not told", Place(str(ept), 1, 1))
+
+
+def _npt(base: Path) -> Iterator[ImportRemark]:
+    npt = base / "sys/module/kvm_amd/parameters/npt"
+    word = _first_line(npt)
+    if word is not None and word.upper() in ("N", "0"):
+        yield ImportRemark("NPT is off: under shadow paging entries have no memory type", Place(str(npt), 1, 1, word))
+    elif word is None:
+        yield ImportRemark("kvm_amd is not loaded: whether it uses NPT is not told", Place(str(npt), 1, 1))
 
 
 def _iommu(base: Path) -> Iterator[ImportRemark]:

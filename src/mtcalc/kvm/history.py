@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from mtcalc.kvm.release import Version, since
-from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
+from mtcalc.kvm.versions import GuestPat, MmioTest, MtrrLimit, MtrrWalk
 
 T = TypeVar("T")
 
@@ -86,6 +86,12 @@ MMIO_TESTS: tuple[Row[MmioTest], ...] = (
     Row((5, 2), MmioTest.E820, "kvm_is_mmio_pfn(), 0c55671f84ff; read: 5.0.1 -> 5.2.1"),
     Row((6, 17), MmioTest.E820, "__kvm_is_mmio_pfn(); read: 6.16.1 -> 6.17.0"),
 )
+
+NPT_PATS: tuple[Row[GuestPat], ...] = (
+    Row((0,), GuestPat.HARDWARES, "the hardware's PAT stays as KVM set it up, 0x0007040600070406; before 15038e147247"),
+    Row((4, 15), GuestPat.GUESTS, "15038e147247, KVM: SVM: obey guest PAT"),
+)
+"""Under AMD's NPT alone: which PAT the guest's page tables select from."""
 
 UNDEFINED_CHECKS: tuple[Row[bool], ...] = (
     Row((0,), False, "no consistency check; read: 2.6.29 to 4.1.3"),

@@ -17,6 +17,7 @@ class Backing(NamedTuple):
     host_type: MemType = MemType.WB  # what the host's memory-type tracking calls it
     e820_ram: bool = True
     page_level: int | None = None  # the size in which the host maps it, 1 (4K) to 3 (1G); None: not said
+    host_mtrr: MemType | None = None  # the host's MTRR type of it, which counts under NPT; None: not said
 
     @property
     def is_device(self) -> bool:

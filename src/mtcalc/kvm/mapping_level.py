@@ -72,6 +72,8 @@ def host_pages(slot: Slot, limits: LevelLimits) -> HostPages:
     backing = slot.backing
     if backing.zero_page:
         return HostPages(1, "the zero page is a page of 4K", False)
+    if slot.private:  # read: 6.8 to 7.3.4, kvm_gmem_get_pfn() with order 0
+        return HostPages(1, "private memory is mapped in 4K, as guest_memfd hands it out", False)
     if limits.reserved_small and not backing.struct_page:
         return HostPages(1, "up to 5.19 a page without struct page is mapped in 4K", False)
     if limits.reserved_small and backing.reserved:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mtcalc.text.errors import Place
-from mtcalc.x86.memtype import MemType
+from mtcalc.x86.memtype import Effective, MemType
 
 
 class Page(NamedTuple):
@@ -18,6 +18,7 @@ class Page(NamedTuple):
     gpa: int
     pat: MemType | None
     place: Place
+    private: bool | None = None  # None: as its slot is
     request: str | None = None
     size: int = 0x1000
 
@@ -28,12 +29,13 @@ class Expect(NamedTuple):
     gpa: int
     pat: MemType | None
     place: Place
-    effective: MemType | None = None
+    effective: Effective | None = None
     ept: int | None = None  # the byte
     memtype: MemType | None = None
     ipat: bool | None = None
     level: int | None = None  # 1 to 3
     guest_mtrr: MemType | None = None
     rule: str | None = None  # a rule's id
+    private: bool | None = None  # None: as its slot is
     request: str | None = None  # as in Page
     size: int = 0x1000

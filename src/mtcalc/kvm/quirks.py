@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS
 from mtcalc.kvm.release import Version, in_force, sort_key
+from mtcalc.kvm.versions import Vendor
 
 
 class QuirkSpan(NamedTuple):
@@ -53,6 +54,14 @@ _OFF_AT_START: tuple[tuple[Version, int, str], ...] = (
     ((6, 16), QUIRKS["CD_NW_CLEARED"], "commit a4dae7c7a41d; read: 6.14 -> 6.16.1"),
 )
 
+_OFF_AT_START_NPT: tuple[tuple[Version, int, str], ...] = (
+    # The same on AMD with NPT.
+    ((0,), 0, "as on Intel"),
+    ((6, 12, 78), QUIRKS["IGNORE_GUEST_PAT"], "Debian's changelog of 6.12.78"),
+    ((6, 13), 0, "as before"),
+    ((6, 16), QUIRKS["IGNORE_GUEST_PAT"], "commit a4dae7c7a41d; read: 6.14 -> 6.16.1"),
+)
+
 
 def has_quirk(name: str, release: Version) -> bool:
     """Whether a release knows a quirk, one of QUIRK_SPANS."""
@@ -67,9 +76,9 @@ def known_quirks(release: Version) -> tuple[str, ...]:
     return tuple(name for name in QUIRKS if has_quirk(name, release))
 
 
-def off_at_start(release: Version) -> int:
-    """KVM_X86_QUIRK_ bits not in force, and never to be, when a release starts a VM on Intel with EPT."""
-    return in_force(_OFF_AT_START, release)
+def off_at_start(release: Version, vendor: Vendor = Vendor.INTEL) -> int:
+    """KVM_X86_QUIRK_ bits not in force, and never to be, when a release starts a VM with EPT, or with NPT."""
+    return in_force(_OFF_AT_START if vendor is Vendor.INTEL else _OFF_AT_START_NPT, release)
 
 
 def first_releases(name: str) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which versions there are of KVM's lookup of guest MTRRs, of its host-MMIO test, and of what MTRRs limit.
+"""Which versions there are of KVM's lookup of guest MTRRs, of its host-MMIO test, and of what MTRRs limit; and on
+whose CPUs it runs which kinds of VMs.
 
 Which release has which stands in mtcalc.kvm.history.
 """
@@ -43,3 +44,25 @@ class MmioTest(Enum):
     RESERVED = "reserved"
     HOST_TYPE = "host_type"
     E820 = "e820"
+
+
+class Vendor(Enum):
+    """Whose CPU the host has: Intel's, so VMX with EPT, or AMD's, so SVM with NPT."""
+
+    INTEL = "intel"
+    AMD = "amd"
+
+
+class VmType(Enum):
+    """What kind of VM it is, as scenarios name it: TDX guests are Intel's, SNP guests AMD's."""
+
+    NORMAL = "normal"
+    TD = "td"
+    SNP = "snp"
+
+
+class GuestPat(Enum):
+    """Which PAT counts for a page of a guest under NPT."""
+
+    GUESTS = "the guest's own"
+    HARDWARES = "the one that the hardware has at reset"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mtcalc.kvm.host_mmio import RAM, Backing
 from mtcalc.kvm.release import Version
+from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
 from mtcalc.x86.pat import LINUX_PAT, Pat
@@ -25,6 +26,7 @@ class Slot(NamedTuple):
     hva: int | None = None  # None: not said; then it does not limit the mapping level
     address_space: int = 0  # 1 is SMM's
     device: bool = False  # the guest sees a device's BAR there, not RAM
+    private: bool = False  # of a TD or an SNP guest: its own, not shared with the host
 
     @property
     def end(self) -> int:
@@ -55,3 +57,5 @@ class Vm(NamedTuple):
     guest_release: Version | None = None  # the kernel of a Linux guest; None: not said
     nopat: bool = False  # which was booted with nopat
     assume: Mapping[str, bool | MemType] = {}  # what only a C file or a patch asks for
+    vendor: Vendor = Vendor.INTEL  # of the host's CPU
+    type: VmType = VmType.NORMAL

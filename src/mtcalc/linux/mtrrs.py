@@ -12,7 +12,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from mtcalc.kvm.history import Row, row_at
-from mtcalc.linux.pat import GuestLinux, VmKind
+from mtcalc.kvm.versions import VmType
+from mtcalc.linux.pat import GuestLinux
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, Mtrrs, manual_lookup, matching_blocks
 
@@ -82,7 +83,7 @@ def given_type(memtype: MemType) -> SeenType:
 
 def seen_type(mtrrs: Mtrrs, guest: GuestLinux, start: int, end: int, low_ram_end: int = 0) -> SeenType:
     """The type of [start, end) in bytes; `low_ram_end`: where RAM below 4G ends, for guests that force their view."""
-    if guest.kind is not VmKind.NORMAL:
+    if guest.kind is not VmType.NORMAL:
         row = row_at(FORCED, guest.release)
         if row.what is not Forced.NOT:
             return _forced(row, start, end, low_ram_end)

@@ -13,16 +13,9 @@ from typing import NamedTuple
 
 from mtcalc.kvm.history import Row, row_at
 from mtcalc.kvm.release import Version
+from mtcalc.kvm.versions import VmType
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_4_2_PAT, LINUX_PAT, RESET_PAT, Pat
-
-
-class VmKind(Enum):
-    """What kind of VM a guest knows itself to be; kernels force the MTRRs, or leave the PAT, of some."""
-
-    NORMAL = "normal"
-    TD = "td"
-    SNP = "snp"
 
 
 class GuestLinux(NamedTuple):
@@ -33,7 +26,7 @@ class GuestLinux(NamedTuple):
     mtrrs_on: bool = True  # E, bit 11 of IA32_MTRR_DEF_TYPE
     nopat: bool = False  # booted with nopat
     pat: Pat | None = None  # IA32_PAT as somebody saw it; None: what this kernel makes of the reset value
-    kind: VmKind = VmKind.NORMAL
+    kind: VmType = VmType.NORMAL  # what it knows itself to be
 
     @property
     def name(self) -> str:
@@ -145,7 +138,7 @@ def _left(guest: GuestLinux) -> tuple[Left | None, Row[Pat] | Row[Left | None] |
     if guest.nopat:
         off = row_at(NOPAT, guest.release)
         return off.what, off
-    if guest.kind is VmKind.TD:
+    if guest.kind is VmType.TD:
         td = row_at(IN_A_TD, guest.release)
         if td.what is not None:
             return td.what, td

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mtcalc.analysis.answer import UNKNOWN, Answer, notes_of_each
+from mtcalc.analysis.answer import UNKNOWN, Answer, NptEntry, notes_of_each
+from mtcalc.kvm.versions import GuestPat
 from mtcalc.output.document import (
     STRONG,
     Block,
@@ -22,15 +23,44 @@ from mtcalc.output.document import (
     texts,
 )
 from mtcalc.output.emit import Result
-from mtcalc.rules.kernel import kernel_label
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
-from mtcalc.x86.memtype import PAT_TYPES, MemType
+from mtcalc.x86.memtype import PAT_TYPES, Effective, MemType, NptType
 
 
-def _ept(answer: Answer) -> Content:
-    if answer.byte is None:
+def entry_text(answer: Answer) -> str:
+    """The entry as a column has it: the EPT byte, '0:WB' of an NPT entry, '?' where nobody knows it."""
+    if answer.entry is None:
         return "-" if answer.slot is None else "?"
-    return Cell(f"{answer.byte:#04x}", memtype_tone(answer.memtype))
+    if isinstance(answer.entry, NptEntry):
+        return f"{answer.entry.pat_index}:{answer.entry.memtype}"
+    return f"{answer.entry.byte:#04x}"
+
+
+def entry_columns(npt: bool) -> tuple[str, str]:
+    """What the columns of the MTRR type that counts, and of the entry, are called."""
+    return ("HOST", "NPT") if npt else ("MTRR", "EPT")
+
+
+def _entry(answer: Answer) -> Content:
+    text = entry_text(answer)
+    return text if answer.entry is None else Cell(text, memtype_tone(answer.memtype))
+
+
+_HONOURED = {
+    GuestPat.GUESTS: "guest PAT honoured",
+    GuestPat.HARDWARES: "the guest's PAT index counts",
+    None: "",
+}
+
+
+def npt_legend(answers: Iterable[Answer]) -> list[str]:
+    """What the types are that exist under NPT alone, where some answer has one; nothing under EPT."""
+    words = {
+        NptType.CD: "CD: uncached like UC, with snooping",
+        NptType.WC_PLUS: "WC+: write-combining, with snooping",
+    }
+    found = {kind for answer in answers if answer.kernel.npt for _, kind in answer.effective}
+    return [text for kind, text in words.items() if kind in found]
 
 
 def answers_result(
@@ -55,35 +85,32 @@ def answers_result(
 
 
 def lookup_document(first: Answer) -> Document:
-    """The answer to a what-if: the byte, what the guest gets, the rule."""
+    """The answer to a what-if: the entry, what the guest gets, the rule."""
     assert first.rule is not None
-    assert first.byte is not None
-    words = mask_text(first.byte) + ("" if first.ipat else ", guest PAT honoured")
     fields: list[tuple[str, Content]] = [
-        ("EPT", Cell(f"{first.byte:#04x}  {words}", memtype_tone(first.memtype))),
+        *_entry_fields(first),
         ("rule", f"{first.rule.id}: {first.rule.text}"),
         ("", first.rule.why),
     ]
     pairs = [(pat, kind, first.starred(pat)) for pat, kind in first.effective]
     blocks: list[Block]
     if first.request is not None:
-        fields.insert(1, ("request", request_words(first)))
+        fields.insert(-2, ("request", request_words(first)))
         if not pairs:
-            fields.insert(2, ("guest gets", "no mapping"))
-            return Document([rules_title(kernel_label(first.kernel)), Fields(fields)], texts(first.notes))
+            fields.insert(-2, ("guest gets", "no mapping"))
+            return Document([rules_title(first.kernel), Fields(fields)], texts(first.notes))
     if len(pairs) == 1:
         (pat, kind, starred) = pairs[0]
         got = memtype_cell(kind, starred)
-        at = 1 if first.request is None else 2
-        fields.insert(at, ("guest gets", got._replace(text=f"{got.text}  (PAT {pat})")))
+        fields.insert(-2, ("guest gets", got._replace(text=f"{got.text}  (PAT {pat})")))
         blocks = [Fields(fields)]
     else:
         header = ("PAT", *(str(pat) for pat, _, _ in pairs))
         row: list[Content] = ["guest gets", *(memtype_cell(kind, starred) for _, kind, starred in pairs)]
         blocks = [Fields(fields), Table(header, [row])]
     return Document(
-        [rules_title(kernel_label(first.kernel)), *blocks],
-        texts(notes_of_each(first)),
+        [rules_title(first.kernel), *blocks],
+        [*npt_legend([first]), *texts(notes_of_each(first))],
     )
 
 
@@ -93,32 +120,54 @@ def request_words(answer: Answer) -> str:
     return f"{answer.request} of {answer.guest} -> {got}"
 
 
+def _entry_fields(first: Answer) -> list[tuple[str, Content]]:
+    """The entry in words; under NPT the host's MTRR type as well, which counts there."""
+    tone = memtype_tone(first.memtype)
+    if isinstance(first.entry, NptEntry):
+        host = first.facts and first.facts.host_mtrr
+        index, kind = first.entry
+        return [
+            ("NPT", Cell(f"{kind}  entry {index} of the host's PAT, {_HONOURED[first.kernel.npt]}", tone)),
+            ("host MTRR", memtype_cell(host)),
+        ]
+    assert first.byte is not None
+    words = mask_text(first.byte) + ("" if first.ipat else ", guest PAT honoured")
+    return [("EPT", Cell(f"{first.byte:#04x}  {words}", tone))]
+
+
 def _effective(answer: Answer) -> list[Content]:
     if not answer.effective:
         return ["-"] * len(PAT_TYPES)
     return [effective_cell(answer, pat, kind) for pat, kind in answer.effective]
 
 
-def effective_cell(answer: Answer, pat: MemType, kind: MemType | None) -> Cell:
+def effective_cell(answer: Answer, pat: MemType, kind: Effective | None) -> Cell:
     """One effective type: '-' where the entry is a misconfiguration, '?' where nobody knows the byte."""
     cell = memtype_cell(kind, answer.starred(pat))
-    return cell._replace(text="?") if answer.byte is None else cell
+    return cell._replace(text="?") if answer.entry is None else cell
+
+
+def mtrr_that_counts(answer: Answer) -> MemType | None:
+    """The guest's MTRR type of a page, under NPT the host's; None where there is none."""
+    if answer.facts is None:
+        return None
+    return answer.facts.guest_mtrr if answer.kernel.npt is None else answer.facts.host_mtrr
 
 
 def _lead(answer: Answer) -> list[Content]:
-    """Mapping level, guest MTRR type and EPT byte; '-' where there is none."""
-    mtrr = None if answer.facts is None else answer.facts.guest_mtrr
+    """Mapping level, MTRR type that counts, and entry; '-' where there is none."""
+    mtrr = mtrr_that_counts(answer)
     none = "?" if answer.guest_mtrr == UNKNOWN else "-"
     return [
         "-" if answer.level is None else LEVEL_NAMES[answer.level],
         none if mtrr is None else memtype_cell(mtrr),
-        _ept(answer),
+        _entry(answer),
     ]
 
 
 def ranges_document(answers: Sequence[Answer]) -> Document:
     """Slots as ranges, a row each, a column a PAT type."""
-    header = ("GPA", "END", "LVL", "MTRR", "EPT", *map(str, PAT_TYPES), "RULE", "SLOT")
+    header = ("GPA", "END", "LVL", *entry_columns(_npt(answers)), *map(str, PAT_TYPES), "RULE", "SLOT")
     rows = [
         [hex(a.gpa or 0), hex(a.end or 0), *_lead(a), *_effective(a), a.rule.id if a.rule else "-", _slot(a)]
         for a in answers
@@ -126,9 +175,14 @@ def ranges_document(answers: Sequence[Answer]) -> Document:
     return Document([_title(answers), Table(header, rows)], grouped(answers))
 
 
+def _npt(answers: Sequence[Answer]) -> bool:
+    return bool(answers) and answers[0].kernel.npt is not None
+
+
 def pages_document(answers: Sequence[Answer]) -> Document:
     """Single addresses, a row a PAT type asked for; all six in columns where none was named."""
     blocks: list[Block] = [_title(answers)]
+    names = entry_columns(_npt(answers))
     asked = [a for a in answers if a.request is not None]
     one = [a for a in answers if a.pat is not None and a.request is None]
     six = [a for a in answers if a.pat is None and a.request is None]
@@ -137,13 +191,13 @@ def pages_document(answers: Sequence[Answer]) -> Document:
             [hex(a.gpa or 0), *_lead(a), a.request or "", *_one(a), a.rule.id if a.rule else "-", _slot(a)]
             for a in asked
         ]
-        blocks.append(Table(("GPA", "LVL", "MTRR", "EPT", "REQUEST", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
+        blocks.append(Table(("GPA", "LVL", *names, "REQUEST", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
     if one:
         rows = [[hex(a.gpa or 0), *_lead(a), *_one(a), a.rule.id if a.rule else "-", _slot(a)] for a in one]
-        blocks.append(Table(("GPA", "LVL", "MTRR", "EPT", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
+        blocks.append(Table(("GPA", "LVL", *names, "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
     if six:
         rows = [[hex(a.gpa or 0), *_lead(a), *_effective(a), a.rule.id if a.rule else "-", _slot(a)] for a in six]
-        blocks.append(Table(("GPA", "LVL", "MTRR", "EPT", *map(str, PAT_TYPES), "RULE", "SLOT"), rows))
+        blocks.append(Table(("GPA", "LVL", *names, *map(str, PAT_TYPES), "RULE", "SLOT"), rows))
     return Document(blocks, grouped(answers))
 
 
@@ -159,7 +213,9 @@ def _slot(answer: Answer) -> str:
 
 
 def _title(answers: Sequence[Answer]) -> Cell:
-    return rules_title(kernel_label(answers[0].kernel)) if answers else Cell("no answers", STRONG)
+    if not answers:
+        return Cell("no answers", STRONG)
+    return rules_title(answers[0].kernel)
 
 
 def grouped(answers: Sequence[Answer]) -> list[str]:
@@ -169,4 +225,4 @@ def grouped(answers: Sequence[Answer]) -> list[str]:
     for answer in answers:
         owner = answer.slot.name if answer.slot else "" if answer.gpa is None else hex(answer.gpa)
         pairs += [("" if note in everyones else owner, note) for note in answer.notes]
-    return grouped_notes(pairs)
+    return [*npt_legend(answers), *grouped_notes(pairs)]

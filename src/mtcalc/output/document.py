@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias, Union
 
 from mtcalc.kvm.notes import Note
-from mtcalc.x86.memtype import CACHEABLE, MemType
+from mtcalc.rules.kernel import Kernel, kernel_label, platform_words
+from mtcalc.x86.memtype import CACHEABLE, Effective, MemType, NptType
 
 # Tones: what a colour means. Nothing is said by a tone alone.
 CACHED = "cacheable"
@@ -51,9 +52,9 @@ class Document(NamedTuple):
     notes: Sequence[str] = ()
 
 
-def rules_title(*words: str) -> Cell:
-    """The line above answers: by which rules, and that they hold under VMX with EPT, so not for AMD's NPT."""
-    return Cell(f"rules {', '.join(words)}, VMX with EPT", STRONG)
+def rules_title(kernel: Kernel, *words: str) -> Cell:
+    """The line above answers: by which rules, and whether they hold under VMX with EPT or AMD's SVM with NPT."""
+    return Cell(f"rules {', '.join(words or (kernel_label(kernel),))}, {platform_words(kernel)}", STRONG)
 
 
 def text_of(content: Content) -> str:
@@ -61,16 +62,16 @@ def text_of(content: Content) -> str:
     return content if isinstance(content, str) else content.text
 
 
-def memtype_tone(memtype: int | None) -> str:
+def memtype_tone(memtype: int | NptType | None) -> str:
     """The tone of a memory type's encoding."""
     if memtype in CACHEABLE:
         return CACHED
-    if memtype == MemType.WC:
+    if memtype in (MemType.WC, NptType.WC_PLUS):
         return COMBINING
-    return UNCACHED if memtype in (MemType.UC, MemType.UC_MINUS) else WARN
+    return UNCACHED if memtype in (MemType.UC, MemType.UC_MINUS, NptType.CD) else WARN
 
 
-def memtype_cell(memtype: MemType | None, starred: bool = False) -> Cell:
+def memtype_cell(memtype: Effective | None, starred: bool = False) -> Cell:
     """A memory type in its colour; * where the manual's earlier editions left it undefined."""
     if memtype is None:
         return Cell("-", WARN)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtcalc.analysis.explain import Explanation, Step
+from mtcalc.analysis.explain import Explanation
+from mtcalc.analysis.steps import Step
 from mtcalc.output.document import FAINT, Block, Cell, Content, Document, Fields, rules_title, texts
 from mtcalc.rules.kernel import kernel_label
 
@@ -14,7 +15,7 @@ def explain_document(found: Explanation) -> Document:
     """Every step with its result, its reasons and its source."""
     answer = found.answer
     where = () if answer.gpa is None else (hex(answer.gpa),)
-    blocks: list[Block] = [rules_title(kernel_label(answer.kernel), *where)]
+    blocks: list[Block] = [rules_title(answer.kernel, kernel_label(answer.kernel), *where)]
     for number, step in enumerate(found.steps, start=1):
         rows: list[tuple[str, Content]] = [("", line) for line in step.lines]
         if step.source:

@@ -10,12 +10,19 @@ from typing import NamedTuple
 
 from mtcalc.analysis.answer import UNKNOWN, Answer
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.output.answers import effective_cell, grouped
+from mtcalc.output.answers import effective_cell, entry_columns, entry_text, grouped, mtrr_that_counts
 from mtcalc.output.document import Document
 from mtcalc.output.emit import write_rows
 from mtcalc.output.plain import escape
 from mtcalc.output.plain import render as plain
-from mtcalc.output.records import answer_header, answer_record, answer_row, effective_column, rare_columns
+from mtcalc.output.records import (
+    answer_header,
+    answer_record,
+    answer_row,
+    effective_column,
+    platform_columns,
+    rare_columns,
+)
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
@@ -52,7 +59,8 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
     starts = evaluator.segments()
     limit = 1 << evaluator.vm.maxphyaddr
     rule_width = max(4, *(len(escape(rule.id)) for rule in evaluator.kernel.rules.rules))
-    rare = rare_columns([evaluator.base_facts])
+    npt = evaluator.kernel.npt is not None
+    rare = (*rare_columns([evaluator.base_facts]), *platform_columns(evaluator.kernel))
     six = True
     seen: list[Answer] = []
 
@@ -61,7 +69,7 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
         six = not one
         if form == "jsonl":
             return ""
-        return _plain_header(six, rule_width) if form == "plain" else _row(answer_header(six, rare), form)
+        return _plain_header(six, rule_width, npt) if form == "plain" else _row(answer_header(six, rare), form)
 
     def tail(gpa: int, pat: MemType | None) -> str:
         answer = evaluator.page(gpa, pat)
@@ -99,9 +107,10 @@ def _all_six(answer: Answer) -> str:
     return " ".join(f"{pat}={effective_cell(answer, pat, kind).text.rstrip('*')}" for pat, kind in answer.effective)
 
 
-def _plain_header(six: bool, rule_width: int) -> str:
+def _plain_header(six: bool, rule_width: int, npt: bool) -> str:
+    mtrr, entry = entry_columns(npt)
     pats = " ".join(str(pat).ljust(3) for pat in PAT_TYPES) if six else "PAT EFFECTIVE"
-    return f"{'GPA'.ljust(ADDRESS_WIDTH)}LVL MTRR EPT  {pats} {'RULE'.ljust(rule_width)} SLOT\n"
+    return f"{'GPA'.ljust(ADDRESS_WIDTH)}LVL {mtrr} {entry}  {pats} {'RULE'.ljust(rule_width)} SLOT\n"
 
 
 def _plain_tail(answer: Answer, six: bool, rule_width: int) -> list[str]:
@@ -110,9 +119,9 @@ def _plain_tail(answer: Answer, six: bool, rule_width: int) -> list[str]:
     if facts is None or answer.rule is None or answer.slot is None or answer.level is None:
         lead, rest = "-   -    -", f"{'-'.ljust(rule_width)} -"
     else:
-        mtrr = {None: "-", UNKNOWN: "?"}.get(answer.guest_mtrr, answer.guest_mtrr)
-        byte = "?" if answer.byte is None else f"{answer.byte:#04x}"
-        lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {byte}"
+        kind = mtrr_that_counts(answer)
+        mtrr = "?" if answer.guest_mtrr == UNKNOWN else "-" if kind is None else str(kind)
+        lead = f"{LEVEL_NAMES[answer.level]:3} {mtrr:4} {entry_text(answer)}"
         rest = f"{escape(answer.rule.id).ljust(rule_width)} {escape(answer.slot.name)}"
     types = {pat: effective_cell(answer, pat, kind).text for pat, kind in answer.effective}
     if six:

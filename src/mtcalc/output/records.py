@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.answer import Answer, NptEntry
 from mtcalc.kvm.flags import flag_names
+from mtcalc.kvm.versions import VmType
 from mtcalc.rules.inputs import KINDS, Facts, Value
+from mtcalc.rules.kernel import Kernel
 from mtcalc.x86.ept import LEVEL_NAMES
-from mtcalc.x86.memtype import PAT_TYPES, MemType, memtype_name
+from mtcalc.x86.memtype import PAT_TYPES, Effective, MemType, memtype_name
 
 
 def assumed(value: Value) -> bool | str:
@@ -35,19 +37,40 @@ def inputs_record(facts: Facts) -> dict[str, Any]:
     return record
 
 
+def platform_record(kernel: Kernel, facts: Facts) -> dict[str, Any]:
+    """The inputs that exist on AMD, and of TDs and SNP guests, alone."""
+    record: dict[str, Any] = {}
+    if kernel.npt is not None:
+        record["host_mtrr"] = _type(facts.host_mtrr)
+    if kernel.vm_type is not VmType.NORMAL:
+        record |= {"vm_type": kernel.vm_type.value, "private": facts.private}
+    return record
+
+
+def platform_columns(kernel: Kernel) -> tuple[str, ...]:
+    """The same as columns of csv and tsv, behind all others; with the entry of the host's PAT that is selected."""
+    npt = () if kernel.npt is None else ("npt_index", "host_mtrr")
+    return npt if kernel.vm_type is VmType.NORMAL else (*npt, "vm_type", "private")
+
+
 def ept_record(byte: int, memtype: int, ipat: bool) -> dict[str, Any]:
     """An EPT byte."""
     return {"memtype": memtype_name(memtype), "ipat": int(ipat), "mask": f"{byte:#04x}"}
 
 
-def _type(memtype: MemType | None) -> str | None:
+def _type(memtype: Effective | None) -> str | None:
     return None if memtype is None else str(memtype)
 
 
 def answer_record(answer: Answer) -> dict[str, Any]:
     """One answer as JSON has it."""
     effective: Any = None
-    if answer.byte is not None:
+    entry = answer.entry
+    inputs = None if answer.facts is None else inputs_record(answer.facts) | {"guest_mtrr": answer.guest_mtrr}
+    if answer.facts is not None and inputs is not None:
+        inputs |= platform_record(answer.kernel, answer.facts)
+    npt = {"index": entry.pat_index, "memtype": str(entry.memtype)} if isinstance(entry, NptEntry) else None
+    if entry is not None:
         effective = {str(pat): _type(kind) for pat, kind in answer.effective}
         if answer.pat is not None:
             effective = effective[str(answer.pat)]
@@ -60,13 +83,14 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         **({} if answer.end is None else {"end": hex(answer.end)}),
         "slot": answer.slot.name if answer.slot else None,
         "level": None if answer.level is None else LEVEL_NAMES[answer.level],
-        "inputs": None if answer.facts is None else inputs_record(answer.facts) | {"guest_mtrr": answer.guest_mtrr},
+        "inputs": inputs,
         "pat": _type(answer.pat),
         **_request_record(answer),
         "rule": None if answer.rule is None else {"id": answer.rule.id, "text": answer.rule.text},
         "ept": None
         if answer.byte is None or answer.memtype is None or answer.ipat is None
         else ept_record(answer.byte, answer.memtype, answer.ipat),
+        **({} if answer.kernel.npt is None else {"npt": npt}),
         "effective": effective,
         "notes": [note.text for note in answer.notes],
     }
@@ -126,7 +150,9 @@ def effective_column() -> int:
 
 def answer_row(answer: Answer, six: bool, rare: Sequence[str] = ()) -> list[str]:
     """One answer as a row of csv and tsv; what does not apply is empty."""
-    inputs = {} if answer.facts is None else inputs_record(answer.facts)
+    inputs = {} if answer.facts is None else inputs_record(answer.facts) | platform_record(answer.kernel, answer.facts)
+    if isinstance(answer.entry, NptEntry):
+        inputs["npt_index"] = str(answer.entry.pat_index)
     row = [
         answer.kernel.rules.name,
         "" if answer.gpa is None else hex(answer.gpa),
@@ -153,8 +179,9 @@ def answer_row(answer: Answer, six: bool, rare: Sequence[str] = ()) -> list[str]
 
 def answer_rows(answers: Sequence[Answer], six: bool) -> Iterator[list[str]]:
     """Header and rows."""
-    requests = any(answer.request is not None for answer in answers)
-    rare = rare_columns((answer.facts for answer in answers), requests)
+    platforms = (column for answer in answers for column in platform_columns(answer.kernel))
+    requests = OF_REQUESTS if any(answer.request is not None for answer in answers) else ()
+    rare = (*rare_columns(answer.facts for answer in answers), *dict.fromkeys(platforms), *requests)
     yield answer_header(six, rare)
     for answer in answers:
         yield answer_row(answer, six, rare)

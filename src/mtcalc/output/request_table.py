@@ -10,6 +10,7 @@ from mtcalc.analysis.side_by_side import difference
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import Version, sort_key
 from mtcalc.linux.functions import FUNCTIONS, Way, parse_request
+from mtcalc.output.answers import entry_columns
 from mtcalc.output.document import Block, Cell, Content, Document, Fields, Table, rules_title
 from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
 from mtcalc.output.table import fixed_words
@@ -24,10 +25,12 @@ def requests_document(sides: Sequence[Sequence[Answer]], release: Version) -> Do
     several = len(sides) > 1
     guest = sides[0][0].guest
     what = f"request to {guest} x guest MTRR type -> PAT type -> effective type"
-    head = names.head(_differing(sides, names)) if several else [rules_title(names.first)]
-    blocks: list[Block] = [*head, f"{what}; memory that is not RAM; {fixed_words(sides)}"]
+    head = names.head(_differing(sides, names)) if several else [rules_title(names.kernel, names.first)]
+    host = sides[0][0].facts.host_mtrr if names.npt and sides[0][0].facts else None
+    fixed = fixed_words(sides) if host is None else f"host MTRR {host}, {fixed_words(sides)}"
+    blocks: list[Block] = [*head, f"{what}; memory that is not RAM; {fixed}"]
     for label, mine in zip(names.labels, sides, strict=True):
-        columns = ("REQUEST", "MTRR", "PAT", "ENTRY", "EPT", "EFFECTIVE", "RULE")
+        columns = ("REQUEST", "MTRR", "PAT", "ENTRY", entry_columns(names.npt)[1], "EFFECTIVE", "RULE")
         blocks.append(Table(columns, list(_rows(mine, sides[0])), label if several else ""))
     blocks.append(Fields(list(_callers(sides[0], release))))
     differs = any(difference(a, b).found for mine in sides[1:] for a, b in zip(sides[0], mine, strict=True))
@@ -40,7 +43,8 @@ def _differing(sides: Sequence[Sequence[Answer]], names: Sides) -> str:
     for label, mine in zip(names.labels[1:], sides[1:], strict=True):
         found = [difference(a, b) for a, b in zip(sides[0], mine, strict=True)]
         types, masks = sum(bool(one.pats) for one in found), sum(one.byte for one in found)
-        what = f"{types or 'none'} of {len(found)} effective types and {masks or 'none'} of {len(found)} EPT bytes"
+        entries = "NPT entries" if names.npt else "EPT bytes"
+        what = f"{types or 'none'} of {len(found)} effective types and {masks or 'none'} of {len(found)} {entries}"
         said.append(f"{what} differ between {names.first} and {label}")
     return "; ".join(said)
 

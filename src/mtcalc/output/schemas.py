@@ -69,6 +69,9 @@ def _input(kind: Kind, plain: Callable[[Schema], Schema]) -> Schema:
 _NAMED = [kind for kind in KINDS.values() if not kind.text]
 _INPUTS = {**{kind.key: _input(kind, _or_null) for kind in _NAMED}, "guest_mtrr": _or_null(_READ)}
 _ASSUME = _map({"anyOf": [_BOOL, _MTRR]})
+# On AMD, and of TDs and SNP guests, alone.
+_PLATFORM = {"host_mtrr": _or_null(_MTRR), "vm_type": {"enum": ["td", "snp"]}, "private": _BOOL}
+_NPT = _object({"index": {"enum": list(range(8))}, "memtype": _PAT})
 _EPT = _object({"memtype": _MEMTYPE, "ipat": _IPAT, "mask": _HEX})
 _BY_PAT = {"type": "object", "propertyNames": _PAT, "additionalProperties": _or_null(_EFFECTIVE)}
 
@@ -79,7 +82,7 @@ ANSWER = _object(
         "gpa": _or_null(_HEX),
         "slot": _or_null(_TEXT),
         "level": _or_null(_LEVEL),
-        "inputs": _or_null(_object(_INPUTS, assume=_ASSUME)),
+        "inputs": _or_null(_object(_INPUTS, assume=_ASSUME, **_PLATFORM)),
         "pat": _or_null(_PAT),
         "rule": _or_null(_object({"id": _TEXT, "text": _TEXT})),
         "ept": _or_null(_EPT),
@@ -87,9 +90,23 @@ ANSWER = _object(
         "notes": _TEXTS,
     },
     end=_HEX,
+    npt=_or_null(_NPT),
     request=_TEXT,  # these three with a request
     guest={"type": "string", "pattern": "^linux-[0-9.]+(-rc)?$"},
     pat_index=_or_null({"enum": list(range(8))}),
+)
+_WHO = _object(
+    {
+        "vendor": {"enum": ["intel", "amd"]},
+        "kernel": _TEXT,
+        "rules": _TEXTS,
+        "vmm": _or_null(_TEXT),
+        "slot_flag": _or_null(_TEXT),
+        "honours_pat": {"enum": ["yes", "no", "only"]},
+        "needs": _TEXTS,
+        "source": _TEXT,
+        "notes": _TEXTS,
+    }
 )
 _EXPLANATION = _object(
     {
@@ -120,6 +137,7 @@ _SOME_INPUTS = {
     "properties": {
         **{kind.key: _input(kind, _one_or_more) for kind in _NAMED},
         "slot_flags": {"anyOf": [_TEXTS, _map(_BOOL)]},
+        "host_mtrr": _one_or_more(_MTRR),
         "assume": _map(_one_or_more({"anyOf": [_BOOL, _MTRR]})),
     },
 }
@@ -133,7 +151,8 @@ _SIDE = _object(
             "propertyNames": _PAT,
             "additionalProperties": _one_or_more(_or_null(_EFFECTIVE)),
         },
-    }
+    },
+    npt=_NPT,
 )
 _CHANGE = {
     **_object({"before": _SIDE, "after": _SIDE}, when=_SOME_INPUTS, inputs=_SOME_INPUTS, count=_COUNT),
@@ -380,7 +399,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "rule-file": _fixed("mtcalc rule file", _RULE_FILE),
     "lookup": _fixed("mtcalc lookup -o json", _list(ANSWER)),
     "eval": _fixed("mtcalc eval -o json", _object({"results": _list(ANSWER)})),
-    "table": _fixed("mtcalc table -o json", _list(ANSWER)),
+    "table": _fixed("mtcalc table -o json, and with --who", {"anyOf": [_list(ANSWER), _list(_WHO)]}),
     "explain": _fixed("mtcalc explain -o json", _EXPLANATION),
     "diff": _fixed("mtcalc diff -o json", _object(_DIFF_KEYS)),
     "review": _fixed("mtcalc review -o json", _REVIEW),
@@ -397,7 +416,8 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
 """By the name that `mtcalc schema` takes: a command's words joined by hyphens, `scenario`, `rule-file`."""
 
 LINES: dict[str, Schema] = {
-    **dict.fromkeys(("lookup", "eval", "table"), ANSWER),
+    **dict.fromkeys(("lookup", "eval"), ANSWER),
+    "table": {"anyOf": [ANSWER, _WHO]},
     **dict.fromkeys(("diff", "review"), _CHANGE),
     "log": _COMMIT,
     "rules-list": _RULE_SET,

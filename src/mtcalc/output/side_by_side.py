@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from mtcalc.analysis.answer import UNKNOWN, Answer, notes_of_each
 from mtcalc.analysis.side_by_side import Difference, Piece, difference
 from mtcalc.kvm.notes import About, Note
-from mtcalc.output.answers import request_words
+from mtcalc.output.answers import entry_columns, entry_text, mtrr_that_counts, npt_legend, request_words
 from mtcalc.output.document import (
     Block,
     Cell,
@@ -35,6 +35,8 @@ class Sides:
     """The rule sets of one document: what each is called in it."""
 
     def __init__(self, kernels: Sequence[Kernel]) -> None:
+        self.kernel = kernels[0]
+        self.npt = self.kernel.npt is not None
         self.full = full = list[str]()
         for label in map(kernel_label, kernels):
             again = sum(other == label or other.startswith(f"{label} #") for other in full)
@@ -58,7 +60,7 @@ class Sides:
 
     def head(self, sentence: str) -> list[Block]:
         """The document's first lines: the rule sets, and how much differs."""
-        title = rules_title(f"{', '.join(self.full)} side by side")
+        title = rules_title(self.kernel, f"{', '.join(self.full)} side by side")
         return [title, sentence, Fields(self.legend)] if self.legend else [title, sentence]
 
     def mark_note(self, differs: bool) -> tuple[str, ...]:
@@ -72,10 +74,8 @@ def marked(cell: Cell, differs: bool) -> Cell:
 
 
 def ept_cell(answer: Answer, differs: bool = False) -> Cell:
-    """The EPT byte in its memory type's colour."""
-    none = "-" if answer.slot is None else "?"
-    text = none if answer.byte is None else f"{answer.byte:#04x}"
-    return marked(Cell(text, memtype_tone(answer.memtype)), differs)
+    """The entry, which is the EPT byte, in its memory type's colour."""
+    return marked(Cell(entry_text(answer), memtype_tone(answer.memtype)), differs)
 
 
 def type_cells(answer: Answer, differs: Iterable[MemType] = ()) -> list[Cell]:
@@ -110,7 +110,8 @@ def _rows(answers: Sequence[Answer], labels: Sequence[str], placed: bool) -> lis
 
 def _columns(answer: Answer, placed: bool) -> tuple[str, ...]:
     pats = [str(pat) for pat, _ in answer.effective]
-    return ("RULES", *(("LVL", "MTRR") if placed else ()), "EPT", *pats, "RULE", "DIFF")
+    mtrr, entry = entry_columns(answer.kernel.npt is not None)
+    return ("RULES", *(("LVL", mtrr) if placed else ()), entry, *pats, "RULE", "DIFF")
 
 
 def _level(answer: Answer) -> Cell:
@@ -118,7 +119,7 @@ def _level(answer: Answer) -> Cell:
 
 
 def _mtrr(answer: Answer) -> Cell:
-    kind = answer.facts.guest_mtrr if answer.facts else None
+    kind = mtrr_that_counts(answer)
     if kind is None:
         return Cell("?" if answer.guest_mtrr == UNKNOWN else "-")
     return Cell(str(kind), memtype_tone(kind))
@@ -168,8 +169,7 @@ def _pieces(pieces: Sequence[Piece], one: str, many: str) -> Document:
     alike: dict[tuple[object, ...], list[Piece]] = {}
     for piece in differing:
         key = tuple(
-            (a.level, a.byte, a.pat, a.request, a.rule and a.rule.id, a.facts and a.facts.guest_mtrr)
-            for a in piece.answers
+            (a.level, a.entry, a.pat, a.request, a.rule and a.rule.id, mtrr_that_counts(a)) for a in piece.answers
         )
         alike.setdefault(key, []).append(piece)
     for group in alike.values():
@@ -214,7 +214,7 @@ def _same(pieces: Sequence[Sequence[Answer]]) -> list[Block]:
             kinds = dict.fromkeys(cell.text for cell in map(_mtrr, answers) if cell.text != "-")
             lead: list[Content] = [hex(first.gpa or 0), *end, _level(first), "/".join(kinds) or "-", ept_cell(first)]
             slot = first.slot.name if first.slot else "-"
-            place = ("GPA", *("END" for _ in end), "LVL", "MTRR", "EPT")
+            place = ("GPA", *("END" for _ in end), "LVL", *entry_columns(first.kernel.npt is not None))
             if one:
                 columns = (*place, *(("REQUEST",) if asked else ()), "PAT", "EFFECTIVE", "SLOT")
                 lead += [first.request] if first.request is not None else []
@@ -233,9 +233,11 @@ def side_notes(places: Iterable[Sequence[Answer]], names: Sides) -> list[str]:
 
     Those on starred cells are one legend.
     """
+    places = list(places)
     owned = list(_owned(places, names))
     starred = any(note.code == "starred" for _, note in owned)
-    notes = grouped_notes(pair for pair in owned if pair[1].code != "starred")
+    legend = npt_legend(answer for answers in places for answer in answers)
+    notes = [*legend, *grouped_notes(pair for pair in owned if pair[1].code != "starred")]
     return [_STAR_LEGEND, *notes] if starred else notes
 
 

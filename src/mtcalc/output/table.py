@@ -9,6 +9,8 @@ from mtcalc.analysis.answer import Answer, notes_of_each
 from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.side_by_side import difference
 from mtcalc.analysis.table import Search, SearchRow, Where, rows
+from mtcalc.kvm.versions import VmType
+from mtcalc.output.answers import entry_columns, mtrr_that_counts
 from mtcalc.output.document import Block, Content, Document, Table, rules_title
 from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
 from mtcalc.rules.inputs import GUEST_MTRR, input_words, value_of
@@ -18,14 +20,18 @@ from mtcalc.x86.memtype import MemType
 
 
 def matrix_document(sides: Sequence[Sequence[Answer]], pats: Sequence[MemType]) -> Document:
-    """A row a guest MTRR type, a column a PAT type; rows that come out equal are one. A side is matrix()'s answers."""
+    """A row a guest MTRR type, under NPT a host MTRR type, a column a PAT type; rows that come out equal are one.
+
+    A side is matrix()'s answers.
+    """
     names = Sides([side[0].kernel for side in sides])
     several = len(sides) > 1
-    blocks: list[Block] = [rules_title(names.first)]
+    blocks: list[Block] = [rules_title(names.kernel, names.first)]
     if several:
         blocks = names.head(_matrix_words(sides, names))
-    blocks.append(f"guest MTRR type down, PAT type across; {fixed_words(sides)}")
-    columns = ("MTRR", "EPT", *map(str, pats), "RULE")
+    across = "host MTRR type down, guest PAT type across" if names.npt else "guest MTRR type down, PAT type across"
+    blocks.append(f"{across}; {fixed_words(sides)}")
+    columns = (*entry_columns(names.npt), *map(str, pats), "RULE")
     for label, mine in zip(names.labels, sides, strict=True):
         blocks.append(Table(columns, _matrix_rows(mine, sides[0]), label if several else ""))
     differs = any(difference(a, b).found for mine in sides[1:] for a, b in zip(sides[0], mine, strict=True))
@@ -35,13 +41,13 @@ def matrix_document(sides: Sequence[Sequence[Answer]], pats: Sequence[MemType]) 
 def _matrix_rows(lines: Sequence[Answer], first: Sequence[Answer]) -> list[list[Content]]:
     merged: dict[tuple[object, ...], list[tuple[Answer, Answer]]] = {}
     for answer, base in zip(lines, first, strict=True):
-        key = answer.rule and answer.rule.id, answer.byte, answer.effective, difference(base, answer)
+        key = answer.rule and answer.rule.id, answer.entry, answer.effective, difference(base, answer)
         merged.setdefault(key, []).append((answer, base))
     table: list[list[Content]] = []
     for group in merged.values():
         answer, base = group[0]
         found = difference(base, answer)
-        kinds = [str(a.facts.guest_mtrr) for a, _ in group if a.facts]
+        kinds = [str(mtrr_that_counts(a)) for a, _ in group]
         every = len(kinds) > 1 and len(group) == len(lines)
         mtrr = "any" if every else " ".join(kinds)
         rule = answer.rule.id if answer.rule else "-"
@@ -53,10 +59,11 @@ def _matrix_words(lines: Sequence[Sequence[Answer]], names: Sides) -> str:
     """How much differs, in one sentence a rule set."""
     said = []
     cells = sum(len(answer.effective) for answer in lines[0])
+    entries = "NPT entries" if names.npt else "EPT bytes"
     for label, mine in zip(names.labels[1:], lines[1:], strict=True):
         found = [difference(a, b) for a, b in zip(lines[0], mine, strict=True)]
         types, masks = sum(len(one.pats) for one in found), sum(one.byte for one in found)
-        what = f"{types or 'none'} of {cells} effective types and {masks or 'none'} of {len(found)} EPT bytes"
+        what = f"{types or 'none'} of {cells} effective types and {masks or 'none'} of {len(found)} {entries}"
         said.append(f"{what} differ between {names.first} and {label}")
     return "; ".join(said)
 
@@ -71,7 +78,19 @@ def fixed_words(sides: Sequence[Sequence[Answer]]) -> str:
                 value = value_of(item, facts)
                 words = str(value) if isinstance(value, MemType) else "yes" if value else "no"
                 said[item] = f"{input_words(item)} {words}"
+    if sides[0][0].kernel.npt is not None:
+        return _npt_inputs(sides[0][0])
     return ", ".join(said.values()) or "no other input is read"
+
+
+def _npt_inputs(answer: Answer) -> str:
+    """What else decides under NPT, where it is so."""
+    said = []
+    if answer.facts is not None and answer.facts.cr0_cd:
+        said.append("guest CR0.CD yes")
+    if answer.kernel.vm_type is VmType.SNP:
+        said.append("an SNP guest")
+    return ", ".join(said) or "guest CR0.CD no"
 
 
 def _combinations(result: Search) -> str:
@@ -88,7 +107,7 @@ def search_document(result: Search, wheres: Sequence[Where]) -> Document:
         each = ", ".join(f"{count} under {label}" for count, label in zip(counts, names.labels, strict=True))
         blocks = names.head(f"combinations of inputs with {what}: {each}{_apart(result)}")
     else:
-        blocks = [rules_title(names.first), f"{counts[0]} {_combinations(result)} of inputs: {what}"]
+        blocks = [rules_title(names.kernel, names.first), f"{counts[0]} {_combinations(result)} of inputs: {what}"]
     differs = False
     for label, found in zip(names.labels, result.found, strict=True):
         table = rows(result, found)

@@ -11,7 +11,7 @@ from mtcalc.analysis.expectations import Verdict
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.vm import Slot
 from mtcalc.output.document import WARN, Block, Cell, Content, Document, Table, grouped_notes, rules_title, texts
-from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
+from mtcalc.rules.kernel import Kernel, kernel_notes
 
 
 def _summary(verdicts: Sequence[Verdict]) -> str:
@@ -50,7 +50,7 @@ SlotNotes = Sequence[tuple[Slot, Note]]
 
 def check_document(kernel: Kernel, verdicts: Sequence[Verdict], of_slots: SlotNotes = ()) -> Document:
     """The expectations, a row each, and the count."""
-    blocks: list[Block] = [rules_title(kernel_label(kernel))]
+    blocks: list[Block] = [rules_title(kernel)]
     rows: list[list[Content]] = [
         [
             Cell("FAILED", WARN) if verdict.failures else "ok",

@@ -193,7 +193,19 @@ HOST_PAGE_KINDS: dict[str, Kind] = {
 }
 """What the host-MMIO test can ask for, in the same way; no flag sets these, a slot's backing does."""
 
-_BY_NAME = {**KINDS, **HOST_PAGE_KINDS}
+PRIVATE_KIND = Kind(
+    "private",
+    Scope.PAGE,
+    "private memory",
+    "that are private",
+    "that are not private",
+    "private",
+    "private",
+    "private",
+)
+"""What a TD's page is; no rule file asks for it, as KVM's function does not."""
+
+_BY_NAME = {**KINDS, **HOST_PAGE_KINDS, PRIVATE_KIND.name: PRIVATE_KIND}
 ORDER = {name: at for at, name in enumerate(_BY_NAME)}
 
 
@@ -224,6 +236,7 @@ GUEST_MTRR = Input("guest_mtrr")
 QUIRK_CD_NW_CLEARED = Input("quirk", "CD_NW_CLEARED")
 QUIRK_IGNORE_GUEST_PAT = Input("quirk", "IGNORE_GUEST_PAT")
 FLAG_NON_COHERENT_DMA = Input("slot_flag", "NON_COHERENT_DMA")
+PRIVATE = Input("private")
 
 STRUCT_PAGE = Input("struct_page")
 RESERVED = Input("reserved")
@@ -244,6 +257,8 @@ class Facts(NamedTuple):
     disabled_quirks: int = 0
     self_snoop: bool = True
     guest_mtrr: MemType | None = MemType.WB  # None: a kernel that never asks
+    private: bool = False  # of a TD or an SNP guest: its own, not shared with the host
+    host_mtrr: MemType | None = None  # the host's MTRR type, under NPT; None: by what the page is
     assume: Mapping[str, Value] = {}
 
 

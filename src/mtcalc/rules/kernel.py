@@ -13,7 +13,7 @@ from mtcalc.kvm.release import in_force, newest
 from mtcalc.kvm.release import since as since
 from mtcalc.kvm.release import sort_key as sort_key
 from mtcalc.kvm.slot_history import FLAGS, slot_limits
-from mtcalc.kvm.versions import MtrrLimit, MtrrWalk
+from mtcalc.kvm.versions import GuestPat, MtrrLimit, MtrrWalk, VmType
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, condition_text, holds, inputs, reason_text
 from mtcalc.rules.inputs import (
     GUEST_MTRR,
@@ -53,6 +53,9 @@ class Kernel(NamedTuple):
     notes: tuple[Note, ...] = ()  # said with every answer
     default: bool = False  # nobody asked for it
     mmio_said: bool = True  # what was asked for says the host-MMIO test too; else it is taken from around
+    npt: GuestPat | None = None  # on AMD with NPT: which PAT counts; None: VMX with EPT
+    vm_type: VmType = VmType.NORMAL
+    also_read: tuple[Input, ...] = ()  # what decides besides the rules
 
 
 _SPLITS: dict[MtrrLimit, Condition | None] = {
@@ -67,7 +70,8 @@ _QUIRK_NEEDS_SELF_SNOOP = Unreachable(
 )
 
 
-def _off_from_the_start(name: str) -> Unreachable:
+def off_from_the_start(name: str) -> Unreachable:
+    """That a quirk is in force, where KVM starts the VM without it."""
     return Unreachable(Atom(Input("quirk", name)), f"quirk {name} is off from the start, and nothing turns it on")
 
 
@@ -76,7 +80,7 @@ def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "",
     quirks = known_quirks(release)
     off = off_at_start(release)
     never = [_QUIRK_NEEDS_SELF_SNOOP] if "IGNORE_GUEST_PAT" in quirks else []
-    never += [_off_from_the_start(name) for name in quirks if off & QUIRKS[name]]
+    never += [off_from_the_start(name) for name in quirks if off & QUIRKS[name]]
     return Kernel(
         ref=ref,
         rules=rules,
@@ -135,9 +139,15 @@ def kernel_label(kernel: Kernel) -> str:
     return f"{kernel.ref} ({name})"
 
 
+def platform_words(kernel: Kernel) -> str:
+    """On which CPUs the kernel runs, and what kind of VM: 'VMX with EPT', 'SVM with NPT, SNP guest'."""
+    words = "VMX with EPT" if kernel.npt is None else "SVM with NPT"
+    return words + {VmType.NORMAL: "", VmType.TD: ", TD", VmType.SNP: ", SNP guest"}[kernel.vm_type]
+
+
 def asks_guest_mtrr(kernel: Kernel) -> bool:
-    """Whether the kernel looks at the guest's MTRRs at all."""
-    return kernel.mtrr_walk is not MtrrWalk.NONE
+    """Whether the kernel looks at the guest's MTRRs for a type: under NPT never."""
+    return kernel.mtrr_walk is not MtrrWalk.NONE and kernel.npt is None
 
 
 def split_text(kernel: Kernel) -> str:
@@ -209,13 +219,14 @@ def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[Note]:
                 yield Note("flag-unchecked", f"this kernel does not know slot flag {name}, and takes it unchecked")
     if limits.flags_checked and flags & _MEMFD and flags & _NOT_WITH_MEMFD:
         yield Note("flags-together", "no kernel takes GUEST_MEMFD together with READONLY or LOG_DIRTY_PAGES (EINVAL)")
-    elif flags & _MEMFD & kernel.slot_flags and limits.memfd_private_only:
+    elif flags & _MEMFD & kernel.slot_flags and limits.memfd_private_only and kernel.vm_type is VmType.NORMAL:
         yield Note("memfd", "this kernel takes GUEST_MEMFD on VMs with private memory alone (6.18 on: on every VM)")
 
 
 def unread(kernel: Kernel, given: Sequence[Input]) -> tuple[Input, ...]:
-    """Which of the inputs given neither the rules nor the host-MMIO test read."""
+    """Which of the inputs given neither the rules nor the host-MMIO test read, nor what decides besides them."""
     read = {same_input(item) for rules in (kernel.rules, kernel.mmio_test) for item in inputs_read(rules)}
+    read.update(kernel.also_read)
     return tuple(item for item in given if same_input(item) not in read)
 
 

@@ -16,6 +16,7 @@ class Outcome(NamedTuple):
     memtype_of: Input | None = None
     shift: int = MEMTYPE_SHIFT
     mmio: bool = False  # an outcome of the host-MMIO test
+    npt: bool = False  # no EPT byte: the PAT index of an NPT entry
 
     def byte(self, facts: Facts | HostPage) -> int:
         """The byte, 0 to 0xff. Raises UnknownInput where it hangs on an assumption not given."""
@@ -27,6 +28,8 @@ class Outcome(NamedTuple):
         """In words: 'WB, ignore PAT', 'guest MTRR type'."""
         if self.mmio:
             return "MMIO" if self.const else "not MMIO"
+        if self.npt:
+            return f"PAT index {self.const} (PWT, PCD and PAT clear)"
         if self.memtype_of is None:
             return mask_text(self.const)
         from mtcalc.rules.inputs import input_words
@@ -68,7 +71,7 @@ class Rule(NamedTuple):
     def text(self) -> str:
         """The rule in one line: 'mmio -> UC'."""
         if self.when == ALWAYS:
-            return f"otherwise -> {self.then}"
+            return f"always -> {self.then}" if self.then.npt else f"otherwise -> {self.then}"
         return f"{condition_text(self.when)} -> {self.then}"
 
 

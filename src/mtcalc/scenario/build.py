@@ -10,6 +10,7 @@ from mtcalc.kvm.host_mmio import RAM
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.slots import PAGE, check_slots
+from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.inputs import KINDS
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
@@ -56,15 +57,19 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         cpuid_mtrr=guest.cpuid_mtrr,
         cr0_cd=guest.cr0.cd,
         paging=guest.cr0.pg,
-        pat=guest.pat if guest.kernel is None or "pat" in guest.given else _own_pat(guest, mtrrs),
+        pat=guest.pat if guest.kernel is None or "pat" in guest.given else _own_pat(guest, mtrrs, keys.vm.type),
         guest_release=None if guest.kernel is None else guest.kernel.release,
         nopat=guest.nopat,
         mtrrs=mtrrs,
         assume=keys.assume,
+        vendor=host.vendor,
+        type=keys.vm.type,
     )
     if "nopat" in guest.given and guest.kernel is None:
         problems.add("nopat without kernel (which kernel was booted with it?)", key_place(root, ("guest", "nopat")))
+    _check_platform(vm, root, problems)
     places = tuple(value_place(root, ("memslots", index)) for index in range(len(keys.memslots)))
+    _check_private(keys, vm, root, problems)
     slots = _slots(keys.memslots, places, root, problems)
     pages = [_page(page, ("pages", index), root, vm, problems) for index, page in enumerate(keys.pages)]
     expects = [_expect(entry, ("expect", index), root, vm, problems) for index, entry in enumerate(keys.expect)]
@@ -87,12 +92,35 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
     )
 
 
-def _own_pat(guest: GuestKeys, mtrrs: Mtrrs) -> Pat:
+def _own_pat(guest: GuestKeys, mtrrs: Mtrrs, kind: VmType) -> Pat:
     """The PAT that the guest's kernel programs, or leaves as it is at reset."""
     from mtcalc.linux.pat import GuestLinux, guest_pat
 
     assert guest.kernel is not None
-    return guest_pat(GuestLinux(guest.kernel.release, guest.cpuid_mtrr, mtrrs.enabled, guest.nopat)).register
+    own = GuestLinux(guest.kernel.release, guest.cpuid_mtrr, mtrrs.enabled, guest.nopat, kind=kind)
+    return guest_pat(own).register
+
+
+def _check_platform(vm: Vm, root: Node, problems: Problems) -> None:
+    """A problem where the host's CPU runs no VM of that type."""
+    if vm.vendor is Vendor.INTEL and vm.type is VmType.NORMAL:
+        return
+    from mtcalc.rules.platform import check_platform
+
+    with problems.at(value_place(root, ("vm", "type"))):
+        check_platform(vm.vendor, vm.type)
+
+
+def _check_private(keys: ScenarioKeys, vm: Vm, root: Node, problems: Problems) -> None:
+    """A problem for each slot, page and expectation that is private though the VM can have no such memory."""
+    if vm.type is not VmType.NORMAL:
+        return
+    private: list[Path] = [("memslots", at) for at, slot in enumerate(keys.memslots) if slot.private]
+    for name, entries in (("pages", keys.pages), ("expect", keys.expect)):
+        private += ((name, at) for at, entry in enumerate(entries) if entry.private)
+    for path in private:
+        what = "private memory of a VM that has none (vm: {type: td} or {type: snp})"
+        problems.add(what, value_place(root, (*path, "private")))
 
 
 def _slots(keys: Sequence[SlotKeys], places: tuple[Place, ...], root: Node, problems: Problems) -> list[Slot]:
@@ -125,7 +153,7 @@ def _slots(keys: Sequence[SlotKeys], places: tuple[Place, ...], root: Node, prob
             flags |= bits
         backing = slot.backing or RAM
         device = backing.is_device if slot.device is None else slot.device
-        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space, device))
+        slots.append(Slot(slot.gpa, slot.size, name, slot_id, flags, backing, slot.hva, space, device, slot.private))
     if len(problems.found) == before:
         refusal = check_slots(slots)
         if refusal:
@@ -162,7 +190,7 @@ def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) ->
         what = f"size {size:#x} is not in the guest's address space (1 to {(1 << vm.maxphyaddr) - page.gpa:#x} bytes)"
         problems.add(what, value_place(root, (*path, "size")))
     pat = _page_pat(page, path, root, vm, problems)
-    return Page(page.gpa, pat, value_place(root, path), request=page.request, size=size)
+    return Page(page.gpa, pat, value_place(root, path), page.private, page.request, size)
 
 
 def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> MemType | None:
@@ -202,7 +230,7 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
         what = "effective without a PAT type, on which it depends (pat, pat_index, pte or request)"
         problems.add(what, key_place(root, (*path, "effective")))
     expected = Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))
-    return expected._replace(request=page.request, size=page.size)
+    return expected._replace(private=page.private, request=page.request, size=page.size)
 
 
 def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
@@ -210,7 +238,7 @@ def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
     notes = []
     given = keys.guest.mtrr.given
     if "mtrr" not in keys.guest.given:
-        if vm.noncoherent_dma:
+        if vm.noncoherent_dma and vm.vendor is Vendor.INTEL:
             notes.append(Note("no-mtrr", "no mtrr block: MTRRs are taken as on, default WB, fixed ranges off"))
     elif "msrs" in given and MSR_DEF_TYPE not in map(parse_register, keys.guest.mtrr.msrs):
         notes.append(

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.host_mmio import Backing
+from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.scenario import values
 from mtcalc.scenario.keys import ByName, Items, Keys, Single, WordOr, key, sections
-from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, Effective, MemType, NptType
 from mtcalc.x86.pat import LINUX_PAT, Pat
 
 if TYPE_CHECKING:
@@ -54,12 +55,16 @@ _REGISTER_FORMS = {
 _ANSWERS = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", *map(str, MTRR_TYPES)]}, {"type": "string"}]}
 
 BOOL = Single(values.boolean, {"type": "boolean"})
-VENDOR = Single(values.vendor, {"enum": ["intel"]})
+VENDOR = Single(values.vendor, {"enum": list(values.VENDORS)})
+VM_TYPE = Single(values.vm_type, {"enum": list(values.VM_TYPES)})
 GUEST_KERNEL = Single(values.guest_kernel, {"type": ["string", "number"]})
 REQUEST = Single(values.request, _types(PAT_TYPES))
 NUMBER = Single(values.number, NUMBER_SCHEMA)
 REGISTER = Single(values.register_value, {"anyOf": [*NUMBER_SCHEMA["anyOf"], _PADDED_FORM]})
 MAXPHYADDR = _between(32, 52, "maxphyaddr", " bits")
+EFFECTIVE = Single(
+    values.effective_type, {"anyOf": [{"enum": list(map(str, (*MTRR_TYPES, *NptType)))}, {"type": "string"}]}
+)
 MTRR_TYPE = Single(values.mtrr_type, _types(MTRR_TYPES))
 PAT_TYPE = Single(values.pat_type, _types(PAT_TYPES))
 PAT_REGISTER = Single(values.pat_register, _REGISTER_FORMS)
@@ -86,8 +91,8 @@ class HostKeys(Keys):
     self_snoop: bool = key(BOOL, True, description="the CPU has the self-snoop feature", examples=[True])
     pat_enabled: bool = key(BOOL, True, description="the host kernel uses the PAT (no nopat)", examples=[True])
     maxphyaddr: int = key(MAXPHYADDR, 46, description="bits of a physical address", examples=[46, 39])
-    vendor: str = key(
-        VENDOR, "intel", description="of the CPU; the rules are those of VMX with EPT", examples=["intel"]
+    vendor: Vendor = key(
+        VENDOR, Vendor.INTEL, description="of the CPU: intel (VMX with EPT) or amd (SVM with NPT)", examples=["intel"]
     )
 
 
@@ -108,6 +113,9 @@ class VmKeys(Keys):
     )
     mem_dma: bool = key(
         BOOL, False, description="some slot has KVM_MEM_DMA, the flag of the rule set kvm-mem-dma", examples=[False]
+    )
+    type: VmType = key(
+        VM_TYPE, VmType.NORMAL, description="normal, td (TDX, Intel) or snp (AMD)", examples=["normal", "td"]
     )
 
 
@@ -209,6 +217,12 @@ class BackingKeys(Keys):
         description="the size in which the host maps it; it limits the mapping level",
         examples=["4K", "2M", "1G"],
     )
+    host_mtrr: MemType | None = key(
+        MTRR_TYPE,
+        None,
+        description="the host's MTRR type, which counts on amd; WB by default, UC of host MMIO",
+        examples=["UC"],
+    )
 
 
 def _backing(keys: BackingKeys) -> Backing:
@@ -249,6 +263,7 @@ class SlotKeys(Keys):
     device: bool | None = key(
         BOOL, None, description="the guest sees a device's BAR there; the default with backing mmio", examples=[True]
     )
+    private: bool = key(BOOL, False, description="private memory of a TD or an SNP guest", examples=[False])
 
 
 class PageKeys(Keys):
@@ -275,6 +290,7 @@ class PageKeys(Keys):
         examples=["WB", "ioremap_wc"],
     )
     size: int | None = key(NUMBER, None, description="bytes that are asked for; 4K by default", examples=["16M"])
+    private: bool | None = key(BOOL, None, description="private memory; by default as its slot is", examples=[False])
 
 
 class ExpectKeys(PageKeys):
@@ -282,7 +298,7 @@ class ExpectKeys(PageKeys):
 
     needs = "an expect entry has a gpa"
 
-    effective: MemType | None = key(MTRR_TYPE, None, description="effective memory type", examples=["WC"])
+    effective: Effective | None = key(EFFECTIVE, None, description="effective memory type", examples=["WC"])
     ept: int | None = key(EPT_BYTE, None, description="the EPT byte of memory type and ignore PAT", examples=["0x30"])
     memtype: MemType | None = key(MTRR_TYPE, None, description="EPT memory type", examples=["WB"])
     ipat: bool | None = key(IGNORE_PAT, None, description="ignore-PAT bit", examples=[0, 1])

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from mtcalc.kvm.flags import parse_quirk, parse_slot_flag
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
+from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.text.numbers import parse_number, parse_written_register
 from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT, split_mask
-from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, Effective, MemType, NptType, parse_memtype
 from mtcalc.x86.pat import Pat, make_pat, parse_pat
 
 if TYPE_CHECKING:
@@ -102,14 +103,36 @@ def number_between(low: int, high: int, what: str, unit: str = "") -> Callable[[
     return read
 
 
-def vendor(value: object) -> str:
-    """The host CPU's vendor, of which one has EPT. Raises ValueError."""
-    name = word(value, "a vendor, intel").lower()
-    if name == "amd":
-        raise ValueError("AMD's NPT has no such rules: these answers are for VMX with EPT (intel)")
-    if name != "intel":
-        raise ValueError(f"unknown vendor {shown(value)} (intel)")
-    return name
+VENDORS = tuple(each.value for each in Vendor)
+VM_TYPES = tuple(each.value for each in VmType)
+
+
+def vendor(value: object) -> Vendor:
+    """The host CPU's vendor. Raises ValueError."""
+    name = word(value, f"a vendor, {' or '.join(VENDORS)}").lower()
+    if name not in VENDORS:
+        raise ValueError(f"unknown vendor {shown(value)} ({' or '.join(VENDORS)})")
+    return Vendor(name)
+
+
+def vm_type(value: object) -> VmType:
+    """A type of VM. Raises ValueError."""
+    name = word(value, f"one of {', '.join(VM_TYPES)}").lower()
+    if name not in VM_TYPES:
+        raise ValueError(f"unknown type of VM {shown(value)} ({did_you_mean(name, VM_TYPES)})")
+    return VmType(name)
+
+
+def effective_type(value: object) -> Effective:
+    """A memory type that an access can come to: CD and WC+, under NPT, too."""
+    text = word(value, f"one of {_names(MTRR_TYPES)}, under NPT CD and WC+ too")
+    npt = {str(kind): kind for kind in NptType}.get(text.strip().upper())
+    if npt is not None:
+        return npt
+    try:
+        return parse_memtype(text, MTRR_TYPES)
+    except ValueError as error:
+        raise ValueError(f"{str(error).removesuffix(')')}, under NPT CD and WC+)") from None
 
 
 def guest_kernel(value: object) -> GuestKernel:

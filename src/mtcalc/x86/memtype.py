@@ -7,7 +7,8 @@ Encoded With PAT". Encodings 2 and 3 are reserved everywhere, 7 outside the PAT.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
+from typing import TypeAlias, Union
 
 
 class MemType(IntEnum):
@@ -23,6 +24,22 @@ class MemType(IntEnum):
     def __str__(self) -> str:
         return "UC-" if self is MemType.UC_MINUS else self.name
 
+
+class NptType(Enum):
+    """What accesses can come to under AMD's NPT besides the memory types: nothing encodes these two.
+
+    Source: APM vol. 2, "Nested Paging and the PAT"; mtcalc.x86.npt has the tables.
+    """
+
+    CD = "CD"  # cacheable memory accessed uncached, with snooping
+    WC_PLUS = "WC+"  # write-combining that snoops
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Effective: TypeAlias = Union[MemType, NptType]
+"""What an access really gets: a memory type, under NPT one of those two as well."""
 
 MTRR_TYPES = (MemType.UC, MemType.WC, MemType.WT, MemType.WP, MemType.WB)
 """What an MTRR or an EPT entry can hold."""

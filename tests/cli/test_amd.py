@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""AMD hosts, TDs and SNP guests on the command line: what wins, what is refused, what scripts read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support import models
+from support.program import quick
+
+AMD = "golden/amd.yaml"
+TD = "golden/td.yaml"
+PATS = ("UC", "UC-", "WC", "WT", "WP", "WB")
+INTEL = "rules,gpa,end,slot,level,mmio,slot_flags,mtrr,rule,memtype,ipat,mask"
+TAIL = "ref,noncoherent_dma,cr0_cd,quirks,self_snoop"
+
+
+@pytest.mark.parametrize("ref", ["4.14", "6.8"])
+@pytest.mark.parametrize("host", ["UC", "WC", "WT", "WP", "WB"])
+def test_lookup_is_the_models(ref: str, host: str) -> None:
+    release = tuple(map(int, ref.split(".")))
+    for answer in quick("lookup", "--vendor", "amd", "-r", ref, "--host-mtrr", host, "-o", "json").json:
+        assert answer["ept"] is None
+        assert answer["npt"] == {"index": 0, "memtype": "WB"}
+        assert answer["inputs"]["host_mtrr"] == host
+        assert answer["effective"] == models.npt_effective(release, answer["pat"], host)
+
+
+def test_the_hosts_mtrr_type_is_wb_and_with_mmio_uc() -> None:
+    for args, kind in (((), "WB"), (("--mmio",), "UC"), (("--mmio", "--host-mtrr", "wc"), "WC")):
+        (answer,) = quick("lookup", "--vendor", "amd", "--pat", "wb", *args, "-o", "json").json
+        assert (answer["inputs"]["host_mtrr"], answer["effective"]) == (kind, kind)
+        assert any("taken as UC" in note for note in answer["notes"]) is (args == ("--mmio",))
+
+
+def test_the_option_wins_over_the_scenario_and_rules_of_ept_never_answer() -> None:
+    assert [a["npt"] for a in quick("eval", AMD, "--ranges", "-o", "json").json["results"]] == [
+        {"index": 0, "memtype": "WB"}
+    ] * 4
+    for args in (("eval", AMD, "--vendor", "intel", "--ranges"), ("lookup", "--vendor", "intel")):
+        text = quick(*args, "-o", "json").out
+        assert "npt" not in text
+        assert "host_mtrr" not in text
+    for ref in ("slot-flag", "6.6+slot-flag", "../../examples/idea.yaml", "c/v6.1.c"):
+        done = quick("lookup", "--vendor", "amd", "-r", ref, "--pat", "wb", "-o", "json")
+        if done.status == 2:  # a file that is not there
+            continue
+        (answer,) = done.json
+        assert (answer["rules"], answer["rule"]["id"]) == ("npt-v4.15", "npt")
+        assert any("rules of EPT" in note for note in answer["notes"])
+
+
+def test_ranges_pages_and_streams_say_the_same() -> None:
+    ranges = quick("eval", AMD, "--ranges", "-o", "json").json["results"]
+    for piece in ranges:
+        (page,) = quick("eval", AMD, "--gpa", piece["gpa"], "-o", "json").json["results"]
+        assert page["effective"] == piece["effective"]
+        line = quick("eval", AMD, "--gpa", "-", "-o", "jsonl", stdin=f"{piece['gpa']}\n{piece['gpa']} wc\n").out
+        six, one = map(json.loads, line.splitlines())
+        assert six == page
+        assert one["effective"] == piece["effective"]["WC"]
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv"])
+def test_columns_are_added_behind_all_others_and_for_amd_and_tds_alone(form: str) -> None:
+    sep = {"csv": ",", "tsv": "\t"}[form]
+
+    def header(*args: str, stdin: str = "") -> str:
+        return quick(*args, "-o", form, stdin=stdin).out.splitlines()[0].replace(sep, ",")
+
+    one = f"{INTEL},pat,effective,{TAIL}"
+    six = f"{INTEL},{','.join(PATS)},{TAIL}"
+    assert header("lookup") == header("lookup", "--vendor", "intel") == one
+    assert header("lookup", "--vendor", "amd") == f"{one},npt_index,host_mtrr"
+    assert header("lookup", "--vendor", "amd", "--private") == f"{one},npt_index,host_mtrr,vm_type,private"
+    assert header("lookup", "--private") == f"{one},vm_type,private"
+    assert header("eval", "golden/vfio.yaml") == six
+    assert header("eval", AMD, "--ranges") == f"{six},npt_index,host_mtrr"
+    assert header("eval", AMD, "--gpa", "-", stdin="0\n") == f"{six},npt_index,host_mtrr"
+    assert header("eval", TD, "--gpa", "-", stdin="0 wc\n") == f"{one},vm_type,private"
+    rows = quick("eval", AMD, "--gpa", "-", "-o", form, stdin="0\n").out.splitlines()
+    assert rows[1].split(sep)[-2:] == ["0", "WB"]
+    nothing = quick("eval", AMD, "--gpa", "1T", "-o", form).out.splitlines()[1].split(sep)
+    assert len(nothing) == len(rows[0].split(sep))
+    assert nothing[-2:] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("lookup --host-mtrr uc", "--host-mtrr without --vendor amd"),
+        ("lookup --vendor intel --host-mtrr uc", "--host-mtrr without --vendor amd"),
+        ("lookup --vendor via", "'via' is not known (one of intel, amd)"),
+        ("table --vendor amd --where effective=WC", "--where with --vendor amd"),
+        ("diff --vendor amd --assume x=yes 6.1 6.2", "--assume with --vendor amd"),
+        ("eval golden/td.yaml --vendor amd", "a TD runs on Intel's CPUs alone"),
+        ("mtrr golden/td.yaml --vendor amd", "a TD runs on Intel's CPUs alone"),
+        ("explain golden/amd.yaml --gpa 0 --host-mtrr uc --vendor amd", "FILE says what the flags would"),
+        ("explain golden/amd.yaml --gpa 0 --private", "FILE says what the flags would"),
+        ("explain --vendor amd -r 6.1 -r 6.2", "-r is given twice"),
+    ],
+)
+def test_what_is_refused(args: str, message: str) -> None:
+    done = quick(*args.split())
+    assert (done.status, done.out) == (2, "")
+    assert message in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("vm: {type: snp}", "1:12", "an SNP guest runs on AMD's CPUs alone"),
+        ("host: {vendor: amd}\nvm: {type: td}", "2:12", "a TD runs on Intel's CPUs alone"),
+        ("vm: {type: tdx}", "1:12", "unknown type of VM 'tdx' (did you mean td?"),
+        ("memslots:\n  - {gpa: 0, size: 4K, private: true}", "2:33", "private memory of a VM that has none"),
+        ("pages:\n  - {gpa: 0, private: true}", "2:23", "private memory of a VM that has none"),
+        ("expect:\n  - {gpa: 0, level: 4K, private: true}", "2:34", "private memory of a VM that has none"),
+        ("memslots:\n  - {gpa: 0, size: 4K, backing: {host_mtrr: UC-}}", "2:45", "UC- exists in the PAT alone"),
+        (
+            "expect:\n  - {gpa: 0, pat: WC, effective: WC++}",
+            "2:34",
+            "'WC++' is not a memory type (one of UC, WC, WT, WP, WB, under NPT CD and WC+)",
+        ),
+    ],
+)
+def test_what_a_scenario_gets_wrong(text: str, place: str, message: str) -> None:
+    done = quick("eval", "-", stdin=f"{text}\n")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"-:{place}: {message}"), done.err
+
+
+def test_expectations_speak_of_cd_and_wc_plus_and_of_no_ept_byte() -> None:
+    text = "host: {vendor: amd}\nrules: '6.8'\nmemslots: [{gpa: 0, size: 4K}]\nexpect:\n  - {gpa: 0, pat: %s, %s}\n"
+
+    def check(pat: str, wanted: str) -> str:
+        done = quick("check", "-", stdin=text % (pat, wanted))
+        assert done.status in (0, 1)
+        return done.out if done.status else "ok"
+
+    assert check("UC", "effective: cd") == "ok"
+    assert check("WC", "effective: WC+") == "ok"
+    assert check("WB", "memtype: WB") == "ok"
+    assert "effective: wanted UC, got CD" in check("UC", "effective: UC")
+    assert "ept: wanted 0x30 (WB), got no EPT entry" in check("WB", "ept: 0x30")
+    assert "ipat: wanted 0, got none" in check("WB", "ipat: 0")
+    assert "guest_mtrr: wanted WB, got none" in check("WB", "guest_mtrr: WB")
+
+
+def test_diff_has_a_status_and_the_same_rows_in_each_form() -> None:
+    assert quick("diff", "--vendor", "amd", "5.15", "6.8").status == 0
+    done = quick("diff", "--vendor", "amd", "4.14", "4.15", "-o", "json")
+    assert done.status == 1
+    found = json.loads(done.out)
+    lines = quick("diff", "--vendor", "amd", "4.14", "4.15", "-o", "jsonl", "--expand").out.splitlines()
+    assert len(lines) == found["changed"] == 5
+    for line in map(json.loads, lines):
+        host = line["inputs"]["host_mtrr"]
+        for side, release in (("before", (4, 14)), ("after", (4, 15))):
+            assert line[side]["effective"] == {pat: models.npt_effective(release, pat, host) for pat in PATS}
+    rows = quick("diff", "--vendor", "amd", "4.14", "4.15", "-o", "csv").out.splitlines()
+    assert rows[0] == quick("diff", "v6.7", "slot-flag", "-o", "csv").out.splitlines()[0]
+    assert len(rows) == 1 + len(found["rows"])
+
+
+# What people asked in public
+
+
+def test_ivshmem_under_a_uc_mtrr_is_slow_on_amd_alone() -> None:
+    """The guest's kernel makes UC- of WB over the firmware's UC range; AMD honours it, Intel with ignore-PAT does not.
+
+    What the guest calls UC is CD on RAM that the host's MTRRs call WB: uncached all the same.
+    """
+    scenario = "reports/02-ivshmem-amd/scenario.yaml"
+
+    def got(*args: str) -> dict[str, str]:
+        return {a["pat"]: a["effective"] for a in quick("eval", scenario, *args, "-o", "json").json["results"]}
+
+    assert got("--vendor", "amd") == {"WB": "WB", "UC-": "CD"}
+    assert got() == {"WB": "WB", "UC-": "WB"}
+
+
+def test_the_three_ranges_of_the_dump_are_the_scenarios() -> None:
+    dump = "reports/02-ivshmem-amd/proc-mtrr.txt"
+    imported = quick("import", dump, "--default-type", "WB", "--vendor", "amd", "-r", "6.4")
+    assert imported.status == 0
+    assert "vendor: amd" in imported.out
+    places = ("--gpa", "0x800000000", "--gpa", "0xb0000000", "--gpa", "0xc0000000", "--gpa", "0x1000")
+    seen = quick("mtrr", "-", *places, "-o", "json", stdin=imported.out).json
+    assert [(each["kvm"], each["manual"]) for each in seen] == [(None, "UC")] * 3 + [(None, "WB")]
+
+
+def test_an_mmio_entry_of_npt_says_why_its_bits_were_reserved() -> None:
+    """Bit 11 belonged to the generation in patches before the fix."""
+    (entry,) = quick("decode", "epte", "--vendor", "amd", "--level", "1", "0xff800ffc12817", "-o", "json").json
+    assert (entry["kind"], entry["gfn"], entry["memtype"], entry["npt"]) == ("mmio", "0xffc12", None, None)
+    assert "bit 11" in entry["sign"]
+    log = quick("decode", "epte", "--vendor", "amd", "--level", "4", "0x1344a0827", "-o", "json").json
+    assert log[0]["kind"] == "table"
