@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mtcalc.analysis.answer import Answer as Answer
+    from mtcalc.analysis.answer import NptEntry as NptEntry
     from mtcalc.analysis.answer import lookup as lookup
     from mtcalc.analysis.diff import Diff as Diff
     from mtcalc.analysis.diff import diff as diff
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from mtcalc.kvm.spte import decode_spte as decode_spte
     from mtcalc.kvm.versions import MmioTest as MmioTest
     from mtcalc.kvm.versions import MtrrWalk as MtrrWalk
+    from mtcalc.kvm.versions import Vendor as Vendor
+    from mtcalc.kvm.versions import VmType as VmType
     from mtcalc.kvm.vm import Slot as Slot
     from mtcalc.kvm.vm import Vm as Vm
     from mtcalc.linux.functions import parse_request as parse_request
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from mtcalc.rules.builtin import built_in_names as built_in_names
     from mtcalc.rules.inputs import Facts as Facts
     from mtcalc.rules.kernel import Kernel as Kernel
+    from mtcalc.rules.platform import on_platform as on_platform
     from mtcalc.rules.rule import Rule as Rule
     from mtcalc.rules.rule import RuleSet as RuleSet
     from mtcalc.rules.rule import decide as decide
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
     from mtcalc.x86.effective import effective_type as effective_type
     from mtcalc.x86.ept_entry import decode_entry as decode_entry
     from mtcalc.x86.memtype import MemType as MemType
+    from mtcalc.x86.memtype import NptType as NptType
     from mtcalc.x86.memtype import parse_memtype as parse_memtype
     from mtcalc.x86.mtrr import Mtrrs as Mtrrs
     from mtcalc.x86.mtrr import decode_registers as decode_registers
@@ -74,7 +79,7 @@ if TYPE_CHECKING:
     from mtcalc.x86.pat import decode_pat as decode_pat
 
 _WHERE = {
-    "analysis.answer": "Answer lookup",
+    "analysis.answer": "Answer NptEntry lookup",
     "analysis.diff": "Diff diff",
     "analysis.diff_words": "sentence",
     "analysis.evaluate": "Evaluator",
@@ -91,7 +96,7 @@ _WHERE = {
     "kvm.mapping_level": "mapping_level",
     "kvm.points": "Expect Page",
     "kvm.spte": "decode_spte",
-    "kvm.versions": "MmioTest MtrrWalk",
+    "kvm.versions": "MmioTest MtrrWalk Vendor VmType",
     "kvm.vm": "Slot Vm",
     "linux.functions": "parse_request",
     "linux.pat": "GuestLinux",
@@ -99,6 +104,7 @@ _WHERE = {
     "rules.inputs": "Facts",
     "rules.kernel": "Kernel",
     "rules.builtin": "built_in_names",
+    "rules.platform": "on_platform",
     "patches.read": "read_patches",
     "patches.apply": "rules_from_patch",
     "refs.resolve": "resolve",
@@ -112,7 +118,7 @@ _WHERE = {
     "text.errors": "InputError Place",
     "x86.effective": "effective_type",
     "x86.ept_entry": "decode_entry",
-    "x86.memtype": "MemType parse_memtype",
+    "x86.memtype": "MemType NptType parse_memtype",
     "x86.mtrr": "Mtrrs decode_registers manual_lookup",
     "x86.pat": "Pat decode_pat",
 }

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mtcalc.analysis.answer import NptEntry, lookup
 from mtcalc.analysis.around import differences
@@ -27,6 +29,7 @@ from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import VariableRange
 from mtcalc.x86.pat import LINUX_4_1_PAT, LINUX_PAT, RESET_PAT
 from support import models
+from support.random_vms import RandomVm, random_vms
 
 RELEASES = ("2.6.32", "4.1", "4.2", "4.14", "4.15", "5.15", "5.19", "6.0", "6.10", "6.12.77", "6.12.80", "6.16", "7.3")
 CD_OFF = QUIRKS["CD_NW_CLEARED"]
@@ -73,6 +76,16 @@ def test_the_guests_pat_counts_by_its_index_up_to_4_14(ref: str, table: object) 
         assert (None if kind is None else str(kind)) == wanted
 
 
+def test_a_page_whose_index_is_known_goes_by_it() -> None:
+    """Of two entries of one type the lower is taken only where nobody said which: entry 1 is WT there, 3 is UC."""
+    twice = RESET_PAT._replace(entries=(MemType.WB, MemType.WC, MemType.UC_MINUS, MemType.WC, *RESET_PAT.entries[4:]))
+    old = Evaluator(resolve("4.14"), vm_of(pat=twice), SLOTS)
+    assert [str(old.page(0, MemType.WC, index=index).effective[0][1]) for index in (None, 1, 3)] == ["WT", "WT", "CD"]
+    assert "here 3" in str([str(note) for note in old.page(0, MemType.WC, index=3).notes])
+    new = Evaluator(resolve("4.15"), vm_of(pat=twice), SLOTS)
+    assert {str(new.page(0, MemType.WC, index=index).effective[0][1]) for index in (None, 1, 3)} == {"WC+"}
+
+
 def test_nothing_of_epts_inputs_counts() -> None:
     """Neither DMA nor guest MTRRs, slot flags, self-snoop or the quirk of the guest's PAT."""
     wanted = lookup(amd("6.1"), Facts()).effective
@@ -103,11 +116,13 @@ def test_rules_of_ept_never_answer(ref: str) -> None:
     assert "npt-rules" not in codes(amd("6.6").notes)
 
 
-def test_the_default_is_the_latest_release() -> None:
-    kernel = on_platform(resolve(DEFAULT_REF)._replace(default=True), Vendor.AMD)
+@pytest.mark.parametrize(("vendor", "kind"), [(Vendor.AMD, VmType.NORMAL), (Vendor.INTEL, VmType.TD)])
+def test_the_default_is_the_latest_release(vendor: Vendor, kind: VmType) -> None:
+    """The proposal that is the default elsewhere is one for EPT, and on top of a release that runs no TD."""
+    kernel = on_platform(resolve(DEFAULT_REF)._replace(default=True), vendor, kind)
     assert kernel.ref == "latest"
     assert not kernel.notes
-    assert on_platform(kernel, Vendor.AMD) is kernel
+    assert on_platform(kernel, vendor, kind) is kernel
 
 
 @pytest.mark.parametrize(("ref", "off"), [("6.15", 0), ("6.12.77", 0), ("6.12.78", 0x200), ("6.16", 0x200)])
@@ -332,3 +347,45 @@ def test_each_kind_of_vm_has_its_cpus(vendor: Vendor, kind: VmType) -> None:
         on_platform(resolve("latest"), vendor, kind)
     with pytest.raises(ValueError, match="CPUs alone"):
         Evaluator(resolve("latest"), Vm(vendor=vendor, type=kind), (SHARED,))
+
+
+# Laws, for any VM
+
+
+@pytest.mark.property
+@given(random_vms(), st.sampled_from(RELEASES), st.sampled_from([VmType.NORMAL, VmType.SNP]))
+@settings(max_examples=60)
+def test_any_vm_on_amd_is_the_models(case: RandomVm, ref: str, kind: VmType) -> None:
+    """Page by page: the guest's PAT, the host's MTRR type, CR0.CD where it reaches the hardware; nothing else."""
+    vm = case.vm._replace(vendor=Vendor.AMD, type=kind)
+    evaluator = Evaluator(resolve(ref), vm, case.slots)
+    off = vm.cr0_cd and vm.disabled_quirks & CD_OFF > 0 and evaluator.kernel.release >= (4, 2)
+    for piece in evaluator.ranges():
+        assert piece.facts
+        host = "UC" if piece.facts.mmio else "WB"
+        for pat, got in piece.effective:
+            wanted = models.npt_effective(
+                evaluator.kernel.release,
+                str(pat),
+                host,
+                paging=vm.paging,
+                caches_off=off,
+                snp=kind is VmType.SNP,
+                guest=tuple(map(str, vm.pat.entries)),
+            )
+            assert (None if got is None else str(got)) == wanted
+
+
+@pytest.mark.property
+@given(random_vms(), st.sampled_from(["6.10", "6.15", "6.16", "latest", "slot-flag"]), st.booleans())
+@settings(max_examples=60)
+def test_any_tds_shared_memory_is_that_of_a_vm_with_the_quirks_off(case: RandomVm, ref: str, private: bool) -> None:
+    """And its private memory is WB with ignore-PAT, in 4K pages."""
+    slots = [slot._replace(private=private) for slot in case.slots]
+    td = Evaluator(resolve(ref), case.vm._replace(type=VmType.TD), slots)
+    plain = case.vm._replace(disabled_quirks=case.vm.disabled_quirks | 0x202)
+    for piece, usual in zip(td.ranges(), Evaluator(resolve(ref), plain, case.slots).ranges(), strict=True):
+        if private:
+            assert (piece.byte, piece.level) == (0x70, 1)
+        else:
+            assert (piece.byte, piece.level, piece.effective) == (usual.byte, usual.level, usual.effective)

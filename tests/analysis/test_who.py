@@ -44,7 +44,7 @@ def needed(row: WhoRow, dma: bool, off: bool, snoop: bool) -> bool:
 def test_a_row_is_what_the_rules_say_in_each_state(ref: str) -> None:
     kernel = resolve(ref)
     rows = who_rows((kernel,), Vendor.INTEL)
-    mine = [row for row in rows if row.vmm in ("", "QEMU 11.0 on")]
+    mine = [row for row in rows if row.vmm in ("", "qemu 11.0 on")]
     for row, dma, off, snoop in itertools.product(mine, (False, True), (0, IGP), (False, True)):
         flags = 8 if row.slot_flag else 0
         facts = Facts(noncoherent_dma=dma, disabled_quirks=off, self_snoop=snoop, slot_flags=flags)
@@ -63,8 +63,8 @@ def test_on_amd_the_release_alone_counts(ref: str, answer: Honours) -> None:
 
 def test_no_vmm_but_qemu_from_11_on_can_turn_the_quirk_off() -> None:
     rows = {row.vmm: row for row in who_rows((resolve("6.16"),), Vendor.INTEL)}
-    assert rows["QEMU 11.0 on"].needs == (DMA, OPTION)
-    assert rows["QEMU to 10.2"].needs == rows["crosvm (?)"].needs == (DMA,)
+    assert rows["qemu 11.0 on"].needs == (DMA, OPTION)
+    assert rows["qemu before 11.0"].needs == rows["crosvm (?)"].needs == (DMA,)
     assert {row.vmm for row in who_rows((resolve("6.15"),), Vendor.INTEL)} == {""}
 
 

@@ -148,6 +148,16 @@ def test_expectations_speak_of_cd_and_wc_plus_and_of_no_ept_byte() -> None:
     assert "guest_mtrr: wanted WB, got none" in check("WB", "guest_mtrr: WB")
 
 
+@pytest.mark.parametrize(("said", "got"), [("pat: WC", "WT"), ("pat_index: 3", "CD"), ("pte: 0x1b", "CD")])
+def test_a_pages_index_counts_up_to_4_14(said: str, got: str) -> None:
+    pat = "[WB, WC, UC-, WC, WB, WP, UC-, WT]"
+    text = f"rules: '4.14'\nhost: {{vendor: amd}}\nguest: {{pat: {pat}}}\nmemslots: [{{gpa: 0, size: 4K}}]\n"
+    page = f"{{gpa: 0, {said}"
+    done = quick("eval", "-", "-o", "json", stdin=f"{text}pages: [{page}}}]\n")
+    assert [(a["pat"], a["effective"]) for a in done.json["results"]] == [("WC", got)]
+    assert quick("check", "-", stdin=f"{text}expect: [{page}, effective: {got}}}]\n").status == 0
+
+
 def test_diff_has_a_status_and_the_same_rows_in_each_form() -> None:
     assert quick("diff", "--vendor", "amd", "5.15", "6.8").status == 0
     done = quick("diff", "--vendor", "amd", "4.14", "4.15", "-o", "json")

@@ -48,7 +48,7 @@ def test_the_whole_of_it() -> None:
     assert [(page.gpa, page.pat, page.place.line) for page in scenario.pages] == [(0x100001000, MemType.WC, 24)]
     (expect,) = scenario.expects
     assert (expect.gpa, expect.pat, expect.effective, expect.ept) == (0x100001000, MemType.WC, MemType.WC, 0x30)
-    assert expect[5:11] == (None, None, None, None, None, None)
+    assert expect[5:12] == (None,) * 7
     assert (expect.request, expect.size) == (None, 0x1000)
 
 

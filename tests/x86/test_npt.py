@@ -17,6 +17,7 @@ from mtcalc.x86.npt import (
     with_host_mtrr,
 )
 from support import models
+from support.readme import ROOT
 
 COMBINED: tuple[Effective, ...] = (*PAT_TYPES, NptType.WC_PLUS)
 
@@ -69,3 +70,28 @@ def test_the_cells_found_a_second_time_are_what_the_other_hypervisor_says() -> N
         ("UC", "WC"): "CD",
         ("UC-", "WC"): "WC",
     }
+
+
+PAGE = (ROOT / "docs" / "npt.md").read_text()
+
+
+def documented(first: str) -> dict[tuple[str, str], str]:
+    """The cells of the page's table whose first header cell is `first`."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:1] == "|"]
+    at = next(number for number, row in enumerate(rows) if row[0] == first)
+    header, body = rows[at], rows[at + 2 :]
+    cells = {}
+    for row in body:
+        if len(row) != len(header) or row[0] in ("guest", "combined"):
+            break
+        cells.update({(row[0], name): cell for name, cell in zip(header[1:], row[1:], strict=True)})
+    return cells
+
+
+def test_the_page_has_both_tables_and_marks_what_was_found_twice() -> None:
+    combined = {(str(a), str(b)): str(combined_type(a, b)) for a in PAT_TYPES for b in PAT_TYPES}
+    mtrr = {(str(a), str(b)): str(with_host_mtrr(a, b)) for a in COMBINED for b in MTRR_TYPES}
+    for first, cells, checked in (("guest", combined, CROSS_CHECKED), ("combined", mtrr, CROSS_CHECKED_MTRR)):
+        found = documented(first)
+        assert {place: cell.strip("*") for place, cell in found.items()} == cells
+        assert {place for place, cell in found.items() if cell[0] == "*"} == {(str(a), str(b)) for a, b in checked}

@@ -208,9 +208,12 @@ class Evaluator:
         rule, byte = found[0]
         return rule, byte if all(other == byte for _, other in found) else None
 
-    def page(self, gpa: int, pat: MemType | None = None, private: bool | None = None) -> Answer:
+    def page(
+        self, gpa: int, pat: MemType | None = None, private: bool | None = None, index: int | None = None
+    ) -> Answer:
         """The answer for one guest address in bytes; `pat` None: for all six types; `private` None: as its slot is.
 
+        `index`: the entry of the guest's PAT that the page selects, where it is known; under NPT it can count.
         Raises ValueError beyond the guest's maxphyaddr.
         """
         if gpa >> self.vm.maxphyaddr:
@@ -232,7 +235,7 @@ class Evaluator:
         notes = []
         if self.smm_slot(gpa):
             notes.append(Note("smm", "address space 1 (SMM) has a slot here too; this is address space 0's answer"))
-        return self._answer(slot, facts, gpa, None, level, pat, notes)
+        return self._answer(slot, facts, gpa, None, level, pat, notes, index)
 
     def segments(self) -> list[int] | None:
         """Starts of the segments over which page() answers the same, ascending from 0.
@@ -293,6 +296,7 @@ class Evaluator:
         level: int,
         pat: MemType | None,
         notes: list[Note],
+        index: int | None = None,
     ) -> Answer:
         rule, byte = self._decide(facts)
         pats = PAT_TYPES if pat is None else (pat,)
@@ -305,13 +309,13 @@ class Evaluator:
         if self.kernel.npt is not None:
             from mtcalc.analysis import npt
 
-            notes += npt.npt_notes(self.kernel, facts, pats, self.vm.pat, self.vm.paging)
+            notes += npt.npt_notes(self.kernel, facts, pats, self.vm.pat, self.vm.paging, index)
             notes += [] if end is not None else self._npt_mtrr_notes(gpa)
             notes += [] if slot.address_space else own_slot_notes(self._slot_limits, gpa, last)
             notes += [] if pat is None else page_type_notes(self.vm, pat)
             facts = npt.with_host(facts)
             entry = npt.ENTRY
-            effective = npt.npt_types(self.kernel, facts, pats, self.vm.pat, self.vm.paging)
+            effective = npt.npt_types(self.kernel, facts, pats, self.vm.pat, self.vm.paging, index)
         elif byte is not None:
             if self._latest_test is not None:
                 mmio = is_host_mmio(self._latest_test, slot.backing, self.vm.host_pat)

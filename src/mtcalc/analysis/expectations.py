@@ -43,7 +43,7 @@ def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Itera
             answer = request_answer(evaluator, expect)
             notes = tuple(note for note in answer.notes if note.code.startswith("request-"))
         else:
-            answer = evaluator.page(expect.gpa, expect.pat, expect.private)
+            answer = evaluator.page(expect.gpa, expect.pat, expect.private, expect.pat_index)
             notes = () if expect.pat is None else tuple(page_type_notes(evaluator.vm, expect.pat))
         yield Verdict(expect, answer, tuple(_failures(expect, answer)), notes)
 

@@ -98,7 +98,7 @@ def request_page(
     """
     guest = guest_of(evaluator.vm)
     choice = choose(request, guest, where_of(evaluator, gpa, size, guest))
-    found = evaluator.page(gpa, choice.memtype, private)
+    found = evaluator.page(gpa, choice.memtype, private, choice.entry)
     if choice.memtype is None:
         notes = tuple(note for note in found.notes if note.code != "starred")
         found = found._replace(effective=(), notes=notes)
@@ -137,7 +137,7 @@ def point_answers(evaluator: Evaluator, points: Sequence[Point]) -> Iterator[Ans
     before = Mappings()
     for point in points:
         if point.request is None:
-            yield with_type_note(evaluator, evaluator.page(point.gpa, point.pat, point.private))
+            yield with_type_note(evaluator, evaluator.page(point.gpa, point.pat, point.private, point.pat_index))
             continue
         start, end = point.gpa & -PAGE, -(-(point.gpa + point.size) // PAGE) * PAGE
         met = before.around(start, end)

@@ -32,17 +32,20 @@ class Chain(NamedTuple):
     effective: Effective  # under SNP
 
 
-def chain(kernel: Kernel, facts: Facts, pat: MemType, guest_pat: Pat, paging: bool = True) -> Chain | None:
+def chain(
+    kernel: Kernel, facts: Facts, pat: MemType, guest_pat: Pat, paging: bool = True, index: int | None = None
+) -> Chain | None:
     """The way of a page of a PAT type. None where its index counts, and the guest's PAT has no entry of that type.
 
-    `facts` with the host's MTRR type, as with_host() has them.
+    `index`: the page's, 0 to 7, where it is known; None: the lowest that has the type.
     """
-    index = None
-    guest = pat if paging else MemType.WB  # without paging entry 0, which is WB too
-    if paging and kernel.npt is GuestPat.HARDWARES:
-        if pat not in guest_pat.entries:
+    if not paging or kernel.npt is GuestPat.GUESTS:
+        index = None
+        guest = pat if paging else MemType.WB  # without paging entry 0, which is WB too
+    else:
+        if index is None and pat not in guest_pat.entries:
             return None
-        index = guest_pat.entries.index(pat)
+        index = guest_pat.entries.index(pat) if index is None else index
         guest = RESET_PAT.entries[index]
     combined = combined_type(guest, ENTRY.memtype)
     mtrr = with_host_mtrr(combined, host_mtrr(facts))
@@ -74,14 +77,26 @@ def caches_off(kernel: Kernel, facts: Facts) -> bool:
 
 
 def npt_types(
-    kernel: Kernel, facts: Facts, pats: Sequence[MemType], guest_pat: Pat, paging: bool = True
+    kernel: Kernel,
+    facts: Facts,
+    pats: Sequence[MemType],
+    guest_pat: Pat,
+    paging: bool = True,
+    index: int | None = None,
 ) -> tuple[tuple[MemType, Effective | None], ...]:
-    """Each PAT type with the effective type."""
-    found = ((pat, chain(kernel, facts, pat, guest_pat, paging)) for pat in pats)
+    """Each PAT type with the effective type; `index` as in chain()."""
+    found = ((pat, chain(kernel, facts, pat, guest_pat, paging, index)) for pat in pats)
     return tuple((pat, None if way is None else way.effective) for pat, way in found)
 
 
-def npt_notes(kernel: Kernel, given: Facts, pats: Sequence[MemType], guest_pat: Pat, paging: bool = True) -> list[Note]:
+def npt_notes(
+    kernel: Kernel,
+    given: Facts,
+    pats: Sequence[MemType],
+    guest_pat: Pat,
+    paging: bool = True,
+    index: int | None = None,
+) -> list[Note]:
     """What an answer has to say; `given`: the facts before the host's MTRR type was filled in."""
     notes = []
     if given.mmio and given.host_mtrr is None:
@@ -90,14 +105,17 @@ def npt_notes(kernel: Kernel, given: Facts, pats: Sequence[MemType], guest_pat: 
     if not paging:
         notes.append(Note("no-paging", "guest CR0.PG is 0: the PAT memory type is WB"))
     elif kernel.npt is GuestPat.HARDWARES:
-        notes.append(_index_note(pats, guest_pat))
+        notes.append(_index_note(pats, guest_pat, index))
     if caches_off(kernel, given):
         text = "guest CR0.CD reaches the hardware (quirk CD_NW_CLEARED is off): CD of what would be cached"
         notes.append(Note("npt-cd", f"{text} (unconfirmed)"))
     return notes
 
 
-def _index_note(pats: Sequence[MemType], guest_pat: Pat) -> Note:
+def _index_note(pats: Sequence[MemType], guest_pat: Pat, index: int | None) -> Note:
+    if index is not None:
+        what = f"up to 4.14 NPT goes by a page's index in the guest's PAT, here {index}"
+        return Note("npt-index", f"{what}, and what that entry has in {RESET_PAT.value:#018x}")
     entries = guest_pat.entries
     indices = [f"{pat} {entries.index(pat)}" for pat in pats if pat in entries]
     lacking = [str(pat) for pat in pats if pat not in entries]

@@ -2,7 +2,7 @@
 """Who honours the guest's PAT: host kernel x vendor x VMM x slot flag.
 
 What the rules say is computed from them, for RAM of a guest that has not set CR0.CD; what a VMM can do about the
-quirk is data (mtcalc.kvm.vmms).
+quirk is data (mtcalc.kvm.vmm).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mtcalc.kvm.history import NPT_PATS, row_at
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import OLDEST, Version, before, newest, sort_key
 from mtcalc.kvm.versions import GuestPat, Vendor, VmType
-from mtcalc.kvm.vmms import VMMS
+from mtcalc.kvm.vmm import PAT_SWITCH
 from mtcalc.rules.builtin import built_in, latest
 from mtcalc.rules.condition import holds
 from mtcalc.rules.cubes import Budget, cover
@@ -156,11 +156,28 @@ def _by_vmm(kernel: Kernel, name: str, flag: str | None, bits: int) -> Iterator[
     if answer is not Honours.ONLY or not quirk:
         yield WhoRow(Vendor.INTEL, name, rules, "", flag, answer, tuple(map(_words, ways)), source, notes)
         return
-    for vmm in VMMS:
-        needs = [_words(when, vmm.option) for when in ways if vmm.option or not _turns_off(when)]
-        named = vmm.name if vmm.confirmed else f"{vmm.name} (?)"
+    others = [name for name, rows in PAT_SWITCH.items() if rows[-1][1] is None]
+    unread = (
+        [Note("vmm-unread", f"not known, whether they can turn the quirk off: {', '.join(others)}")] if others else []
+    )
+    for named, option, told in _vmms():
+        needs = [_words(when, option) for when in ways if option or not _turns_off(when)]
         got = Honours.ONLY if needs else Honours.NO
-        yield WhoRow(Vendor.INTEL, name, rules, named, flag, got, tuple(needs), f"{source}; {vmm.source}", notes)
+        yield WhoRow(Vendor.INTEL, name, rules, named, flag, got, tuple(needs), f"{source}; {told}", (*notes, *unread))
+
+
+def _vmms() -> Iterator[tuple[str, str, str]]:
+    """(name and versions, the option that turns the quirk off or '', source) of the VMMs known, newest first."""
+    for name, rows in PAT_SWITCH.items():
+        for at, (since, can, source) in reversed(list(enumerate(rows))):
+            if can is None:
+                continue
+            named = name
+            if at + 1 < len(rows):
+                named = f"{name} before {version_text(rows[at + 1][0])}"
+            elif at:
+                named = f"{name} {version_text(since)} on"
+            yield f"{named} (?)" if "(?)" in source else named, source.partition("|")[0] if can else "", source
 
 
 def _turns_off(when: dict[Input, tuple[Value, ...]]) -> bool:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def _pages(evaluator: Evaluator, pages: Sequence[Page]) -> list[Answer]:
     """The answers for a scenario's pages; what a Linux guest's kernel chooses is looked at only where one is there."""
     if evaluator.vm.guest_release is None and all(page.request is None for page in pages):
-        return [evaluator.page(page.gpa, page.pat, page.private) for page in pages]
+        return [evaluator.page(page.gpa, page.pat, page.private, page.pat_index) for page in pages]
     from mtcalc.analysis.guest_pages import point_answers
 
     return list(point_answers(evaluator, pages))

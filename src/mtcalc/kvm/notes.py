@@ -99,6 +99,7 @@ CODES: dict[str, Code] = {
     "not-chosen": Code(_PAGE, "the guest's kernel would not choose the page's PAT type", "pat_x_mtrr_type()"),
     "odd-byte": Code(_ENTRY, "the byte has bits besides memory type and ignore-PAT"),
     "misconfiguration": Code(_ENTRY, "the byte's memory type is reserved", 'SDM vol. 3, "EPT Misconfigurations"'),
+    "vmm-unread": Code(_VM, "a VMM is known by name alone", "mtcalc.kvm.vmm"),
     "npt-rules": Code(_KERNEL, "rules of EPT were named for a host with NPT, where their release alone counts"),
     "no-td": Code(_KERNEL, "a TD was described, and this release runs none", "read: 6.14.0 -> 6.16.1"),
     "npt-index": Code(_PAGE, "NPT before 4.15, where not the page's PAT type counts but its index", "15038e147247"),

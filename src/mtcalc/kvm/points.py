@@ -19,6 +19,7 @@ class Page(NamedTuple):
     pat: MemType | None
     place: Place
     private: bool | None = None  # None: as its slot is
+    pat_index: int | None = None  # where the page's entry of the guest's PAT was said
     request: str | None = None
     size: int = 0x1000
 
@@ -37,5 +38,6 @@ class Expect(NamedTuple):
     guest_mtrr: MemType | None = None
     rule: str | None = None  # a rule's id
     private: bool | None = None  # None: as its slot is
+    pat_index: int | None = None  # as in Page
     request: str | None = None  # as in Page
     size: int = 0x1000

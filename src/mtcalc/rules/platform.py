@@ -97,6 +97,8 @@ def _on_npt(kernel: Kernel, vm_type: VmType) -> Kernel:
 
 
 def _for_td(kernel: Kernel) -> Kernel:
+    if kernel.default:  # a proposal on top of a release without TDs
+        kernel = latest()
     notes = kernel.notes
     if sort_key(kernel.release) < FIRST_WITH_TDS:
         text = f"KVM runs TDs from {version_text(FIRST_WITH_TDS)} on: {version_text(kernel.release)} has none"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mtcalc.kvm.host_mmio import RAM
@@ -190,7 +191,16 @@ def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) ->
         what = f"size {size:#x} is not in the guest's address space (1 to {(1 << vm.maxphyaddr) - page.gpa:#x} bytes)"
         problems.add(what, value_place(root, (*path, "size")))
     pat = _page_pat(page, path, root, vm, problems)
-    return Page(page.gpa, pat, value_place(root, path), page.private, page.request, size)
+    return Page(page.gpa, pat, value_place(root, path), page.private, _page_index(page), page.request, size)
+
+
+def _page_index(page: PageKeys) -> int | None:
+    """The entry of the guest's PAT that a page was said to select."""
+    if page.pte is None:
+        return page.pat_index
+    with suppress(ValueError):  # a problem already
+        return decode_pte(page.pte, page.pte_level or 1).pat_index
+    return None
 
 
 def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> MemType | None:
@@ -230,7 +240,7 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
         what = "effective without a PAT type, on which it depends (pat, pat_index, pte or request)"
         problems.add(what, key_place(root, (*path, "effective")))
     expected = Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))
-    return expected._replace(private=page.private, request=page.request, size=page.size)
+    return expected._replace(private=page.private, pat_index=page.pat_index, request=page.request, size=page.size)
 
 
 def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
