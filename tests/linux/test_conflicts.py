@@ -10,19 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtcalc.linux.choice import Where, choose
-from mtcalc.linux.conflicts import Mapping, Mappings, Met, meet
+from mtcalc.linux.conflicts import Mapping, Mappings, Met, kept, meet
 from mtcalc.linux.functions import parse_request
 from mtcalc.linux.mtrrs import given_type
 from mtcalc.linux.pat import GuestLinux
 from mtcalc.x86.memtype import MemType
 
+GUEST = GuestLinux((6, 8))
 DEVICE = Where(given_type(MemType.WB))
 RAM = Where(given_type(MemType.WB), ram=True, all_ram=True, tracked_as_ram=True, first_ram=True)
 ISA = Where(given_type(MemType.UC), isa=True)
 
 
 def mapping(request: str, start: int, end: int, release: tuple[int, ...] = (6, 8), where: Where = DEVICE) -> Mapping:
-    return Mapping(start, end, choose(parse_request(request), GuestLinux(release), where), f"{request} at {start}")
+    """What is kept of a request that meets nothing."""
+    choice = choose(parse_request(request), GuestLinux(release), where)
+    found = kept(choice, start, end, None, f"{request} at {start}")
+    assert found is not None
+    return found
+
+
+def keep(request: str, guest: GuestLinux = GUEST, where: Where = DEVICE) -> Mapping | None:
+    return kept(choose(parse_request(request), guest, where), 0, 4, None, "")
 
 
 def met(
@@ -91,7 +100,7 @@ def test_vmf_insert_pfn_takes_what_is_there() -> None:
     got = met("vmf_insert_pfn", mapping("WC", 0, 1))
     assert got is not None
     assert got.takes is MemType.WC
-    assert met("WB", mapping("vmf_insert_pfn", 0, 1)) is None  # and leaves no trace
+    assert keep("vmf_insert_pfn") is None  # and leaves no trace
 
 
 def test_ram_must_be_wb_to_be_changed() -> None:
@@ -103,15 +112,27 @@ def test_ram_must_be_wb_to_be_changed() -> None:
     got = met("/dev/mem", changed, where=RAM)
     assert got is not None
     assert got.takes is MemType.WC
-    assert met("set_memory_uc", mapping("memremap", 0, 4, where=RAM), where=RAM) is None
+    assert keep("memremap", where=RAM) is None
 
 
 def test_what_is_not_tracked_meets_nothing() -> None:
-    assert met("WB", mapping("WC", 0, 4, where=ISA), where=ISA) is None
-    off = Mapping(0, 4, choose(parse_request("WC"), GuestLinux((6, 8), nopat=True), DEVICE), "")
-    assert meet(choose(parse_request("WB"), GuestLinux((6, 8), nopat=True), DEVICE), 0, 4, [off]) is None
-    refused = Mapping(0, 4, choose(parse_request("WC"), GuestLinux((6, 8)), RAM), "")
-    assert met("WB", refused) is None
+    there = mapping("WC", 0, 4)
+    assert met("WB", there, where=ISA) is None
+    off = GuestLinux((6, 8), nopat=True)
+    assert meet(choose(parse_request("WB"), off, DEVICE), 0, 4, [there]) is None
+    assert keep("WC", where=ISA) is None
+    assert keep("WC", guest=off) is None
+    assert keep("WC", where=RAM) is None  # refused
+    assert keep("pgprot_writecombine", where=RAM) is None  # the page's own type
+
+
+def test_a_request_that_meets_another_is_kept_with_the_type_it_takes() -> None:
+    asked = choose(parse_request("UC-"), GuestLinux((6, 8)), DEVICE)
+    there = mapping("WC", 0, 4)
+    found = kept(asked, 0, 8, meet(asked, 0, 8, [there]), "")
+    assert found is not None
+    assert found.kind is MemType.WC
+    assert kept(asked, 0, 8, meet(asked, 0, 8, [mapping("WB", 0, 4)]), "") is None  # refused
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=10), st.integers(0, 60), st.integers(1, 30))

@@ -17,7 +17,7 @@ from mtcalc.kvm.slots import PAGE
 from mtcalc.kvm.versions import VmType
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.linux.choice import ISA_END, ISA_START, Choice, Where, choose
-from mtcalc.linux.conflicts import Mapping, Mappings, meet
+from mtcalc.linux.conflicts import Mapping, Mappings, kept, meet
 from mtcalc.linux.functions import FUNCTIONS, TYPES, Request, Way, parse_request
 from mtcalc.linux.mtrrs import FOUR_GIGABYTES, seen_type
 from mtcalc.linux.pat import ERRATA, GuestLinux, guest_pat, own_pat
@@ -116,7 +116,7 @@ def _met_notes(choice: Choice, gpa: int, size: int, before: Sequence[Mapping]) -
     met = meet(choice, gpa & -PAGE, -(-(gpa + size) // PAGE) * PAGE, before)
     if met is None:
         return
-    found = f"{met.other.what} has {met.other.choice.kind}"
+    found = f"{met.other.what} has {met.other.kind}"
     if met.takes is None:
         yield Note("request-conflict", f"{found}: if that is mapped first, this is refused ({met.error})")
     else:
@@ -140,10 +140,12 @@ def point_answers(evaluator: Evaluator, points: Sequence[Point]) -> Iterator[Ans
             yield with_type_note(evaluator, evaluator.page(point.gpa, point.pat, point.private, point.pat_index))
             continue
         start, end = point.gpa & -PAGE, -(-(point.gpa + point.size) // PAGE) * PAGE
-        met = before.around(start, end)
-        request = parse_request(point.request)
-        answer, choice = request_page(evaluator, point.gpa, request, point.size, met, point.private)
-        before.add(Mapping(start, end, choice, f"the request for {point.request} on line {point.place.line}"))
+        request, around = parse_request(point.request), before.around(start, end)
+        answer, choice = request_page(evaluator, point.gpa, request, point.size, around, point.private)
+        what = f"the request for {request.name} on line {point.place.line}"
+        mapping = kept(choice, start, end, meet(choice, start, end, around), what)
+        if mapping is not None:
+            before.add(mapping)
         yield answer
 
 

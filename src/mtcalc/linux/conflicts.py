@@ -30,11 +30,11 @@ REFUSED_PAIRS: tuple[Row[frozenset[tuple[MemType, MemType]]], ...] = (
 
 
 class Mapping(NamedTuple):
-    """A mapping that there is: [start, end) in bytes, and what was chosen for it."""
+    """A mapping that the kernel keeps track of: [start, end) in bytes, and the type that it has."""
 
     start: int
     end: int
-    choice: Choice
+    kind: MemType
     what: str  # whose it is, in words
 
 
@@ -72,11 +72,10 @@ def meet(choice: Choice, start: int, end: int, before: Sequence[Mapping]) -> Met
     if choice.kind is None or choice.direct or not choice.pat.on or choice.where.isa:
         return None
     found = sorted((one for one in before if one.start < end and start < one.end), key=lambda one: one.start)
-    found = [one for one in found if one.choice.tracked]
     if not found:
         return None
     first = found[0]
-    way, kind = choice.request.way, first.choice.kind
+    way, kind = choice.request.way, first.kind
     if choice.where.tracked_as_ram:
         if way is Way.CHANGE:
             return Met(first, None, "EBUSY: its pages are not WB now")
@@ -84,13 +83,19 @@ def meet(choice: Choice, start: int, end: int, before: Sequence[Mapping]) -> Met
     if way is Way.INSERT:
         return None if kind is choice.kind else Met(first, kind, "")
     if way is Way.CHANGE:
-        other = next((one for one in found if one.choice.kind is not choice.kind), None)
+        other = next((one for one in found if one.kind is not choice.kind), None)
         return None if other is None else Met(other, None, "EBUSY")
-    other = next((one for one in found if one.choice.kind is not kind), None)
+    other = next((one for one in found if one.kind is not kind), None)
     if other is not None:
         return Met(other, None, f"EBUSY: {first.what} has {kind}")
-    if kind is choice.kind or kind is None:
+    if kind is choice.kind:
         return None
     if (choice.request.asks, kind) in row_at(REFUSED_PAIRS, choice.guest.release).what:
         return Met(first, None, "EINVAL" if way is Way.REMAP else "NULL")
     return Met(first, kind, "")
+
+
+def kept(choice: Choice, start: int, end: int, met: Met | None, what: str) -> Mapping | None:
+    """What the kernel keeps track of once a choice for [start, end) is mapped; None: nothing, or it is refused."""
+    kind = choice.kind if met is None else met.takes
+    return Mapping(start, end, kind, what) if choice.tracked and kind is not None else None
