@@ -66,6 +66,17 @@ def test_hostmem_is_uncached_where_the_guests_pat_is_honoured(tmp_path: Path, re
     assert quick("eval", str(path), "-r", ref, "-o", "json").json["results"][0]["effective"] == "WB"
 
 
+def test_an_address_and_an_expectation_are_told_what_the_guest_would_choose(tmp_path: Path) -> None:
+    said = "Linux 6.8 would not choose PAT WB here; asked for it, it takes UC-: WB over MTRR type UC becomes UC-"
+    (answer,) = quick("eval", HOSTMEM, "--gpa", BLOB, "--pat", "wb", "-o", "json").json["results"]
+    assert said in answer["notes"]
+    (answer,) = quick("eval", HOSTMEM, "--gpa", BLOB, "--pat", "wc", "-o", "json").json["results"]
+    assert not [note for note in answer["notes"] if "would not choose" in note]
+    path = tmp_path / "vm.yaml"
+    path.write_text(Path(HOSTMEM).read_text() + f"expect:\n  - {{gpa: {BLOB}, pat: WB, effective: WB}}\n")
+    assert "would not choose PAT WB" in quick("check", str(path)).out
+
+
 def test_ivshmem_on_intel() -> None:
     """Case 02: the guest writes UC- over OVMF's UC range, and without non-coherent DMA it is WB all the same."""
     assert quick("check", IVSHMEM).status == 0

@@ -45,6 +45,11 @@ def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Itera
         else:
             answer = evaluator.page(expect.gpa, expect.pat, expect.private, expect.pat_index)
             notes = () if expect.pat is None else tuple(page_type_notes(evaluator.vm, expect.pat))
+            if evaluator.vm.guest_release is not None:
+                from mtcalc.analysis.guest_pages import with_type_note
+
+                answer = with_type_note(evaluator, answer)
+                notes = (*notes, *(note for note in answer.notes if note.code == "not-chosen"))
         yield Verdict(expect, answer, tuple(_failures(expect, answer)), notes)
 
 

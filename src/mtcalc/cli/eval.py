@@ -44,6 +44,16 @@ def _pages(evaluator: Evaluator, pages: Sequence[Page]) -> list[Answer]:
     return list(point_answers(evaluator, pages))
 
 
+def _page(evaluator: Evaluator, gpa: int, pat: MemType | None) -> Answer:
+    """The answer for an address; with what the guest's kernel, where one is named, would make of a PAT type."""
+    answer = evaluator.page(gpa, pat)
+    if evaluator.vm.guest_release is None or pat is None:
+        return answer
+    from mtcalc.analysis.guest_pages import with_type_note
+
+    return with_type_note(evaluator, answer)
+
+
 def _requests(evaluator: Evaluator, gpas: Sequence[int], requests: Sequence[Request]) -> list[Answer]:
     """The answers for each of the addresses and each of the requests, for one page alone."""
     from mtcalc.analysis.guest_pages import request_page
@@ -152,7 +162,8 @@ def eval_(
             at = [gpa for gpa in gpas if gpa is not None]
             sides.append(_requests(evaluator, at, asked.requests or (asked.one,)))
         elif gpas:
-            sides.append([evaluator.page(gpa, pat) for gpa in gpas if gpa is not None for pat in pats or (None,)])
+            at = [gpa for gpa in gpas if gpa is not None]
+            sides.append([_page(evaluator, gpa, pat) for gpa in at for pat in pats or (None,)])
         elif by_page:
             sides.append(_pages(evaluator, scenario.pages))
         else:

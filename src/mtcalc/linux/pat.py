@@ -79,7 +79,7 @@ NOPAT: tuple[Row[Left], ...] = (
 IN_A_TD: tuple[Row[Left | None], ...] = (
     Row((0,), None, "TDX guests before 6.2 (?)"),
     Row((6, 2), Left.AS_FOUND, "pat_bp_init() leaves the register of a TDX guest; read: 6.1 -> 6.2.1"),
-    Row((6, 9), None, "the register of a TDX guest is written; read: 6.6.9 -> 6.9.0"),
+    Row((6, 9), None, "the register of a TDX guest is written; read: 6.8.0 -> 6.9.0"),
 )
 
 STATIC_ENTRIES: Mapping[MemType, int] = dict.fromkeys(PAT_TYPES, 2) | {MemType.WB: 0, MemType.UC: 3}
