@@ -17,16 +17,17 @@ BELOW = {
     "text": "",
     "x86": "text",
     "kvm": "text x86",
+    "linux": "text x86 kvm",  # of kvm: releases, and rows by release
     "rules": "text x86 kvm",
     "rulefile": "text x86 kvm rules",
     "csource": "text x86 kvm rules",
     "patches": "text x86 kvm rules csource",
     "refs": "text x86 kvm rules rulefile csource patches",
-    "scenario": "text x86 kvm rules refs",
+    "scenario": "text x86 kvm linux rules refs",
     "importers": "text x86 kvm scenario",
-    "analysis": "text x86 kvm rules",
-    "output": "text x86 kvm rules rulefile patches scenario importers analysis",
-    "cli": "text x86 kvm rules rulefile csource patches refs scenario importers analysis output",
+    "analysis": "text x86 kvm linux rules",
+    "output": "text x86 kvm linux rules rulefile patches scenario importers analysis",
+    "cli": "text x86 kvm linux rules rulefile csource patches refs scenario importers analysis output",
 }
 """What each room may import from, besides itself."""
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from mtcalc.analysis.expectations import check_expectations as check_expectations
     from mtcalc.analysis.explain import explain_lookup as explain_lookup
     from mtcalc.analysis.explain import explain_page as explain_page
+    from mtcalc.analysis.guest_pages import request_page as request_page
     from mtcalc.analysis.mtrr_map import MtrrView as MtrrView
+    from mtcalc.analysis.requests import lookup_request as lookup_request
     from mtcalc.analysis.review import review as review
     from mtcalc.analysis.rule_check import check_rules as check_rules
     from mtcalc.analysis.table import matrix as matrix
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from mtcalc.kvm.versions import VmType as VmType
     from mtcalc.kvm.vm import Slot as Slot
     from mtcalc.kvm.vm import Vm as Vm
+    from mtcalc.linux.functions import parse_request as parse_request
+    from mtcalc.linux.pat import GuestLinux as GuestLinux
     from mtcalc.patches.apply import rules_from_patch as rules_from_patch
     from mtcalc.patches.read import read_patches as read_patches
     from mtcalc.refs.resolve import resolve as resolve
@@ -81,7 +85,9 @@ _WHERE = {
     "analysis.evaluate": "Evaluator",
     "analysis.expectations": "check_expectations",
     "analysis.explain": "explain_lookup explain_page",
+    "analysis.guest_pages": "request_page",
     "analysis.mtrr_map": "MtrrView",
+    "analysis.requests": "lookup_request",
     "analysis.review": "review",
     "analysis.rule_check": "check_rules",
     "analysis.table": "matrix search",
@@ -92,6 +98,8 @@ _WHERE = {
     "kvm.spte": "decode_spte",
     "kvm.versions": "MmioTest MtrrWalk Vendor VmType",
     "kvm.vm": "Slot Vm",
+    "linux.functions": "parse_request",
+    "linux.pat": "GuestLinux",
     "csource.source": "rules_from_c",
     "rules.inputs": "Facts",
     "rules.kernel": "Kernel",

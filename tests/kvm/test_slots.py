@@ -164,3 +164,13 @@ def test_quirks_by_name_or_number(words: str, bits: int) -> None:
 def test_bad_slot_flags(word: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_slot_flag(word)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 6)), max_size=8), st.integers(0, 50), st.integers(1, 50))
+def test_law_the_slots_between_are_those_that_overlap(places: list[tuple[int, int]], start: int, count: int) -> None:
+    slots: list[Slot] = []
+    for at, size in places:
+        if all(at + size <= slot.gpa or slot.end <= at for slot in slots):
+            slots.append(Slot(at, size, f"s{len(slots)}"))
+    found = SlotMap(slots).between(start, start + count)
+    assert found == sorted((s for s in slots if s.gpa < start + count and start < s.end), key=lambda s: s.gpa)

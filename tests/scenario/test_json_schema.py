@@ -85,6 +85,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ExpectKeys.effective": {"pat": "WB"},
     "PageKeys.pte_level": {"pte": 1},
     "ExpectKeys.pte_level": {"pte": 1},
+    "PageKeys.size": {"request": "WB"},
+    "ExpectKeys.size": {"request": "WB"},
+    "GuestKeys.nopat": {"kernel": "linux-6.8"},
 }
 
 

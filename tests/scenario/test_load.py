@@ -48,7 +48,8 @@ def test_the_whole_of_it() -> None:
     assert [(page.gpa, page.pat, page.place.line) for page in scenario.pages] == [(0x100001000, MemType.WC, 24)]
     (expect,) = scenario.expects
     assert (expect.gpa, expect.pat, expect.effective, expect.ept) == (0x100001000, MemType.WC, MemType.WC, 0x30)
-    assert expect[5:] == (None,) * 7
+    assert expect[5:12] == (None,) * 7
+    assert (expect.request, expect.size) == (None, 0x1000)
 
 
 def test_everything_may_be_left_out() -> None:
@@ -348,7 +349,9 @@ def test_without_paging_the_pat_type_is_wb() -> None:
 def test_expectations(written: str, field: str, value: object) -> None:
     (expect,) = load(f"expect: [{{gpa: 0, {written}}}]").expects
     asked = {
-        key: got for key, got in expect._asdict().items() if got is not None and key not in ("gpa", "pat", "place")
+        key: got
+        for key, got in expect._asdict().items()
+        if got is not None and key not in ("gpa", "pat", "place", "size")
     }
     assert asked == {field: value}
     assert type(asked[field]) is type(value)

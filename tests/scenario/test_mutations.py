@@ -16,9 +16,10 @@ from support.scenario_texts import WHOLE
 
 SCALAR_WORDS = """
 0 1 8 0x30 -1 4K 3G 1T 0x1_000 010 0x10000000000000000 1e9 .5 yes true false null ~ UC UC- WB WX mmio ram linux
-READONLY NON_COHERENT_DMA IGNORE_GUEST_PAT v6.7 6.10 0x250 0x2ff 0xfe IA32_MTRR_DEF_TYPE
+READONLY NON_COHERENT_DMA ioremap_wc memremap linux-6.8 IGNORE_GUEST_PAT v6.7 6.10 0x250 0x2ff 0xfe IA32_MTRR_DEF_TYPE
 """
 KEY_WORDS = """
+kernel nopat request
 rules host vm guest memslots pages expect assume self_snoop maxphyaddr noncoherent_dma disabled_quirks cr0 cd pg pat
 mtrr enabled fixed fixed_enabled default variable base size type physbase physmask msrs vcnt id name gpa flags backing
 hva address_space struct_page host_type pat_index pte pte_level effective ept ipat level rule 0x200 0x201 0x2ff 0x250

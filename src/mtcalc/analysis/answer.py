@@ -82,6 +82,9 @@ class Answer(NamedTuple):
     effective: tuple[tuple[MemType, Effective | None], ...]
     notes: tuple[Note, ...]
     paging: bool = True  # guest CR0.PG; without it the PAT memory type is WB, whatever `pat` says
+    request: str | None = None  # what the guest's driver asked for; `pat` is then what its kernel made of it
+    pat_index: int | None = None  # the PAT entry that this kernel chose, 0 to 7; None: it refuses the request
+    guest: str | None = None  # that kernel: 'linux-6.8'
 
     @property
     def byte(self) -> int | None:
@@ -225,7 +228,9 @@ def lookup(
 
 
 def each_pat(answer: Answer) -> tuple[Answer, ...]:
-    """An answer a PAT type, each with the notes that are its own."""
+    """An answer a PAT type, each with the notes that are its own; a request's is one as it is."""
+    if answer.request is not None:
+        return (answer,)
     return tuple(
         answer._replace(pat=pat, effective=((pat, kind),), notes=tuple(_notes_of(answer, pat)))
         for pat, kind in answer.effective
@@ -242,6 +247,6 @@ def _notes_of(answer: Answer, pat: MemType) -> Iterator[Note]:
 
 def notes_of_each(answer: Answer) -> tuple[Note, ...]:
     """The notes of an answer, those on starred cells a PAT type each."""
-    if answer.pat is not None:
+    if answer.pat is not None or answer.request is not None:
         return answer.notes
     return tuple(dict.fromkeys(note for one in each_pat(answer) for note in one.notes))

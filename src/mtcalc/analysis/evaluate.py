@@ -161,6 +161,10 @@ class Evaluator:
             notes.append(Note("slot-beyond", beyond))
         return notes
 
+    def slots_between(self, start: int, end: int) -> list[Slot]:
+        """The slots that hold some of the guest addresses [start, end) in bytes, those of SMM left aside."""
+        return self._by_address.between(start, end)
+
     def smm_slot(self, gpa: int) -> Slot | None:
         """The slot of address space 1, which a vCPU in SMM sees, at `gpa` in bytes."""
         return self._smm.find(gpa)

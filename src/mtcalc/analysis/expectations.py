@@ -37,8 +37,19 @@ class Verdict(NamedTuple):
 def check_expectations(evaluator: Evaluator, expects: Sequence[Expect]) -> Iterator[Verdict]:
     """One verdict an expectation, in order."""
     for expect in expects:
-        answer = evaluator.page(expect.gpa, expect.pat, expect.private, expect.pat_index)
-        notes = () if expect.pat is None else tuple(page_type_notes(evaluator.vm, expect.pat))
+        if expect.request is not None:
+            from mtcalc.analysis.guest_pages import request_answer
+
+            answer = request_answer(evaluator, expect)
+            notes = tuple(note for note in answer.notes if note.code.startswith("request-"))
+        else:
+            answer = evaluator.page(expect.gpa, expect.pat, expect.private, expect.pat_index)
+            notes = () if expect.pat is None else tuple(page_type_notes(evaluator.vm, expect.pat))
+            if evaluator.vm.guest_release is not None:
+                from mtcalc.analysis.guest_pages import with_type_note
+
+                answer = with_type_note(evaluator, answer)
+                notes = (*notes, *(note for note in answer.notes if note.code == "not-chosen"))
         yield Verdict(expect, answer, tuple(_failures(expect, answer)), notes)
 
 

@@ -23,6 +23,7 @@ from mtcalc.rules.trace import trace
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import MtrrLookup, Mtrrs, manual_lookup
+from mtcalc.x86.pat import Pat
 
 SDM_EFFECTIVE = 'SDM vol. 3, "Memory Type Used for Translated Guest-Physical Addresses"'
 SDM_PAT = 'SDM vol. 3, "Page Attribute Table (PAT)"'
@@ -37,16 +38,18 @@ class Explanation(NamedTuple):
     answer: Answer
 
 
-def explain_lookup(kernel: Kernel, facts: Facts, pat: MemType | None = None, paging: bool = True) -> Explanation:
-    """The derivation of a what-if. `pat` None: for all six types. Raises ValueError as lookup() does."""
+def explain_lookup(
+    kernel: Kernel, facts: Facts, pat: MemType | None = None, paging: bool = True, guest_pat: Pat | None = None
+) -> Explanation:
+    """The derivation of a what-if. `pat` None: for all six types. `guest_pat` and what it raises as in lookup()."""
     pats = PAT_TYPES if pat is None else (pat,)
-    answer = lookup(kernel, facts, pats, paging)
+    answer = lookup(kernel, facts, pats, paging, guest_pat=guest_pat)
     answer = answer._replace(notes=notes_of_each(answer))
     given = answer.facts or facts  # with the quirks as the kernel starts a VM
     if kernel.npt is not None:
         from mtcalc.analysis.npt_explain import npt_steps
 
-        return Explanation(tuple(npt_steps(kernel, from_the_start(kernel, facts), answer, paging)), answer)
+        return Explanation(tuple(npt_steps(kernel, from_the_start(kernel, facts), answer, paging, guest_pat)), answer)
     return Explanation((_inputs_step(kernel, given), *_decision_steps(kernel, given, answer, paging)), answer)
 
 

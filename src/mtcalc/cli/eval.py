@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +13,7 @@ from mtcalc.analysis.answer import Answer
 from mtcalc.cli.options import (
     Assumptions,
     Output,
+    asked_of,
     assume_option,
     kernels,
     one_kernel,
@@ -18,12 +21,44 @@ from mtcalc.cli.options import (
     rules_option,
     vendor_option,
 )
-from mtcalc.cli.params import GPA, PAT_TYPE, SCENARIO_FILE
-from mtcalc.cli.read import check_pats, evaluator_for, read_scenario
+from mtcalc.cli.params import GPA, GUEST, PAT_TYPE, REQUEST, SCENARIO_FILE
+from mtcalc.cli.read import check_pats, evaluator_for, read_scenario, with_guest
 from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result, pages_document, ranges_document
 from mtcalc.output.document import Document
 from mtcalc.x86.memtype import MemType
+
+if TYPE_CHECKING:
+    from mtcalc.analysis.evaluate import Evaluator
+    from mtcalc.kvm.points import Page
+    from mtcalc.linux.functions import Request
+    from mtcalc.refs.guest import GuestKernel
+
+
+def _pages(evaluator: Evaluator, pages: Sequence[Page]) -> list[Answer]:
+    """The answers for a scenario's pages; what a Linux guest's kernel chooses is looked at only where one is there."""
+    if evaluator.vm.guest_release is None and all(page.request is None for page in pages):
+        return [evaluator.page(page.gpa, page.pat, page.private, page.pat_index) for page in pages]
+    from mtcalc.analysis.guest_pages import point_answers
+
+    return list(point_answers(evaluator, pages))
+
+
+def _page(evaluator: Evaluator, gpa: int, pat: MemType | None) -> Answer:
+    """The answer for an address; with what the guest's kernel, where one is named, would make of a PAT type."""
+    answer = evaluator.page(gpa, pat)
+    if evaluator.vm.guest_release is None or pat is None:
+        return answer
+    from mtcalc.analysis.guest_pages import with_type_note
+
+    return with_type_note(evaluator, answer)
+
+
+def _requests(evaluator: Evaluator, gpas: Sequence[int], requests: Sequence[Request]) -> list[Answer]:
+    """The answers for each of the addresses and each of the requests, for one page alone."""
+    from mtcalc.analysis.guest_pages import request_page
+
+    return [request_page(evaluator, gpa, request)[0] for gpa in gpas for request in requests]
 
 
 def stream_eval(
@@ -69,6 +104,14 @@ def stream_eval(
     multiple=True,
     help="PAT type of the page at --gpa, with - of lines that name none.  [all six]",
 )
+@click.option(
+    "--request",
+    "requests",
+    type=REQUEST,
+    multiple=True,
+    help="What a Linux guest's driver asks for at --gpa, by type or function, instead of --pat.",
+)
+@click.option("--guest", type=GUEST, help="With --request: that guest's kernel release.  [the scenario's]")
 @click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
 @rules_option
 @vendor_option
@@ -80,6 +123,8 @@ def eval_(
     file: str,
     gpas: tuple[int | None, ...],
     pats: tuple[MemType, ...],
+    requests: tuple[Request, ...],
+    guest: GuestKernel | None,
     ranges: bool,
     refs: tuple[str, ...],
     vendor: Vendor | None,
@@ -96,20 +141,31 @@ def eval_(
     """
     if pats and not gpas:
         raise click.UsageError("--pat without --gpa (a range's answer carries all six types)")
+    if requests and not gpas:
+        raise click.UsageError("--request without --gpa (what is asked for at which address?)")
+    asked = asked_of(requests, guest, "--pat" if pats else "")
     if ranges and gpas:
         raise click.UsageError("--ranges and --gpa exclude each other")
     if None in gpas:
+        if asked is not None:
+            raise click.UsageError("--gpa - and --request exclude each other (a line holds an address and a PAT type)")
         ctx.exit(stream_eval(file, gpas, pats, refs, assume, output, vendor))
     scenario = read_scenario(file, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
+    if asked is not None:
+        scenario = with_guest(scenario, asked)
     by_page = bool(gpas or (scenario.pages and not ranges))
     evaluators = [evaluator_for(kernel, scenario) for kernel in kernels(refs, scenario)]
     sides: list[list[Answer]] = []
     for evaluator in evaluators:
-        if gpas:
-            sides.append([evaluator.page(gpa, pat) for gpa in gpas if gpa is not None for pat in pats or (None,)])
+        if asked is not None:
+            at = [gpa for gpa in gpas if gpa is not None]
+            sides.append(_requests(evaluator, at, asked.requests or (asked.one,)))
+        elif gpas:
+            at = [gpa for gpa in gpas if gpa is not None]
+            sides.append([_page(evaluator, gpa, pat) for gpa in at for pat in pats or (None,)])
         elif by_page:
-            sides.append([evaluator.page(page.gpa, page.pat, page.private, page.pat_index) for page in scenario.pages])
+            sides.append(_pages(evaluator, scenario.pages))
         else:
             sides.append(list(evaluator.ranges()))
     answers = [answer for side in sides for answer in side]
@@ -124,5 +180,5 @@ def eval_(
             return pages_sides(list(page_pieces(sides)))
         return ranges_sides(list(range_pieces(evaluators, sides)))
 
-    six = any(answer.pat is None for answer in answers)
+    six = any(answer.pat is None and answer.request is None for answer in answers)
     output.write(answers_result(document, answers, six=six, wrapped=True))

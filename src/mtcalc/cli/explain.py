@@ -17,7 +17,7 @@ from mtcalc.cli.options import (
     unread_note,
 )
 from mtcalc.cli.params import ADDRESS, SCENARIO_FILE
-from mtcalc.cli.read import check_pats, evaluator_for, read_scenario
+from mtcalc.cli.read import check_pats, evaluator_for, read_scenario, with_guest
 from mtcalc.output.emit import Result, formats
 from mtcalc.output.explain import step_records
 from mtcalc.x86.memtype import PAT_TYPES, MemType
@@ -34,6 +34,7 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
 
     \b
     mtcalc explain --noncoherent-dma --mtrr wc --pat uc-
+    mtcalc explain -r 6.17 --noncoherent-dma --mtrr uc --request memremap
     mtcalc explain examples/vfio.yaml --gpa 0xc0000000
     """
     pat = _one_pat(question)
@@ -45,7 +46,13 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
             raise click.UsageError("--gpa without FILE (an address of which scenario?)")
         one_kernel(refs)  # of which there may be one
         (kernel,) = asked_kernels(refs, question)
-        found = explain_lookup(kernel, question.facts, pat, question.paging)
+        if question.asked is not None:
+            from mtcalc.analysis.explain_requests import explain_request
+
+            asked = question.asked
+            found = explain_request(kernel, question.facts, asked.one, asked.guest, asked.notes)
+        else:
+            found = explain_lookup(kernel, question.facts, pat, question.paging)
         notes = (*found.answer.notes, *unread_note(kernel, question))
         found = found._replace(answer=found.answer._replace(notes=notes))
     else:
@@ -77,10 +84,18 @@ def _of_scenario(
         raise click.UsageError("FILE without --gpa (which address of it?)")
     if question.said or not question.paging:
         raise click.UsageError(
-            "FILE says what the flags would (with FILE: --gpa, --pat, -r, --vendor and --assume alone)"
+            "FILE says what the flags would (with FILE: --gpa, --pat, --request, --guest, -r, --vendor, --assume alone)"
         )
     assume = tuple(question.facts.assume.items())
     scenario = read_scenario(file, assume=assume, vendor=question.vendor)
     check_pats((pat,), scenario)
     kernel = one_kernel(refs, scenario)
-    return explain_page(evaluator_for(kernel, scenario), gpa, pat)
+    if question.asked is None:
+        return explain_page(evaluator_for(kernel, scenario), gpa, pat)
+    from mtcalc.analysis.explain_requests import explain_request_page
+
+    request = question.asked.one
+    scenario = with_guest(scenario, question.asked)
+    listed = next((page for page in scenario.pages if (page.gpa, page.request) == (gpa, request.name)), None)
+    more = () if listed is None else (listed.size, listed.private)
+    return explain_request_page(evaluator_for(kernel, scenario), gpa, request, *more)

@@ -23,6 +23,7 @@ def lookup(refs: tuple[str, ...], question: Question, output: Output) -> None:
     \b
     mtcalc lookup --slot-flag non-coherent-dma --pat wc
     mtcalc lookup -r 6.12.80 --noncoherent-dma -o json
+    mtcalc lookup -r 6.17 --mtrr uc --request wb --guest 6.8
     """
     sides = [_answer(kernel, question) for kernel in asked_kernels(refs, question)]
 
@@ -37,5 +38,11 @@ def lookup(refs: tuple[str, ...], question: Question, output: Output) -> None:
 
 
 def _answer(kernel: Kernel, question: Question) -> Answer:
-    found = look_up(kernel, question.facts, question.pats, question.paging)
+    asked = question.asked
+    if asked is not None:
+        from mtcalc.analysis.requests import lookup_request
+
+        found = lookup_request(kernel, question.facts, asked.one, asked.guest, asked.notes)
+    else:
+        found = look_up(kernel, question.facts, question.pats, question.paging)
     return found._replace(notes=(*found.notes, *unread_note(kernel, question)))

@@ -11,13 +11,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import click
 
 from mtcalc.cli import environment
-from mtcalc.cli.params import ASSUMPTION, MTRR_TYPE, PAT_TYPE, QUIRK, REF, SLOT_FLAG, TREE, VENDOR, Word, one_of
+from mtcalc.cli.params import (
+    ASSUMPTION,
+    EVERY_REQUEST,
+    GUEST,
+    MTRR_TYPE,
+    PAT_TYPE,
+    QUIRK,
+    REF,
+    REQUEST,
+    SLOT_FLAG,
+    TREE,
+    VENDOR,
+    Word,
+    one_of,
+)
 from mtcalc.kvm.history import PAIRS, row_at
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.output.emit import Result, emit, formats
 from mtcalc.refs.resolve import DEFAULT_REF, resolve
 from mtcalc.rules.inputs import (
+    GUEST_MTRR,
     HOST_MTRR,
     KINDS,
     Facts,
@@ -32,6 +47,9 @@ from mtcalc.text.filenames import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 if TYPE_CHECKING:
+    from mtcalc.linux.functions import Request
+    from mtcalc.linux.pat import GuestLinux
+    from mtcalc.refs.guest import GuestKernel
     from mtcalc.scenario.record import Scenario
 
 Command: TypeAlias = Callable[..., Any]
@@ -331,6 +349,38 @@ def one_kernel(refs: tuple[str, ...], scenario: "Scenario | None" = None) -> Ker
     return kernels(refs, scenario)[0]
 
 
+class Asked(NamedTuple):
+    """What --request asks of a Linux guest's kernel: what of, and the kernel of --guest."""
+
+    requests: "tuple[Request, ...]"  # none: every type, which table alone has
+    named: "GuestKernel | None"
+    kind: VmType = VmType.NORMAL
+
+    @property
+    def guest(self) -> "GuestLinux":
+        """The guest, the newest known where none is named: with MTRRs on, and a PAT of its own."""
+        from mtcalc.kvm.release import newest
+        from mtcalc.linux.pat import GuestLinux
+
+        return GuestLinux(newest() if self.named is None else self.named.release, kind=self.kind)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What there is to say of the guest's kernel."""
+        from mtcalc.refs.guest import newest_note
+
+        return (newest_note(),) if self.named is None else self.named.notes
+
+    @property
+    def one(self) -> "Request":
+        """The one request. Raises UsageError for none or several."""
+        if not self.requests:
+            raise click.UsageError("--request without a type (what is asked for: WB, ioremap_wc; table has them all)")
+        if len(self.requests) > 1:
+            raise click.UsageError("--request is given twice (one request here; table takes several)")
+        return self.requests[0]
+
+
 class Question(NamedTuple):
     """The inputs of one decision, as flags gave them."""
 
@@ -338,8 +388,9 @@ class Question(NamedTuple):
     given: tuple[Input, ...]  # those that the user named
     pats: tuple[MemType, ...]
     paging: bool
-    said: bool  # whether any input but PAT, paging, assumptions and vendor was given
+    said: bool  # whether any input but PAT, paging, request, assumptions and vendor was given
     vendor: Vendor | None = None  # of the host's CPU; None: not said
+    asked: Asked | None = None  # in place of PAT types
 
 
 _INPUT_OPTIONS: dict[str, Callable[[Command], Command]] = {
@@ -358,6 +409,18 @@ _INPUT_OPTIONS: dict[str, Callable[[Command], Command]] = {
     "guest_mtrr": click.option("--mtrr", "guest_mtrr", type=MTRR_TYPE, help="Guest MTRR type of the page.  [WB]"),
     "pats": click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="Guest PAT type of the page.  [all six]"),
     "no_paging": click.option("--no-paging", is_flag=True, help="Guest CR0.PG=0: the PAT type is WB."),
+    "requests": click.option(
+        "--request",
+        "requests",
+        type=REQUEST,
+        multiple=True,
+        is_flag=False,
+        flag_value=EVERY_REQUEST,
+        help="What a Linux guest's driver asks for, by type or function (ioremap_wc), instead of --pat.",
+    ),
+    "guest": click.option(
+        "--guest", "guest", type=GUEST, help="With --request: that guest's kernel release.  [the newest known]"
+    ),
     "mem_dma": click.option(
         "--mem-dma/--no-mem-dma", default=None, help="Some slot has KVM_MEM_DMA (kvm-mem-dma).  [no]"
     ),
@@ -390,6 +453,9 @@ def _question(values: Mapping[str, Any]) -> Question:
     pats: tuple[MemType, ...] = values["pats"]
     if values["no_paging"] and pats:
         raise click.UsageError("--no-paging and --pat exclude each other (without paging the PAT type is WB)")
+    asked = asked_of(
+        values["requests"], values["guest"], "--pat" if pats else "--no-paging" if values["no_paging"] else ""
+    )
     facts = Facts(assume=dict(values["assume"]))
     named: list[Input] = []
     said = False
@@ -415,8 +481,23 @@ def _question(values: Mapping[str, Any]) -> Question:
     if values["no_paging"]:
         pats = (MemType.WB,)
     given = (*named, *_assumptions(facts.assume))
+    if asked is not None and facts.private:
+        asked = asked._replace(kind=_private_kind(values["vendor"]))
     found = tuple(dict.fromkeys(pats)) or PAT_TYPES
-    return Question(facts, given, found, not values["no_paging"], said, values["vendor"])
+    return Question(facts, given, found, not values["no_paging"], said, values["vendor"], asked)
+
+
+def asked_of(requests: "tuple[Request | None, ...]", guest: "GuestKernel | None", instead: str = "") -> Asked | None:
+    """What --request and --guest ask; None without them. Raises UsageError; `instead`: what excludes them."""
+    if not requests:
+        if guest is not None:
+            raise click.UsageError("--guest without --request (whose request does that kernel decide?)")
+        return None
+    if instead:
+        raise click.UsageError(
+            f"--request and {instead} exclude each other (a request's PAT type is the guest's choice)"
+        )
+    return Asked(tuple(dict.fromkeys(request for request in requests if request is not None)), guest)
 
 
 def asked_kernels(refs: tuple[str, ...], question: Question) -> tuple[Kernel, ...]:
@@ -427,8 +508,13 @@ def asked_kernels(refs: tuple[str, ...], question: Question) -> tuple[Kernel, ..
     from mtcalc.rules.platform import on_platform
 
     vendor = question.vendor or Vendor.INTEL
-    private = VmType.TD if vendor is Vendor.INTEL else VmType.SNP
+    private = _private_kind(question.vendor)
     return tuple(on_platform(kernel, vendor, private if question.facts.private else VmType.NORMAL) for kernel in found)
+
+
+def _private_kind(vendor: Vendor | None) -> VmType:
+    """The kind of VM that has private memory on a host."""
+    return VmType.SNP if vendor is Vendor.AMD else VmType.TD
 
 
 def vendor_option(function: Command) -> Command:
@@ -440,7 +526,9 @@ def vendor_option(function: Command) -> Command:
 
 def unread_note(kernel: Kernel, question: Question) -> tuple[Note, ...]:
     """A note on inputs that the user named and the rules do not read."""
-    return _unread(kernel, question.given)
+    # The guest's kernel looks at its MTRRs, whatever KVM does.
+    given = [item for item in question.given if question.asked is None or item != GUEST_MTRR]
+    return _unread(kernel, tuple(given))
 
 
 def _assumptions(assume: Mapping[str, Value]) -> tuple[Input, ...]:

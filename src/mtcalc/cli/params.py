@@ -19,6 +19,9 @@ from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from mtcalc.linux.functions import Request
+    from mtcalc.refs.guest import GuestKernel
+
 T = TypeVar("T")
 
 
@@ -69,6 +72,32 @@ MTRR_TYPE: Word[MemType] = Word(
 PAT_TYPE: Word[MemType] = Word("type", parse_memtype, lambda: [str(kind) for kind in PAT_TYPES])
 SLOT_FLAG: Word[int] = Word("name", parse_slot_flag, lambda: _completed(SLOT_FLAGS))
 QUIRK: Word[int] = Word("name", parse_quirk, lambda: _completed(QUIRKS))
+
+
+def _read_request(text: str) -> Request | None:
+    if text == EVERY_REQUEST:
+        return None
+    from mtcalc.linux.functions import parse_request
+
+    return parse_request(text)
+
+
+def _request_words() -> Iterable[str]:
+    from mtcalc.linux.functions import request_names
+
+    return request_names()
+
+
+def _read_guest(text: str) -> GuestKernel:
+    from mtcalc.refs.guest import parse_guest
+
+    return parse_guest(text)
+
+
+EVERY_REQUEST = ""
+REQUEST: Word[Request | None] = Word("type|function", _read_request, _request_words)
+"""What a driver of a Linux guest asks for; None where the option stands without one."""
+GUEST: Word[GuestKernel] = Word("release", _read_guest, lambda: ["latest", *_releases("")])
 _VENDORS = tuple(vendor.value for vendor in Vendor)
 VENDOR: Word[Vendor] = Word("vendor", lambda text: Vendor(one_of(_VENDORS)(text.lower())), lambda: _VENDORS)
 ADDRESS: Word[int] = Word("address", parse_address, list)

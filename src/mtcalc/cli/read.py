@@ -15,6 +15,7 @@ from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MemType
 
 if TYPE_CHECKING:
+    from mtcalc.cli.options import Asked
     from mtcalc.scenario.record import Scenario
 
 
@@ -67,6 +68,27 @@ def check_pats(pats: Iterable[MemType | None], scenario: Scenario) -> None:
                 check_without_paging(kind, "--pat", f"cr0.pg is false in {scenario.file}")
             except ValueError as error:
                 raise UsageError(str(error)) from None
+
+
+def with_guest(scenario: Scenario, asked: Asked) -> Scenario:
+    """The scenario with the guest kernel of --guest in place of its own, and the PAT which that one programs.
+
+    Raises UsageError where CR0.PG is 0 there, so that no page table selects a type.
+    """
+    if not scenario.vm.paging:
+        from click import UsageError
+
+        raise UsageError(f"--request, but cr0.pg is false in {scenario.file} (then the PAT memory type is WB)")
+    if asked.named is None:
+        return scenario
+    from mtcalc.linux.pat import GuestLinux, guest_pat
+
+    vm = scenario.vm
+    guest = GuestLinux(asked.named.release, vm.cpuid_mtrr, vm.mtrrs.enabled, vm.nopat, kind=vm.type)
+    pat = vm.pat if scenario.pat_said else guest_pat(guest).register
+    vm = vm._replace(guest_release=asked.named.release, pat=pat)
+    notes = [note for note in scenario.notes if note.code != "guest-kernel"]
+    return scenario._replace(vm=vm, notes=(*notes, *asked.named.notes))
 
 
 def evaluator_for(kernel: Kernel, scenario: Scenario) -> Evaluator:

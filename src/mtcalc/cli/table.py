@@ -69,6 +69,8 @@ def table(
     """The whole matrix for fixed inputs: guest MTRR type x PAT type -> effective type.
 
     With --vendor amd it is the host's MTRR type.
+    With --request instead: what a Linux guest's driver asks for x guest MTRR type -> PAT type -> effective type; of
+    all types, or of those and the functions that are named.
 
     With --where the other way round: which inputs get this? Keys are those of an answer (effective, ept, memtype,
     ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name; on
@@ -78,19 +80,34 @@ def table(
     mtcalc table --noncoherent-dma
     mtcalc table --where effective=UC --where mmio=no
     mtcalc table -r v6.7 -r slot-flag --slot-flag 8 --noncoherent-dma
+    mtcalc table --request -r 6.1 -r 6.17 --noncoherent-dma
     mtcalc table --who honours-pat -r 6.12.80
     """
+    asked = question.asked
     if who is not None:
         _who(conditions, refs, question, output)
         return
     chosen = asked_kernels(refs, question)
     npt = question.vendor is Vendor.AMD
-    if conditions:
+    mtrrs = (question.facts.guest_mtrr or MTRR_TYPES[0],) if GUEST_MTRR in question.given else MTRR_TYPES
+    if asked is not None:
+        from mtcalc.analysis.requests import request_matrix
+
+        if conditions:
+            raise click.UsageError("--where and --request exclude each other (--where asks for PAT types)")
+        sides: list[Sequence[Answer]] = [
+            _noted(
+                request_matrix(kernel, question.facts, asked.requests, mtrrs, asked.guest, asked.notes),
+                kernel,
+                question,
+            )
+            for kernel in chosen
+        ]
+    elif conditions:
         wheres = _wheres(conditions, chosen)
         found = _search(chosen, question, wheres)
-        sides: list[Sequence[Answer]] = [each.answers for each in found.found]
+        sides = [each.answers for each in found.found]
     else:
-        mtrrs = (question.facts.guest_mtrr or MTRR_TYPES[0],) if GUEST_MTRR in question.given else MTRR_TYPES
         if npt:
             mtrrs = MTRR_TYPES if question.facts.host_mtrr is None else (question.facts.host_mtrr,)
         sides = [
@@ -100,6 +117,10 @@ def table(
     answers = [answer for side in sides for each in side for answer in each_pat(each)]
 
     def document() -> Document:
+        if asked is not None:
+            from mtcalc.output.request_table import requests_document
+
+            return requests_document(sides, asked.guest.release)
         from mtcalc.output.table import matrix_document, search_document
 
         return search_document(found, wheres) if conditions else matrix_document(sides, question.pats)
@@ -109,7 +130,14 @@ def table(
 
 def _who(conditions: Sequence[str], refs: tuple[str, ...], question: Question, output: Output) -> None:
     """table --who honours-pat: of -r, else of every release; of both vendors, unless --vendor says which."""
-    if conditions or question.said or not question.paging or question.pats != PAT_TYPES or question.given:
+    if (
+        conditions
+        or question.said
+        or question.asked is not None
+        or not question.paging
+        or question.pats != PAT_TYPES
+        or question.given
+    ):
         raise click.UsageError("--who with other inputs (-r and --vendor alone: it says on which others it hangs)")
     from mtcalc.analysis.who import who_rows
     from mtcalc.output.who import who_document, who_lines, who_record

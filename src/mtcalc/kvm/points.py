@@ -10,13 +10,18 @@ from mtcalc.x86.memtype import Effective, MemType
 
 
 class Page(NamedTuple):
-    """A point of interest: guest address in bytes, the page's PAT type (None: all six), where it was written."""
+    """A point of interest: guest address in bytes, the page's PAT type (None: all six), where it was written.
+
+    Instead of a PAT type, what a driver of a Linux guest asks for, over `size` bytes.
+    """
 
     gpa: int
     pat: MemType | None
     place: Place
     private: bool | None = None  # None: as its slot is
     pat_index: int | None = None  # where the page's entry of the guest's PAT was said
+    request: str | None = None
+    size: int = 0x1000
 
 
 class Expect(NamedTuple):
@@ -34,3 +39,5 @@ class Expect(NamedTuple):
     rule: str | None = None  # a rule's id
     private: bool | None = None  # None: as its slot is
     pat_index: int | None = None  # as in Page
+    request: str | None = None  # as in Page
+    size: int = 0x1000

@@ -9,7 +9,7 @@ Source: __kvm_set_memory_region() and check_memory_region_flags() in virt/kvm/kv
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -139,6 +139,11 @@ class SlotMap:
     def __init__(self, slots: Iterable[Slot], address_space: int = 0) -> None:
         self.slots = sorted((s for s in slots if s.address_space == address_space), key=lambda s: s.gpa)
         self._starts = [s.gpa for s in self.slots]
+
+    def between(self, start: int, end: int) -> list[Slot]:
+        """The slots that hold some of [start, end) in bytes, ascending."""
+        first = max(bisect_right(self._starts, start) - 1, 0)
+        return [slot for slot in self.slots[first : bisect_left(self._starts, end)] if slot.end > start]
 
     def find(self, gpa: int) -> Slot | None:
         """The slot that holds a guest address in bytes, or None: the access exits to be emulated."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from mtcalc.kvm.host_mmio import RAM, Backing
+from mtcalc.kvm.release import Version
 from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import Mtrrs, VariableRange
@@ -53,6 +54,8 @@ class Vm(NamedTuple):
     paging: bool = True  # guest CR0.PG
     pat: Pat = LINUX_PAT
     mtrrs: Mtrrs = reset_free_mtrrs(46)
+    guest_release: Version | None = None  # the kernel of a Linux guest; None: not said
+    nopat: bool = False  # which was booted with nopat
     assume: Mapping[str, bool | MemType] = {}  # what only a C file or a patch asks for
     vendor: Vendor = Vendor.INTEL  # of the host's CPU
     type: VmType = VmType.NORMAL

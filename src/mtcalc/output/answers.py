@@ -94,6 +94,11 @@ def lookup_document(first: Answer) -> Document:
     ]
     pairs = [(pat, kind, first.starred(pat)) for pat, kind in first.effective]
     blocks: list[Block]
+    if first.request is not None:
+        fields.insert(-2, ("request", request_words(first)))
+        if not pairs:
+            fields.insert(-2, ("guest gets", "no mapping"))
+            return Document([rules_title(first.kernel), Fields(fields)], texts(first.notes))
     if len(pairs) == 1:
         (pat, kind, starred) = pairs[0]
         got = memtype_cell(kind, starred)
@@ -107,6 +112,12 @@ def lookup_document(first: Answer) -> Document:
         [rules_title(first.kernel), *blocks],
         [*npt_legend([first]), *texts(notes_of_each(first))],
     )
+
+
+def request_words(answer: Answer) -> str:
+    """'WB of linux-6.8 -> PAT UC-, entry 2'."""
+    got = "refused" if answer.pat_index is None else f"PAT {answer.pat}, entry {answer.pat_index}"
+    return f"{answer.request} of {answer.guest} -> {got}"
 
 
 def _entry_fields(first: Answer) -> list[tuple[str, Content]]:
@@ -172,8 +183,15 @@ def pages_document(answers: Sequence[Answer]) -> Document:
     """Single addresses, a row a PAT type asked for; all six in columns where none was named."""
     blocks: list[Block] = [_title(answers)]
     names = entry_columns(_npt(answers))
-    one = [a for a in answers if a.pat is not None]
-    six = [a for a in answers if a.pat is None]
+    asked = [a for a in answers if a.request is not None]
+    one = [a for a in answers if a.pat is not None and a.request is None]
+    six = [a for a in answers if a.pat is None and a.request is None]
+    if asked:
+        rows = [
+            [hex(a.gpa or 0), *_lead(a), a.request or "", *_one(a), a.rule.id if a.rule else "-", _slot(a)]
+            for a in asked
+        ]
+        blocks.append(Table(("GPA", "LVL", *names, "REQUEST", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
     if one:
         rows = [[hex(a.gpa or 0), *_lead(a), *_one(a), a.rule.id if a.rule else "-", _slot(a)] for a in one]
         blocks.append(Table(("GPA", "LVL", *names, "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
@@ -185,7 +203,7 @@ def pages_document(answers: Sequence[Answer]) -> Document:
 
 def _one(answer: Answer) -> list[Content]:
     if not answer.effective:
-        return [str(answer.pat), "-"]
+        return ["-" if answer.pat is None else str(answer.pat), "-"]
     ((pat, kind),) = answer.effective
     return [str(pat), effective_cell(answer, pat, kind)]
 

@@ -74,6 +74,8 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         effective = {str(pat): _type(kind) for pat, kind in answer.effective}
         if answer.pat is not None:
             effective = effective[str(answer.pat)]
+        elif answer.request is not None:
+            effective = None  # refused
     return {
         "rules": answer.kernel.rules.name,
         "ref": answer.kernel.ref,
@@ -83,6 +85,7 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         "level": None if answer.level is None else LEVEL_NAMES[answer.level],
         "inputs": inputs,
         "pat": _type(answer.pat),
+        **_request_record(answer),
         "rule": None if answer.rule is None else {"id": answer.rule.id, "text": answer.rule.text},
         "ept": None
         if answer.byte is None or answer.memtype is None or answer.ipat is None
@@ -93,11 +96,20 @@ def answer_record(answer: Answer) -> dict[str, Any]:
     }
 
 
+def _request_record(answer: Answer) -> dict[str, Any]:
+    if answer.request is None:
+        return {}
+    return {"request": answer.request, "guest": answer.guest, "pat_index": answer.pat_index}
+
+
 IN_LEAD = ("mmio", "slot_flag", "guest_mtrr")
 """The inputs whose columns stand in front."""
 
 LEAD = ("rules", "gpa", "end", "slot", "level", "mmio", "slot_flags", "mtrr", "rule", "memtype", "ipat", "mask")
 TAIL = ("ref", *(kind.key for kind in KINDS.values() if kind.name not in IN_LEAD and not kind.rare))
+
+OF_REQUESTS = ("request", "guest", "pat_index")
+"""Columns behind all others, where an answer is one to a request."""
 
 RARE = tuple(dict.fromkeys(kind.key for kind in KINDS.values() if kind.rare))
 """Columns at the end that are there only where an answer has something to say in them."""
@@ -119,11 +131,11 @@ def _word(value: bool | str) -> str:
     return value if isinstance(value, str) else "yes" if value else "no"
 
 
-def rare_columns(facts: Iterable[Facts | None]) -> tuple[str, ...]:
+def rare_columns(facts: Iterable[Facts | None], requests: bool = False) -> tuple[str, ...]:
     """The further columns that rows of these inputs need, so that rows of different inputs never look alike."""
     fields = {kind.key: kind.field for kind in KINDS.values() if kind.rare}
     seen = {key for each in facts if each is not None for key, field in fields.items() if getattr(each, field)}
-    return tuple(key for key in RARE if key in seen)
+    return (*(key for key in RARE if key in seen), *(OF_REQUESTS if requests else ()))
 
 
 def answer_header(six: bool, rare: Sequence[str] = ()) -> list[str]:
@@ -160,13 +172,16 @@ def answer_row(answer: Answer, six: bool, rare: Sequence[str] = ()) -> list[str]
         row += (types.get(pat, "") for pat in PAT_TYPES)
     else:
         row += (_type(answer.pat) or "", types.get(answer.pat, "") if answer.pat is not None else "")
-    return [*row, answer.kernel.ref, *(_cell(inputs, key) for key in (*TAIL[1:], *rare))]
+    of_request = {key: "" if value is None else str(value) for key, value in _request_record(answer).items()}
+    row += (answer.kernel.ref, *(_cell(inputs, key) for key in TAIL[1:]))
+    return [*row, *(of_request.get(key, "") if key in OF_REQUESTS else _cell(inputs, key) for key in rare)]
 
 
 def answer_rows(answers: Sequence[Answer], six: bool) -> Iterator[list[str]]:
     """Header and rows."""
     platforms = (column for answer in answers for column in platform_columns(answer.kernel))
-    rare = (*rare_columns(answer.facts for answer in answers), *dict.fromkeys(platforms))
+    requests = OF_REQUESTS if any(answer.request is not None for answer in answers) else ()
+    rare = (*rare_columns(answer.facts for answer in answers), *dict.fromkeys(platforms), *requests)
     yield answer_header(six, rare)
     for answer in answers:
         yield answer_row(answer, six, rare)

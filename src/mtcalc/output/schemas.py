@@ -91,6 +91,9 @@ ANSWER = _object(
     },
     end=_HEX,
     npt=_or_null(_NPT),
+    request=_TEXT,  # these three with a request
+    guest={"type": "string", "pattern": "^linux-[0-9.]+(-rc)?$"},
+    pat_index=_or_null({"enum": list(range(8))}),
 )
 _WHO = _object(
     {
@@ -121,7 +124,8 @@ _VERDICT = _object(
         "ok": _BOOL,
         "failures": _list(_object({"key": _TEXT, "wanted": {}, "got": {}})),
         "notes": _TEXTS,
-    }
+    },
+    request=_TEXT,
 )
 _CHECKED = _object({"rules": _TEXT, "expectations": _list(_VERDICT), "failed": _COUNT, "notes": _TEXTS}, file=_TEXT)
 

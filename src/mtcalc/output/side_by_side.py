@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from mtcalc.analysis.answer import UNKNOWN, Answer, notes_of_each
 from mtcalc.analysis.side_by_side import Difference, Piece, difference
 from mtcalc.kvm.notes import About, Note
-from mtcalc.output.answers import entry_columns, entry_text, mtrr_that_counts, npt_legend
+from mtcalc.output.answers import entry_columns, entry_text, mtrr_that_counts, npt_legend, request_words
 from mtcalc.output.document import (
     Block,
     Cell,
@@ -136,6 +136,8 @@ def lookup_sides(answers: Sequence[Answer]) -> Document:
     else:
         verb = "differs" if differing == 1 else "differ"
         sentence = f"{differing} of {len(answers) - 1} rule sets {verb} from {names.first}"
+    first = answers[0]
+    blocks = [*names.head(sentence), *([] if first.request is None else [f"request {request_words(first)}"])]
     rules: list[tuple[str, Content]] = [
         (label, f"{answer.rule.id}: {answer.rule.text}")
         for label, answer in zip(names.labels, answers, strict=True)
@@ -146,7 +148,7 @@ def lookup_sides(answers: Sequence[Answer]) -> Document:
         *names.mark_note(bool(differing)),
         *side_notes([[answer._replace(notes=notes_of_each(answer)) for answer in answers]], names),
     )
-    return Document([*names.head(sentence), table, Fields(rules)], notes)
+    return Document([*blocks, table, Fields(rules)], notes)
 
 
 def ranges_sides(pieces: Sequence[Piece]) -> Document:
@@ -166,7 +168,9 @@ def _pieces(pieces: Sequence[Piece], one: str, many: str) -> Document:
     # Places with the same answers share a table.
     alike: dict[tuple[object, ...], list[Piece]] = {}
     for piece in differing:
-        key = tuple((a.level, a.entry, a.pat, a.rule and a.rule.id, mtrr_that_counts(a)) for a in piece.answers)
+        key = tuple(
+            (a.level, a.entry, a.pat, a.request, a.rule and a.rule.id, mtrr_that_counts(a)) for a in piece.answers
+        )
         alike.setdefault(key, []).append(piece)
     for group in alike.values():
         answers = group[0].answers
@@ -192,18 +196,19 @@ def _where(answer: Answer) -> str:
     text = hex(answer.gpa or 0)
     if answer.end is not None:
         text += f"-{answer.end:#x}"
-    return f"{text} {answer.slot.name}" if answer.slot else text
+    text = f"{text} {answer.slot.name}" if answer.slot else text
+    return text if answer.request is None else f"{text}, {request_words(answer)}"
 
 
 def _same(pieces: Sequence[Sequence[Answer]]) -> list[Block]:
     """Where all agree: one row a place, one table for each choice of PAT types."""
     blocks: list[Block] = []
-    for one in (True, False):
+    for one, asked in ((True, True), (True, False), (False, False)):
         rows: list[list[Content]] = []
         columns: tuple[str, ...] = ()
         for answers in pieces:
             first = answers[0]
-            if (first.pat is not None) is not one:
+            if (first.request is not None) is not asked or (asked or first.pat is not None) is not one:
                 continue
             end = () if first.end is None else (hex(first.end),)
             kinds = dict.fromkeys(cell.text for cell in map(_mtrr, answers) if cell.text != "-")
@@ -211,8 +216,10 @@ def _same(pieces: Sequence[Sequence[Answer]]) -> list[Block]:
             slot = first.slot.name if first.slot else "-"
             place = ("GPA", *("END" for _ in end), "LVL", *entry_columns(first.kernel.npt is not None))
             if one:
-                columns = (*place, "PAT", "EFFECTIVE", "SLOT")
-                rows.append([*lead, str(first.pat), *(type_cells(first) or [Cell("-")]), slot])
+                columns = (*place, *(("REQUEST",) if asked else ()), "PAT", "EFFECTIVE", "SLOT")
+                lead += [first.request] if first.request is not None else []
+                pat = "-" if first.pat is None else str(first.pat)
+                rows.append([*lead, pat, *(type_cells(first) or [Cell("-")]), slot])
             else:
                 columns = (*place, *map(str, PAT_TYPES), "SLOT")
                 rows.append([*lead, *(type_cells(first) or [Cell("-")] * len(PAT_TYPES)), slot])

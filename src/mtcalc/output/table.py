@@ -29,7 +29,8 @@ def matrix_document(sides: Sequence[Sequence[Answer]], pats: Sequence[MemType]) 
     blocks: list[Block] = [rules_title(names.kernel, names.first)]
     if several:
         blocks = names.head(_matrix_words(sides, names))
-    blocks.append(_inputs_words(sides))
+    across = "host MTRR type down, guest PAT type across" if names.npt else "guest MTRR type down, PAT type across"
+    blocks.append(f"{across}; {fixed_words(sides)}")
     columns = (*entry_columns(names.npt), *map(str, pats), "RULE")
     for label, mine in zip(names.labels, sides, strict=True):
         blocks.append(Table(columns, _matrix_rows(mine, sides[0]), label if several else ""))
@@ -67,8 +68,8 @@ def _matrix_words(lines: Sequence[Sequence[Answer]], names: Sides) -> str:
     return "; ".join(said)
 
 
-def _inputs_words(sides: Sequence[Sequence[Answer]]) -> str:
-    """The fixed inputs that some rule set reads: 'with host MMIO no, non-coherent DMA yes'."""
+def fixed_words(sides: Sequence[Sequence[Answer]]) -> str:
+    """The fixed inputs that some rule set reads: 'host MMIO no, non-coherent DMA yes'."""
     said = {}
     for side in sides:
         facts = side[0].facts
@@ -78,8 +79,8 @@ def _inputs_words(sides: Sequence[Sequence[Answer]]) -> str:
                 words = str(value) if isinstance(value, MemType) else "yes" if value else "no"
                 said[item] = f"{input_words(item)} {words}"
     if sides[0][0].kernel.npt is not None:
-        return f"host MTRR type down, guest PAT type across; {_npt_inputs(sides[0][0])}"
-    return f"guest MTRR type down, PAT type across; {', '.join(said.values()) or 'no other input is read'}"
+        return _npt_inputs(sides[0][0])
+    return ", ".join(said.values()) or "no other input is read"
 
 
 def _npt_inputs(answer: Answer) -> str:

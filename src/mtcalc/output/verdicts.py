@@ -31,6 +31,12 @@ def _line(verdict: Verdict) -> str:
     return str(verdict.expect.place)
 
 
+def _pat(verdict: Verdict) -> str:
+    """The PAT type: the one that was named, or the guest's choice; '' for none."""
+    pat = verdict.expect.pat if verdict.expect.request is None else verdict.answer.pat
+    return "" if pat is None else str(pat)
+
+
 def _what(verdict: Verdict) -> str:
     if verdict.failures:
         return "; ".join(map(str, verdict.failures))
@@ -49,7 +55,7 @@ def check_document(kernel: Kernel, verdicts: Sequence[Verdict], of_slots: SlotNo
         [
             Cell("FAILED", WARN) if verdict.failures else "ok",
             hex(verdict.expect.gpa),
-            "-" if verdict.expect.pat is None else str(verdict.expect.pat),
+            _pat(verdict) or "-",
             _line(verdict),
             _what(verdict),
         ]
@@ -76,7 +82,8 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
     """One verdict as plain data."""
     return {
         "gpa": hex(verdict.expect.gpa),
-        "pat": None if verdict.expect.pat is None else str(verdict.expect.pat),
+        "pat": _pat(verdict) or None,
+        **({} if verdict.expect.request is None else {"request": verdict.expect.request}),
         "at": str(verdict.expect.place),
         "ok": not verdict.failures,
         "failures": [failure._asdict() for failure in verdict.failures],
@@ -98,8 +105,7 @@ def check_rows(verdicts: Sequence[Verdict]) -> Iterator[list[str]]:
     """Header and rows; a failed key a row, one row for an expectation that holds."""
     yield ["result", "gpa", "pat", "at", "key", "wanted", "got"]
     for verdict in verdicts:
-        pat = "" if verdict.expect.pat is None else str(verdict.expect.pat)
-        where = [hex(verdict.expect.gpa), pat, str(verdict.expect.place)]
+        where = [hex(verdict.expect.gpa), _pat(verdict), str(verdict.expect.place)]
         if not verdict.failures:
             yield ["ok", *where, "", "", ""]
         for failure in verdict.failures:

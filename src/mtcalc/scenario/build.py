@@ -10,19 +10,19 @@ from typing import Any
 from mtcalc.kvm.host_mmio import RAM
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, Page
-from mtcalc.kvm.slots import check_slots
+from mtcalc.kvm.slots import PAGE, check_slots
 from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.inputs import KINDS
 from mtcalc.scenario.places import Path, Problems, key_place, value_place
 from mtcalc.scenario.record import Scenario
 from mtcalc.scenario.registers import GuestMtrrs, read_mtrrs
-from mtcalc.scenario.schema import ExpectKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
+from mtcalc.scenario.schema import ExpectKeys, GuestKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
 from mtcalc.text.errors import Place
 from mtcalc.text.yaml import Node
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import MSR_DEF_TYPE, MSR_VARIABLE, Mtrrs, parse_register, register_name, width_of_mask
-from mtcalc.x86.pat import check_without_paging, decode_pte
+from mtcalc.x86.pat import Pat, check_without_paging, decode_pte
 
 ASKED = ("effective", "ept", "memtype", "ipat", "level", "guest_mtrr", "rule")
 """What an expect entry can name besides its page."""
@@ -58,12 +58,16 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         cpuid_mtrr=guest.cpuid_mtrr,
         cr0_cd=guest.cr0.cd,
         paging=guest.cr0.pg,
-        pat=guest.pat,
+        pat=guest.pat if guest.kernel is None or "pat" in guest.given else _own_pat(guest, mtrrs, keys.vm.type),
+        guest_release=None if guest.kernel is None else guest.kernel.release,
+        nopat=guest.nopat,
         mtrrs=mtrrs,
         assume=keys.assume,
         vendor=host.vendor,
         type=keys.vm.type,
     )
+    if "nopat" in guest.given and guest.kernel is None:
+        problems.add("nopat without kernel (which kernel was booted with it?)", key_place(root, ("guest", "nopat")))
     _check_platform(vm, root, problems)
     places = tuple(value_place(root, ("memslots", index)) for index in range(len(keys.memslots)))
     _check_private(keys, vm, root, problems)
@@ -85,7 +89,17 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         mtrr_place=value_place(root, ("guest", "mtrr")) if "mtrr" in guest.given else None,
         vcnt_said=found.said,
         vcnt_unsaid=found.unsaid,
+        pat_said="pat" in guest.given,
     )
+
+
+def _own_pat(guest: GuestKeys, mtrrs: Mtrrs, kind: VmType) -> Pat:
+    """The PAT that the guest's kernel programs, or leaves as it is at reset."""
+    from mtcalc.linux.pat import GuestLinux, guest_pat
+
+    assert guest.kernel is not None
+    own = GuestLinux(guest.kernel.release, guest.cpuid_mtrr, mtrrs.enabled, guest.nopat, kind=kind)
+    return guest_pat(own).register
 
 
 def _check_platform(vm: Vm, root: Node, problems: Problems) -> None:
@@ -169,9 +183,15 @@ def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) ->
     if page.gpa >> vm.maxphyaddr:
         what = f"guest address {page.gpa:#x} is beyond the guest's maxphyaddr {vm.maxphyaddr}"
         problems.add(f"{what} (at most {(1 << vm.maxphyaddr) - 1:#x})", value_place(root, (*path, "gpa")))
-    return Page(
-        page.gpa, _page_pat(page, path, root, vm, problems), value_place(root, path), page.private, _page_index(page)
-    )
+    size = PAGE if page.size is None else page.size
+    if page.size is not None and page.request is None:
+        problems.add("size without request (the bytes that are asked for)", key_place(root, (*path, "size")))
+    beyond = page.gpa + size - 1 >> vm.maxphyaddr and not page.gpa >> vm.maxphyaddr
+    if not size or beyond:
+        what = f"size {size:#x} is not in the guest's address space (1 to {(1 << vm.maxphyaddr) - page.gpa:#x} bytes)"
+        problems.add(what, value_place(root, (*path, "size")))
+    pat = _page_pat(page, path, root, vm, problems)
+    return Page(page.gpa, pat, value_place(root, path), page.private, _page_index(page), page.request, size)
 
 
 def _page_index(page: PageKeys) -> int | None:
@@ -186,11 +206,11 @@ def _page_index(page: PageKeys) -> int | None:
 def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> MemType | None:
     """The PAT type a page selects; WB where paging is off; None where the file names none."""
     given = sorted(
-        (key for key in ("pat", "pat_index", "pte") if key in page.given),
+        (key for key in ("pat", "pat_index", "pte", "request") if key in page.given),
         key=lambda key: key_place(root, (*path, key)),
     )
     if len(given) > 1:
-        what = f"{given[1]} and {given[0]} together (one of pat, pat_index and pte)"
+        what = f"{given[1]} and {given[0]} together (one of pat, pat_index, pte and request)"
         problems.add(what, key_place(root, (*path, given[1])))
     if page.pte_level is not None and page.pte is None:
         problems.add("pte_level without pte (the level of that entry)", key_place(root, (*path, "pte_level")))
@@ -202,6 +222,10 @@ def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems
             pat = vm.pat.entries[decode_pte(page.pte, page.pte_level or 1).pat_index]
     if vm.paging:
         return pat
+    if page.request is not None:
+        problems.add(
+            "request, but cr0.pg is false (then no page table selects a type)", key_place(root, (*path, "request"))
+        )
     if pat is not None:
         with problems.at(key_place(root, (*path, given[0]))):
             check_without_paging(pat, given[0], "cr0.pg is false")
@@ -212,12 +236,11 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
     page = _page(entry, path, root, vm, problems)
     if not entry.given & set(ASKED):
         problems.add(f"an entry that expects nothing (one of {', '.join(ASKED)})", page.place)
-    if entry.effective is not None and page.pat is None:
-        what = "effective without a PAT type, on which it depends (pat, pat_index or pte)"
+    if entry.effective is not None and page.pat is None and page.request is None:
+        what = "effective without a PAT type, on which it depends (pat, pat_index, pte or request)"
         problems.add(what, key_place(root, (*path, "effective")))
-    return Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))._replace(
-        private=page.private, pat_index=page.pat_index
-    )
+    expected = Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))
+    return expected._replace(private=page.private, pat_index=page.pat_index, request=page.request, size=page.size)
 
 
 def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
@@ -233,6 +256,8 @@ def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:
         )
     elif "msrs" not in given and mtrrs.fixed_enabled and not keys.guest.mtrr.fixed:
         notes.append(Note("no-fixed", "fixed ranges are on and none is given: UC under 1M, as at reset"))
+    if keys.guest.kernel is not None:
+        notes += keys.guest.kernel.notes
     if "maxphyaddr" not in keys.guest.given:
         notes += _width_notes(mtrrs)
     return tuple(notes)

@@ -32,6 +32,7 @@ class Scenario(NamedTuple):
     mtrr_place: Place | None = None
     vcnt_said: bool = False
     vcnt_unsaid: InputError | None = None
+    pat_said: bool = False  # whether the file gives guest.pat
 
     def pair_notes(self, pairs: int) -> tuple[Note, ...]:
         """What a kernel that gives a guest `pairs` variable MTRRs makes of those here.

@@ -8,7 +8,7 @@ mtcalc.scenario.build. Keys that exclude each other are all optional here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.host_mmio import Backing
@@ -17,6 +17,9 @@ from mtcalc.scenario import values
 from mtcalc.scenario.keys import ByName, Items, Keys, Single, WordOr, key, sections
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, Effective, MemType, NptType
 from mtcalc.x86.pat import LINUX_PAT, Pat
+
+if TYPE_CHECKING:
+    from mtcalc.refs.guest import GuestKernel
 
 _NUMBER_FORM = "^(0[xX][0-9A-Fa-f]+(_[0-9A-Fa-f]+)*|0|[1-9][0-9]*)( *[KMGTkmgt][iI]?[bB]|[KMGTkmgt])?$"
 NUMBER_SCHEMA: dict[str, Any] = {
@@ -54,6 +57,8 @@ _ANSWERS = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", *map(str, MTRR
 BOOL = Single(values.boolean, {"type": "boolean"})
 VENDOR = Single(values.vendor, {"enum": list(values.VENDORS)})
 VM_TYPE = Single(values.vm_type, {"enum": list(values.VM_TYPES)})
+GUEST_KERNEL = Single(values.guest_kernel, {"type": ["string", "number"]})
+REQUEST = Single(values.request, _types(PAT_TYPES))
 NUMBER = Single(values.number, NUMBER_SCHEMA)
 REGISTER = Single(values.register_value, {"anyOf": [*NUMBER_SCHEMA["anyOf"], _PADDED_FORM]})
 MAXPHYADDR = _between(32, 52, "maxphyaddr", " bits")
@@ -174,6 +179,13 @@ class GuestKeys(Keys):
 
     maxphyaddr: int = key(MAXPHYADDR, 46, description="bits of a guest-physical address", examples=[46, 40])
     cpuid_mtrr: bool = key(BOOL, True, description="the guest's CPUID has MTRRs", examples=[True])
+    kernel: GuestKernel | None = key(
+        GUEST_KERNEL,
+        None,
+        description="release of a Linux guest; it decides what pages with request get, and programs the PAT",
+        examples=["linux-6.8", "5.15.0-91-generic"],
+    )
+    nopat: bool = key(BOOL, False, description="that kernel was booted with nopat", examples=[False])
     cr0: Cr0Keys = key(Cr0Keys, Cr0Keys(), description="bits of CR0", examples=[{"cd": True}])
     pat: Pat = key(
         PAT_REGISTER,
@@ -255,7 +267,7 @@ class SlotKeys(Keys):
 
 
 class PageKeys(Keys):
-    """A page of interest; pat, pat_index and pte exclude each other, without them all six types."""
+    """A page of interest; pat, pat_index, pte and request exclude each other, without them all six types."""
 
     needs = "a page has a gpa"
 
@@ -271,6 +283,13 @@ class PageKeys(Keys):
         description="level of that entry: 1 (4K, the default), 2 (2M) or 3 (1G)",
         examples=[1],
     )
+    request: str | None = key(
+        REQUEST,
+        None,
+        description="what a driver of the Linux guest asks for: a type, or a function such as ioremap_wc or memremap",
+        examples=["WB", "ioremap_wc"],
+    )
+    size: int | None = key(NUMBER, None, description="bytes that are asked for; 4K by default", examples=["16M"])
     private: bool | None = key(BOOL, None, description="private memory; by default as its slot is", examples=[False])
 
 

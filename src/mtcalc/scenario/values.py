@@ -8,6 +8,7 @@ wrong (what would be right)`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from mtcalc.kvm.flags import parse_quirk, parse_slot_flag
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
@@ -17,6 +18,9 @@ from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, Effective, MemType, NptType, parse_memtype
 from mtcalc.x86.pat import Pat, make_pat, parse_pat
+
+if TYPE_CHECKING:
+    from mtcalc.refs.guest import GuestKernel
 
 LONGEST_WORD = 80
 LONGEST_NAME = 200
@@ -129,6 +133,22 @@ def effective_type(value: object) -> Effective:
         return parse_memtype(text, MTRR_TYPES)
     except ValueError as error:
         raise ValueError(f"{str(error).removesuffix(')')}, under NPT CD and WC+)") from None
+
+
+def guest_kernel(value: object) -> GuestKernel:
+    """The kernel of a Linux guest."""
+    text = word(value, "a kernel release, linux-6.8", LONGEST_NAME)
+    from mtcalc.refs.guest import parse_guest
+
+    return parse_guest(text)
+
+
+def request(value: object) -> str:
+    """What a driver asks for, by memory type or by function: the request's name."""
+    text = word(value, "a memory type, or a function that asks for one")
+    from mtcalc.linux.functions import parse_request
+
+    return parse_request(text).name
 
 
 def mtrr_type(value: object) -> MemType:

@@ -131,3 +131,19 @@ def _is_hex(word: str) -> bool:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+_ENTRY_BITS = ("PWT", "PCD", "PAT")  # of the entry's number, lowest first
+
+
+def entry_bits(index: int, level: int = 1) -> int:
+    """The PWT, PCD and PAT bits of a leaf entry at `level` 1 (4K), 2 (2M) or 3 (1G) that select PAT entry 0 to 7."""
+    return (index & 3) << 3 | (index >> 2) << (7 if level == 1 else 12)
+
+
+def entry_bits_text(index: int) -> str:
+    """The same in words: 'PCD: 0x10 in the page-table entry', with both places of the PAT bit."""
+    names = ", ".join(name for bit, name in enumerate(_ENTRY_BITS) if index >> bit & 1)
+    if index & 4:
+        return f"{names}: {entry_bits(index):#x} in a 4K entry, {entry_bits(index, 2):#x} in a large one"
+    return f"{names or 'PWT, PCD and PAT clear'}: {entry_bits(index):#x} in the page-table entry"
