@@ -74,7 +74,7 @@ SURROUNDINGS = {
     "BackingKeys": "{memslots: [{gpa: 0, size: 4K, backing: %s}]}",
     "SlotKeys": "{memslots: [%s]}",
     "PageKeys": "{pages: [%s]}",
-    "ExpectKeys": "{expect: [%s]}",
+    "ExpectKeys": "{memslots: [{name: vga, gpa: 0, size: 4K}], expect: [%s]}",
 }
 COMPANIONS: dict[str, dict[str, Any]] = {
     "SlotKeys": {"gpa": 0, "size": "4K"},
@@ -85,6 +85,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ExpectKeys.effective": {"pat": "WB"},
     "PageKeys.pte_level": {"pte": 1},
     "ExpectKeys.pte_level": {"pte": 1},
+    "ExpectKeys.slot": {"hazard": "MT009"},
 }
 
 

@@ -30,3 +30,13 @@ class Expect(NamedTuple):
     level: int | None = None  # 1 to 3
     guest_mtrr: MemType | None = None
     rule: str | None = None  # a rule's id
+
+
+class ExpectHazard(NamedTuple):
+    """A hazard that somebody expects, or (`wanted` false) expects not: anywhere, in a slot by name, at an address."""
+
+    code: str  # one of mtcalc.kvm.hazards
+    wanted: bool
+    place: Place
+    gpa: int | None = None  # in bytes
+    slot: str | None = None

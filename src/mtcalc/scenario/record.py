@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mtcalc.kvm.notes import Note
-from mtcalc.kvm.points import Expect, Page
+from mtcalc.kvm.points import Expect, ExpectHazard, Page
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.text.errors import InputError, Place
+
+if TYPE_CHECKING:
+    from mtcalc.kvm.vmms import Vmm
 
 
 class Scenario(NamedTuple):
@@ -32,6 +35,8 @@ class Scenario(NamedTuple):
     mtrr_place: Place | None = None
     vcnt_said: bool = False
     vcnt_unsaid: InputError | None = None
+    expect_hazards: tuple[ExpectHazard, ...] = ()
+    vmm: Vmm | None = None
 
     def pair_notes(self, pairs: int) -> tuple[Note, ...]:
         """What a kernel that gives a guest `pairs` variable MTRRs makes of those here.

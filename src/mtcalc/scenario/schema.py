@@ -8,7 +8,7 @@ mtcalc.scenario.build. Keys that exclude each other are all optional here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.host_mmio import Backing
@@ -16,6 +16,9 @@ from mtcalc.scenario import values
 from mtcalc.scenario.keys import ByName, Items, Keys, Single, WordOr, key, sections
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.pat import LINUX_PAT, Pat
+
+if TYPE_CHECKING:
+    from mtcalc.kvm.vmms import Vmm
 
 _NUMBER_FORM = "^(0[xX][0-9A-Fa-f]+(_[0-9A-Fa-f]+)*|0|[1-9][0-9]*)( *[KMGTkmgt][iI]?[bB]|[KMGTkmgt])?$"
 NUMBER_SCHEMA: dict[str, Any] = {
@@ -68,6 +71,8 @@ RULE_ID = Single(values.rule_id, {"type": "string"})
 EPT_BYTE = Single(values.ept_byte, NUMBER_SCHEMA)
 IGNORE_PAT = Single(values.ignore_pat, {"enum": [0, 1, True, False]})
 LEVEL = Single(values.page_level, {"enum": ["4K", "2M", "1G"]})
+HAZARD = Single(values.hazard_code, {"type": "string", "pattern": "^ *([Mm][Tt][0-9]{3}|[A-Za-z-]+) *$"})
+VMM = Single(values.vmm, {"type": "string"})
 BACKING_WORD = Single(values.backing_word, {"enum": list(values.BACKING_WORDS)})
 
 
@@ -103,6 +108,12 @@ class VmKeys(Keys):
     )
     mem_dma: bool = key(
         BOOL, False, description="some slot has KVM_MEM_DMA, the flag of the rule set kvm-mem-dma", examples=[False]
+    )
+    vmm: Vmm | None = key(
+        VMM,
+        None,
+        description="the VMM and its version, for hazards that hang on its switches",
+        examples=["crosvm", "qemu-11.0"],
     )
 
 
@@ -259,10 +270,13 @@ class PageKeys(Keys):
 
 
 class ExpectKeys(PageKeys):
-    """What `mtcalc check` expects of a page: at least one key besides the page's own."""
+    """What `mtcalc check` expects of a page, at least one key besides the page's own; or one hazard."""
 
-    needs = "an expect entry has a gpa"
+    more_schema = {"anyOf": [{"required": [name]} for name in ("gpa", "hazard", "no_hazard")]}
 
+    gpa: int | None = key(  # type: ignore[assignment]
+        NUMBER, None, description="guest-physical address; needed but for a hazard", examples=["0x100001000"]
+    )
     effective: MemType | None = key(MTRR_TYPE, None, description="effective memory type", examples=["WC"])
     ept: int | None = key(EPT_BYTE, None, description="the EPT byte of memory type and ignore PAT", examples=["0x30"])
     memtype: MemType | None = key(MTRR_TYPE, None, description="EPT memory type", examples=["WB"])
@@ -270,6 +284,11 @@ class ExpectKeys(PageKeys):
     level: int | None = key(LEVEL, None, description="the largest page KVM may map", examples=["4K", "2M", "1G"])
     guest_mtrr: MemType | None = key(MTRR_TYPE, None, description="guest MTRR type, as KVM sees it", examples=["UC"])
     rule: str | None = key(RULE_ID, None, description="id of the rule that decides", examples=["mmio"])
+    hazard: str | None = key(
+        HAZARD, None, description="a hazard that must be found: anywhere, at gpa, in slot", examples=["MT009"]
+    )
+    no_hazard: str | None = key(HAZARD, None, description="a hazard that must not be found there", examples=["MT011"])
+    slot: str | None = key(NAME, None, description="the name of the slot that a hazard is about", examples=["vga"])
 
 
 class ScenarioKeys(Keys):

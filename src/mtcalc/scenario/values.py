@@ -8,6 +8,7 @@ wrong (what would be right)`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from mtcalc.kvm.flags import parse_quirk, parse_slot_flag
 from mtcalc.kvm.host_mmio import MMIO, RAM, Backing
@@ -16,6 +17,9 @@ from mtcalc.text.suggest import did_you_mean
 from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
 from mtcalc.x86.pat import Pat, make_pat, parse_pat
+
+if TYPE_CHECKING:
+    from mtcalc.kvm.vmms import Vmm
 
 LONGEST_WORD = 80
 LONGEST_NAME = 200
@@ -221,6 +225,20 @@ def rules_ref(value: object) -> str:
 def rule_id(value: object) -> str:
     """A rule's id, as `mtcalc rules show` prints it."""
     return word(value, "the id of a rule")
+
+
+def hazard_code(value: object) -> str:
+    """The code of a hazard, by code or by name."""
+    from mtcalc.kvm.hazards import parse_hazard  # which few files name
+
+    return parse_hazard(word(value, "a hazard, as mtcalc check --list has them"))
+
+
+def vmm(value: object) -> Vmm:
+    """A VMM, with its version or without."""
+    from mtcalc.kvm.vmms import parse_vmm
+
+    return parse_vmm(word(value, "a VMM, qemu-11.0"))
 
 
 def backing_word(value: object) -> Backing:
