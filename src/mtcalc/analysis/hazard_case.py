@@ -187,6 +187,10 @@ class Case:
             return False  # the firmware's own flash, in the same hole
         return [piece.memtype for piece in pieces] == [MemType.UC]
 
+    def is_assumed(self, answer: Answer) -> bool:
+        """Whether an entry hangs on fixed ranges that nobody described: KVM up to 4.1 reads them where they are off."""
+        return not self.mtrrs_given and follows_mtrrs(answer) and (answer.gpa or 0) < ONE_MEGABYTE
+
     def is_bar(self, slot: Slot) -> bool:
         """Whether the guest sees host RAM there as a device's BAR."""
         return is_ram(slot, self.evaluator) and (slot.device or self.calls_uncached(slot))

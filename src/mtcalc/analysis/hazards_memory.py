@@ -73,6 +73,8 @@ def aliases(case: Case) -> Iterator[Hazard]:
         kinds = types(answer)
         if answer.slot is None or not kinds or not is_ram(answer.slot, case.evaluator):
             continue
+        if case.is_assumed(answer):
+            continue
         if all(map(is_uncached, kinds)):
             certain.add(answer.slot)
             text = f"the guest gets {_names(kinds)} whatever its PAT says, the host maps it WB: an alias"

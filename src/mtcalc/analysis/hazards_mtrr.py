@@ -69,6 +69,8 @@ def parted(case: Case) -> Iterator[Hazard]:
             continue
         if not follows_mtrrs(answer) or answer.facts is None or answer.facts.guest_mtrr is None:
             continue
+        if case.is_assumed(answer):
+            continue
         for piece in case.pieces_of(answer):
             if piece.memtype not in (None, answer.facts.guest_mtrr):
                 text = f"KVM reads {answer.facts.guest_mtrr} from the guest's MTRRs, the manual {piece.memtype}"
@@ -94,7 +96,7 @@ def mixed_mappings(case: Case) -> Iterator[Hazard]:
         answers = sorted(case.of(slot), key=lambda answer: answer.gpa or 0)
         for before, after in pairwise(answers):
             edge = after.gpa or 0
-            if before.byte == after.byte:
+            if before.byte == after.byte or case.is_assumed(before):
                 continue
             for level in (3, 2):
                 size = 1 << LEVEL_SHIFT[level]
