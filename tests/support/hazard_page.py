@@ -26,9 +26,10 @@ HEAD = """\
 # Hazards
 
 A scenario that is right can still hurt. `mtcalc check FILE...` says how: each hazard with its level, the slot or the
-addresses, the consequence and the remedy. **Errors** are what is surely broken, and make the exit status 1; **warnings**
-are what hurts; **notes** are what to know. `--select` and `--ignore` take codes or names, several with commas;
-`--explain MT009` prints what stands here of one code, `--list` all of them, and `-o junit` and `-o github` are for CI.
+addresses, the consequence and the remedy. **Errors** are what is surely broken, and make the exit status 1;
+**warnings** are what hurts; **notes** are what to know. `--select` and `--ignore` take codes or names, several with
+commas; `--explain MT009` prints what stands here of one code, `--list` all of them; `-o junit` and `-o github` are for
+CI.
 
 A scenario can expect a hazard, or that there is none, anywhere, at an address or in a slot by name; `--ignore` does not
 touch these:

@@ -201,11 +201,16 @@ class Case:
         return self.vm.noncoherent_dma or self.vm.mem_dma or flagged
 
 
-def is_ram(slot: Slot, evaluator: Evaluator) -> bool:
-    """Whether a slot is host RAM that the host maps WB, and KVM takes for RAM."""
+def is_memory(slot: Slot, evaluator: Evaluator) -> bool:
+    """Whether a slot is memory of the host, and KVM takes it for that."""
     backing = slot.backing
     device = backing.is_device or (backing.reserved and not backing.zero_page)
-    return not device and backing.host_type == MemType.WB and not evaluator.facts(slot, slot.gpa).mmio
+    return not device and not evaluator.facts(slot, slot.gpa).mmio
+
+
+def is_ram(slot: Slot, evaluator: Evaluator) -> bool:
+    """As is_memory(), where the host maps it WB, as it does with RAM that nobody asked otherwise for."""
+    return slot.backing.host_type == MemType.WB and is_memory(slot, evaluator)
 
 
 def effective_of(answer: Answer, pat: MemType) -> object:

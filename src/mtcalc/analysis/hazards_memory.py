@@ -12,6 +12,7 @@ from mtcalc.analysis.hazard_case import (
     effective_of,
     follows_mtrrs,
     is_cacheable,
+    is_memory,
     is_ram,
     is_uncached,
     named_page,
@@ -67,28 +68,37 @@ def _plainly_device(slot: Slot) -> bool:
 
 
 def aliases(case: Case) -> Iterator[Hazard]:
-    """MT011 and MT012: host RAM whose type for the guest is, or may be, another than the host's WB."""
+    """MT011 and MT012: host memory whose type for the guest is, or may be, another than the host's."""
     certain: set[Slot] = set()
     for answer in case.ranges:
         kinds = types(answer)
-        if answer.slot is None or not kinds or not is_ram(answer.slot, case.evaluator):
+        slot = answer.slot
+        if slot is None or not kinds or not is_memory(slot, case.evaluator) or case.is_assumed(answer):
             continue
-        if case.is_assumed(answer):
-            continue
-        if all(map(is_uncached, kinds)):
-            certain.add(answer.slot)
-            text = f"the guest gets {_names(kinds)} whatever its PAT says, the host maps it WB: an alias"
+        host = slot.backing.host_type
+        other = {kind for kind in kinds if _part(kind, host)}
+        if other == kinds:
+            certain.add(slot)
+            text = f"the guest gets {_names(kinds)} whatever its PAT says, the host maps it {host}: an alias"
             yield of_answer("MT011", answer, text)
-        elif any(map(is_uncached, kinds)):
-            text = "the guest's PAT decides, the host maps it WB: what the guest maps WC or UC is an alias"
+        elif other:
+            ways = "WC or UC" if is_cacheable(host) else "WB"
+            text = f"the guest's PAT decides, the host maps it {host}: what the guest maps {ways} is an alias"
             yield of_answer("MT012", answer, text)
     for answer in case.pages:
-        kinds = types(answer)
-        if answer.slot in certain or answer.slot is None or not is_ram(answer.slot, case.evaluator):
+        slot = answer.slot
+        if slot is None or slot in certain or not is_memory(slot, case.evaluator):
             continue
-        if kinds and all(map(is_uncached, kinds)):
-            text = f"{named_page(answer)} is {_names(kinds)} for the guest, the host maps it WB: an alias"
+        host = slot.backing.host_type
+        kinds = types(answer)
+        if kinds and all(_part(kind, host) for kind in kinds):
+            text = f"{named_page(answer)} is {_names(kinds)} for the guest, the host maps it {host}: an alias"
             yield of_answer("MT011", answer, text)
+
+
+def _part(kind: object, host: MemType) -> bool:
+    """Whether the guest goes past caches that the host uses, or the other way round."""
+    return is_uncached(kind) if is_cacheable(host) else is_cacheable(kind)
 
 
 def slots_alias(case: Case) -> Iterator[Hazard]:

@@ -159,9 +159,10 @@ def _changes(case: Case, answer: Answer) -> Iterator[str]:
     if kept and _byte(case, facts._replace(noncoherent_dma=False)) != answer.byte:
         yield "if a device was attached after boot: the first one zaps nothing, entries made before are stale"
     honoured = vm.noncoherent_dma and facts.disabled_quirks & QUIRKS["CD_NW_CLEARED"]
-    kept = vm.cr0_cd and not (honoured and row_at(CD_ZAPS, release).what is Zap.ALL)
-    if kept and _byte(case, facts._replace(cr0_cd=False)) != answer.byte:
-        yield "if CR0.CD was set after boot: that zaps nothing here, entries made before are stale"
+    kept = not (honoured and row_at(CD_ZAPS, release).what is Zap.ALL)
+    if kept and _byte(case, facts._replace(cr0_cd=not vm.cr0_cd)) != answer.byte:
+        other = "clear" if vm.cr0_cd else "set, as at reset,"
+        yield f"a change of CR0.CD zaps nothing here: entries made while it was {other} are stale"
 
 
 def _byte(case: Case, facts: Facts) -> int | None:

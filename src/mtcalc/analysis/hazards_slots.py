@@ -52,7 +52,8 @@ def _decides(text: str) -> bool:
 def vmm(case: Case) -> Iterator[Hazard]:
     """MT008: the quirk that this VMM cannot turn off."""
     name = "IGNORE_GUEST_PAT"
-    if case.vmm is None or case.vmm.pat_switch is not False or name not in case.kernel.quirks:
+    there = name in case.kernel.quirks and not case.kernel.quirks_off & QUIRKS[name]
+    if case.vmm is None or case.vmm.pat_switch is not False or not there:
         return
     cannot = f"{case.vmm} cannot turn quirk {name} off"
     if case.vm.disabled_quirks & QUIRKS[name]:

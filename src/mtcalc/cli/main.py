@@ -38,7 +38,7 @@ COMMANDS = {
     "mtrr": CommandRow("mtrr:mtrr", "The guest's MTRRs decoded; addresses as KVM and as the manual see them."),
     "decode": CommandRow("decode:decode", "PAT, MTRR and EPT entry values in words."),
     "import": CommandRow("import_:import_", "Other tools' dumps, this host, a running QEMU, to a scenario."),
-    "check": CommandRow("check:check", "The expectations of a scenario."),
+    "check": CommandRow("check:check", "The expectations of scenarios, and the hazards in them."),
     "schema": CommandRow("schema:schema", "The JSON Schema of scenarios, for editors; their keys in a table."),
     "completion": CommandRow("completion:completion", "The completion script of bash, zsh or fish."),
 }

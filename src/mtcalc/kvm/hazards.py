@@ -121,8 +121,8 @@ HAZARDS: dict[str, HazardRow] = {
     "MT011": HazardRow(
         "alias",
         _WARNING,
-        "memory that the host maps WB is not WB for the guest: whatever its PAT says, as the entry's type is another, "
-        "or on a page that `pages` or `expect` name",
+        "memory that the host maps WB is UC or WC for the guest, or the other way round: whatever its PAT says, or on "
+        "a page that `pages` or `expect` name",
         "host accesses, live migration among them, and the guest's are an alias: either may see stale data.",
         "flush around accesses of the host, or keep the memory WB",
         f"{_PAT_ALIAS}; {_COVER}",
@@ -130,7 +130,8 @@ HAZARDS: dict[str, HazardRow] = {
     "MT012": HazardRow(
         "alias-possible",
         _NOTE,
-        "memory that the host maps WB, and the guest's PAT decides its type there",
+        "the guest's PAT decides the type of memory, so that the guest's can be UC or WC where the host maps it WB, or "
+        "the other way round",
         "a page that the guest maps WC or UC is an alias of the host's WB mapping.",
         "the host has to flush around its accesses to such pages",
         f"{_PAT_ALIAS}; {_COVER}",
@@ -183,7 +184,8 @@ HAZARDS: dict[str, HazardRow] = {
         _WARNING,
         "memory of the host behind a BAR (device: true, or a whole slot above 1M that the guest's MTRRs call UC, as "
         "firmware does with PCI windows), where the MTRRs say anything but WB and a page of PAT UC- is UC",
-        "a Linux guest turns a request for WB there into UC-, so shared memory or a framebuffer is uncached and slow.",
+        "a Linux guest turns a request for WB there into UC-, so shared memory or a framebuffer is slow: on AMD "
+        "always, on Intel where its PAT counts.",
         "firmware that leaves the window WB, a driver that asks for WC, or ignore-PAT (Intel)",
         f"{_LINUX}; tianocore pull request 13129",
     ),
@@ -270,8 +272,8 @@ HAZARDS: dict[str, HazardRow] = {
     "MT029": HazardRow(
         "stale-entries",
         _NOTE,
-        "an entry hangs on non-coherent DMA, CR0.CD or the guest's MTRRs, and this kernel zaps nothing, or not all, "
-        "when that changes",
+        "an entry hangs on non-coherent DMA, CR0.CD (set at reset) or the guest's MTRRs, and this kernel zaps "
+        "nothing, or not all, when that changes",
         "entries made before the change keep the old byte until something else zaps them.",
         "do it before the memory is touched, or make the slot anew, which zaps",
         "362ff6dca541; rows in mtcalc.kvm.zaps",
