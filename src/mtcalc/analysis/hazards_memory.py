@@ -87,7 +87,7 @@ def aliases(case: Case) -> Iterator[Hazard]:
             yield of_answer("MT012", answer, text)
     for answer in case.pages:
         slot = answer.slot
-        if slot is None or slot in certain or not is_memory(slot, case.evaluator):
+        if slot is None or slot in certain or not is_memory(slot, case.evaluator) or case.is_assumed(answer):
             continue
         host = slot.backing.host_type
         kinds = types(answer)
