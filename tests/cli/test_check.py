@@ -217,7 +217,7 @@ def test_one_bad_file_and_nothing_is_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "missing argument FILE..."),
+        ((), "missing argument 'FILE'"),
         (("-", "-"), "standard input is given twice"),
         (("--list", "vm.yaml"), "--list and --explain stand alone"),
         (("--explain", "MT001", "--list"), "--list and --explain stand alone"),

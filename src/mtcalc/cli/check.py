@@ -35,9 +35,9 @@ def _flat(given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 @click.argument("files", metavar="FILE...", type=SCENARIO_FILE, nargs=-1)
 @rules_option
 @assume_option
-@click.option("--select", type=CODES, multiple=True, metavar="CODE,...", help="These hazards alone.")
-@click.option("--ignore", type=CODES, multiple=True, metavar="CODE,...", help="All hazards but these.")
-@click.option("--explain", type=CODES, multiple=True, metavar="CODE,...", help="What a code means; without FILE.")
+@click.option("--select", type=CODES, multiple=True, metavar="CODE[,CODE]", help="These hazards alone.")
+@click.option("--ignore", type=CODES, multiple=True, metavar="CODE[,CODE]", help="All hazards but these.")
+@click.option("--explain", type=CODES, multiple=True, metavar="CODE[,CODE]", help="What a code means; without FILE.")
 @click.option("--list", "list_", is_flag=True, help="All codes; without FILE.")
 @output_options(*formats(), *OWN_FORMATS)
 @click.pass_context
@@ -54,12 +54,12 @@ def check(
 ) -> None:
     """The expectations of scenarios, and the hazards in them: what hurts although the rules are followed.
 
-    Exit status 1 if an expectation does not hold, or a hazard is an error. Scenarios can expect hazards too:
-    `- {hazard: MT009, gpa: 0xb8000}`, `- {no_hazard: MT011}`.
+    Exit status 1 if an expectation does not hold, or a hazard is an error. An expectation can be a hazard,
+    {hazard: MT009, gpa: 0xb8000}, or that there is none, {no_hazard: MT011}.
 
     \b
     mtcalc check examples/virtio-gpu.yaml
-    mtcalc check examples/*.yaml --ignore MT017 -o github
+    mtcalc check examples/vfio.yaml --ignore MT012,MT014 -o github
     mtcalc check --explain MT009
     """
     if list_ or explain:
@@ -68,7 +68,7 @@ def check(
         _tell(output, tuple(HAZARDS) if list_ else _flat(explain), list_)
         return
     if not files:
-        raise click.UsageError("missing argument FILE... (scenarios to check; --list has the hazards)")
+        raise click.UsageError("missing argument 'FILE' (scenarios to check; --list has the hazards)")
     if files.count("-") > 1:
         raise click.UsageError("standard input is given twice (- stands for one file)")
     checked = [_checked(file, refs, assume, _flat(select), _flat(ignore)) for file in files]
