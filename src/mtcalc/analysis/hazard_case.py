@@ -232,10 +232,14 @@ def is_uncached(kind: object) -> bool:
     return kind in UNCACHED
 
 
+def is_slow(kind: object) -> bool:
+    """Whether every access of an effective type goes to memory, one by one: UC, and AMD's CD, which snoops."""
+    return kind in (MemType.UC, MemType.UC_MINUS) or str(kind) == "CD"
+
+
 def types(answer: Answer) -> set[object]:
     """The effective types that a range can have, by its pages' PAT types; empty where they are not known."""
-    found: set[object] = {kind for _, kind in answer.effective}
-    return set() if None in found else found
+    return {kind for _, kind in answer.effective if kind is not None}
 
 
 def pat_ignored(answer: Answer) -> bool:
@@ -245,7 +249,8 @@ def pat_ignored(answer: Answer) -> bool:
 
 def follows_mtrrs(answer: Answer) -> bool:
     """Whether the rule that decided takes the guest's MTRR type."""
-    return answer.rule is not None and answer.rule.then.memtype_of == GUEST_MTRR
+    nested = answer.entry is not None and not isinstance(answer.entry, EptByte)
+    return not nested and answer.rule is not None and answer.rule.then.memtype_of == GUEST_MTRR
 
 
 def named_page(answer: Answer) -> str:

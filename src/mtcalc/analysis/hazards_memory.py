@@ -14,6 +14,7 @@ from mtcalc.analysis.hazard_case import (
     is_cacheable,
     is_memory,
     is_ram,
+    is_slow,
     is_uncached,
     named_page,
     of_answer,
@@ -186,30 +187,25 @@ def bars(case: Case) -> Iterator[Hazard]:
             continue
         answers = case.of(slot)
         minus = {effective_of(answer, MemType.UC_MINUS) for answer in answers}
+        slow = {kind for kind in minus if is_slow(kind)}
         doubtful = case.doubts_wb(slot)
-        if doubtful and any(map(is_uncached, minus)):
-            where = _mtrrs_say(case, slot)
+        if doubtful and slow:
+            where = f"{_mtrrs_say(case, slot)} over a BAR in RAM"
             by_entry = any(is_uncached(effective_of(answer, MemType.WB)) for answer in answers)
-            what = "so is the memory" if by_entry else "a Linux guest maps a request for WB UC-, which is UC here"
-            yield of_slot("MT018", slot, f"{where} over a BAR in RAM: {what}")
+            linux = f"a Linux guest maps a request for WB UC-, which is {_names(slow)} here"
+            yield of_slot("MT018", slot, f"{where}: {'so is the memory' if by_entry else linux}")
             continue
         if doubtful and answers and all(map(pat_ignored, answers)):
             ways = "with non-coherent DMA, quirk IGNORE_GUEST_PAT off, or on AMD"
-            text = f"{_mtrrs_say(case, slot)} over a BAR in RAM: {_names(minus)} here, but UC {ways}"
+            text = f"{_mtrrs_say(case, slot)} over a BAR in RAM: {_names(minus)} here, but uncached {ways}"
             yield of_slot("MT019", slot, text)
-        uncached = [page for page in case.pages if page.slot == slot and _is_uc(page)]
-        for page in uncached:
-            yield of_answer(
-                "MT020", page, f"{named_page(page)} is UC in RAM: very slow on some hosts, as a framebuffer"
-            )
-        if not uncached and slot.device and any(map(is_uncached, minus)):
-            yield of_slot(
-                "MT034", slot, "the guest's PAT decides over a BAR in RAM: mapped UC, it is slow on some hosts"
-            )
-
-
-def _is_uc(page: Answer) -> bool:
-    return bool(types(page)) and types(page) <= {MemType.UC, MemType.UC_MINUS}
+        named = [page for page in case.pages if page.slot == slot and any(map(is_slow, types(page)))]
+        for page in named:
+            text = f"{named_page(page)} is {_names(types(page))} in RAM: very slow on some hosts, as a framebuffer"
+            yield of_answer("MT020", page, text)
+        if not named and slot.device and slow:
+            text = "the guest's PAT decides over a BAR in RAM: mapped UC, it is slow on some hosts"
+            yield of_slot("MT034", slot, text)
 
 
 def _mtrrs_say(case: Case, slot: Slot) -> str:
