@@ -26,7 +26,7 @@ from mtcalc.kvm.history import row_at
 from mtcalc.kvm.notes import CODES, Level
 from mtcalc.kvm.points import Page
 from mtcalc.kvm.vm import Slot, Vm
-from mtcalc.kvm.vmms import PAT_SWITCH, parse_vmm
+from mtcalc.kvm.vmm import PAT_SWITCH, parse_vmm
 from mtcalc.kvm.zaps import CD_ZAPS, DMA_ZAPS, MTRR_ZAPS, Zap
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.builtin import built_in_names

@@ -20,7 +20,7 @@ from mtcalc.kvm.hazards import HAZARDS
 from mtcalc.kvm.notes import Level
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.vm import Slot
-from mtcalc.kvm.vmms import Vmm
+from mtcalc.kvm.vmm import Vmm
 from mtcalc.rules.inputs import GUEST_MTRR
 from mtcalc.x86.memtype import CACHEABLE, MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, Mtrrs, manual_lookup, matching_blocks

@@ -11,7 +11,7 @@ from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.text.errors import InputError, Place
 
 if TYPE_CHECKING:
-    from mtcalc.kvm.vmms import Vmm
+    from mtcalc.kvm.vmm import Vmm
 
 
 class Scenario(NamedTuple):

@@ -18,7 +18,7 @@ from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.pat import LINUX_PAT, Pat
 
 if TYPE_CHECKING:
-    from mtcalc.kvm.vmms import Vmm
+    from mtcalc.kvm.vmm import Vmm
 
 _NUMBER_FORM = "^(0[xX][0-9A-Fa-f]+(_[0-9A-Fa-f]+)*|0|[1-9][0-9]*)( *[KMGTkmgt][iI]?[bB]|[KMGTkmgt])?$"
 NUMBER_SCHEMA: dict[str, Any] = {

@@ -19,7 +19,7 @@ from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, parse_memtype
 from mtcalc.x86.pat import Pat, make_pat, parse_pat
 
 if TYPE_CHECKING:
-    from mtcalc.kvm.vmms import Vmm
+    from mtcalc.kvm.vmm import Vmm
 
 LONGEST_WORD = 80
 LONGEST_NAME = 200
@@ -236,7 +236,7 @@ def hazard_code(value: object) -> str:
 
 def vmm(value: object) -> Vmm:
     """A VMM, with its version or without."""
-    from mtcalc.kvm.vmms import parse_vmm
+    from mtcalc.kvm.vmm import parse_vmm
 
     return parse_vmm(word(value, "a VMM, qemu-11.0"))
 
