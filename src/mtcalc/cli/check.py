@@ -107,7 +107,7 @@ def _checked(
     kernel = one_kernel(refs, scenario)
     evaluator = evaluator_for(kernel, scenario)
     pages: list[Page | Expect] = [*scenario.pages, *scenario.expects]
-    kernel = kernel._replace(notes=(*kernel.notes, *evaluator.vm_notes))
+    kernel = evaluator.kernel._replace(notes=(*evaluator.kernel.notes, *evaluator.vm_notes))
     try:
         hazards = find_hazards(Case(evaluator, pages, scenario.vmm, scenario.mtrr_place is not None))
     except ValueError as error:
