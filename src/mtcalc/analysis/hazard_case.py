@@ -2,7 +2,7 @@
 """One VM as the hazards look at it: its ranges, its pages, the manual's view of its MTRRs, and what tells them apart.
 
 Hazards are found in answers and effective types, so that they hold for every vendor's entries; what only EPT has
-stands in pat_ignored().
+stands in pat_ignored(), is_ept() and follows_mtrrs().
 """
 
 from __future__ import annotations
@@ -245,6 +245,11 @@ def types(answer: Answer) -> set[object]:
 def pat_ignored(answer: Answer) -> bool:
     """Whether the entry ignores the guest's PAT: of EPT alone, NPT's never do."""
     return isinstance(answer.entry, EptByte) and answer.entry.ipat
+
+
+def is_ept(answer: Answer) -> bool:
+    """Whether the entry is EPT's: there the host's MTRRs have no say, which else keep device memory uncached."""
+    return isinstance(answer.entry, EptByte)
 
 
 def follows_mtrrs(answer: Answer) -> bool:

@@ -12,6 +12,7 @@ from mtcalc.analysis.hazard_case import (
     effective_of,
     follows_mtrrs,
     is_cacheable,
+    is_ept,
     is_memory,
     is_ram,
     is_slow,
@@ -54,7 +55,7 @@ def device_cached(case: Case) -> Iterator[Hazard]:
         if backing.is_device or (backing.reserved and answer.facts.mmio):
             text = f"a device's memory is mapped {kind}{_firm(answer)}: {danger}"
             yield of_answer("MT009", answer, text)
-        elif backing.reserved and backing.struct_page:
+        elif backing.reserved and backing.struct_page and is_ept(answer):
             text = f"a reserved host page tracked {backing.host_type} counts as RAM and is mapped {kind}{_firm(answer)}"
             if _plainly_device(slot):
                 yield of_answer("MT009", answer, f"{text}; of a device, such as the VGA window: {danger}")

@@ -16,7 +16,6 @@ from mtcalc.kvm.vm import Slot
 from mtcalc.output.document import (
     FAINT,
     STRONG,
-    UNCACHED,
     WARN,
     Block,
     Cell,
@@ -98,7 +97,7 @@ def _what(verdict: AnyVerdict) -> str:
 
 _OF_THE_VM = ("quirk-unknown", "quirk-idle", "unreachable")
 
-TONES = {Level.ERROR: UNCACHED, Level.WARNING: WARN, Level.NOTE: FAINT}
+TONES = {Level.ERROR: WARN, Level.WARNING: STRONG, Level.NOTE: FAINT}
 
 
 def check_document(checked: Sequence[Checked]) -> Document:
@@ -107,17 +106,18 @@ def check_document(checked: Sequence[Checked]) -> Document:
     notes: list[str] = []
     several = len(checked) > 1
     for one in checked:
+        title = rules_title(kernel_label(one.kernel))
         if several:
-            blocks.append(Cell(f"{one.file}: rules {kernel_label(one.kernel)}", STRONG))
-        else:
-            blocks.append(rules_title(kernel_label(one.kernel)))
-        blocks += _blocks(one)
+            blocks += ("",) if blocks else ()
+            title = Cell(f"{one.file}: {title.text}", STRONG)
+        blocks += (title, *_blocks(one))
         mine = [*texts(_notes(one)), *_slot_lines(one)]
         pairs = [(hex(v.expect.gpa), note) for v in one.verdicts if isinstance(v, Verdict) for note in v.notes]
         mine += grouped_notes(pairs)
         notes += (f"{one.file}: {note}" if several else note for note in mine)
     if several:
         bad = sum(one.bad for one in checked)
+        blocks.append("")
         blocks.append(f"{bad} of {len(checked)} files failed" if bad else f"{len(checked)} files, none failed")
     return Document(blocks, notes)
 
