@@ -68,7 +68,7 @@ def grouped(fields: Fields) -> list[tuple[str, list[Content]]]:
 
 def markdown(document: Document) -> Iterator[str]:
     """The lines of a document in Markdown, without line ends."""
-    for number, block in enumerate(block for block in document.blocks if block):
+    for number, block in enumerate(document.blocks):
         if number:
             yield ""
         if isinstance(block, Table | Fields):
@@ -145,7 +145,7 @@ def html(document: Document) -> Iterator[str]:
     yield '<meta name="color-scheme" content="light dark"/>'
     yield f"<style>\n{_RULES.format(light=_palette(LIGHT), dark=_palette(DARK))}\n</style></head>"
     yield "<body>"
-    for number, block in enumerate(block for block in document.blocks if block):
+    for number, block in enumerate(document.blocks):
         if isinstance(block, Table):
             yield from _html_table(block)
         elif isinstance(block, Fields):

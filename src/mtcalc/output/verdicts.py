@@ -107,18 +107,17 @@ def check_document(checked: Sequence[Checked]) -> Document:
     several = len(checked) > 1
     for one in checked:
         title = rules_title(kernel_label(one.kernel))
-        if several:
-            blocks += ("",) if blocks else ()
-            title = Cell(f"{one.file}: {title.text}", STRONG)
-        blocks += (title, *_blocks(one))
+        # A list without a line is a heading, with room above it.
+        blocks.append(Fields((), title=f"{one.file}: {title.text}") if several else title)
+        blocks += _blocks(one)
         mine = [*texts(_notes(one)), *_slot_lines(one)]
         pairs = [(hex(v.expect.gpa), note) for v in one.verdicts if isinstance(v, Verdict) for note in v.notes]
         mine += grouped_notes(pairs)
         notes += (f"{one.file}: {note}" if several else note for note in mine)
     if several:
         bad = sum(one.bad for one in checked)
-        blocks.append("")
-        blocks.append(f"{bad} of {len(checked)} files failed" if bad else f"{len(checked)} files, none failed")
+        said = f"{bad} of {len(checked)} files failed" if bad else f"{len(checked)} files, none failed"
+        blocks.append(Fields((), title=said))
     return Document(blocks, notes)
 
 
