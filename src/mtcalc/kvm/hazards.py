@@ -94,7 +94,8 @@ HAZARDS: dict[str, HazardRow] = {
         "vmm-no-switch",
         _WARNING,
         "vm.vmm has no switch for quirk IGNORE_GUEST_PAT, which this kernel has, and either the scenario has it "
-        "disabled, or it is why a page of WC, UC or another type that the scenario names is not what the guest asks",
+        "disabled, or it is why a page that the scenario names does not get the type it asks for, or why the PAT has "
+        "no say in a slot with device: true or with the flag NON_COHERENT_DMA",
         "the guest's PAT stays ignored under this VMM unless the VM has non-coherent DMA.",
         "QEMU 11.0 or later: -accel kvm,honor-guest-pat=on",
         "QEMU 11.0, -accel kvm,honor-guest-pat; crosvm: from memory (?)",
@@ -183,7 +184,8 @@ HAZARDS: dict[str, HazardRow] = {
         "bar-uncached",
         _WARNING,
         "memory of the host behind a BAR (device: true, or a whole slot above 1M that the guest's MTRRs call UC, as "
-        "firmware does with PCI windows), where the MTRRs say anything but WB and a page of PAT UC- is UC",
+        "firmware does with PCI windows), of which the MTRRs call anything other than WB, or are off or not in CPUID, "
+        "and a page of PAT UC- is UC there (CD on AMD)",
         "a Linux guest turns a request for WB there into UC-, so shared memory or a framebuffer is slow: on AMD "
         "always, on Intel where its PAT counts.",
         "firmware that leaves the window WB, a driver that asks for WC, or ignore-PAT (Intel)",
@@ -192,7 +194,7 @@ HAZARDS: dict[str, HazardRow] = {
     "MT019": HazardRow(
         "bar-uncached-hidden",
         _NOTE,
-        "as MT018, but the entry ignores the guest's PAT, and the memory is WB whatever the guest maps",
+        "all is as in MT018, but the entry ignores the guest's PAT, and the memory is WB whatever the guest maps",
         "WB here alone: with non-coherent DMA, quirk IGNORE_GUEST_PAT off, or on AMD the same guest is uncached.",
         "firmware that leaves the window WB, if the VM is to run elsewhere",
         f"{_LINUX}; tianocore pull request 13129",
