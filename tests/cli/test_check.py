@@ -315,3 +315,20 @@ def test_a_mask_with_too_many_holes_leaves_the_expectations(tmp_path: Path) -> N
     assert any("no hazards were looked for" in note for note in one["notes"])
     (tmp_path / "vm.yaml").write_text(f"{text}expect: [{{no_hazard: MT001}}]\n")
     assert quick("check", "vm.yaml", cwd=tmp_path).status == 2
+
+
+def test_an_assumption_that_the_rules_need_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "odd.c").write_text(
+        "u8 vmx_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)\n{\n"
+        "\tif (!kvm_arch_has_noncoherent_dma(vcpu->kvm) && my_test(vcpu))\n"
+        "\t\treturn (MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT) | VMX_EPT_IPAT_BIT;\n"
+        "\treturn MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT;\n}\n"
+    )
+    (tmp_path / "vm.yaml").write_text("memslots: [{gpa: 0, size: 1G}]\n")
+    done = quick("check", "vm.yaml", "-r", "odd.c", cwd=tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert "these rules ask for `my_test(vcpu)`" in done.err
+    assert quick("check", "vm.yaml", "-r", "odd.c", "--assume", "my_test(vcpu)=yes", cwd=tmp_path).status == 0
+    # Nobody needs it where a device is there, though the entries before it would.
+    (tmp_path / "vm.yaml").write_text("vm: {noncoherent_dma: true}\nmemslots: [{gpa: 0, size: 1G}]\n")
+    assert quick("check", "vm.yaml", "-r", "odd.c", "--kernel", "6.1", cwd=tmp_path).status == 0

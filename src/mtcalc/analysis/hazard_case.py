@@ -21,8 +21,10 @@ from mtcalc.kvm.notes import Level
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.vm import Slot
 from mtcalc.kvm.vmm import Vmm
-from mtcalc.rules.inputs import GUEST_MTRR
-from mtcalc.x86.memtype import CACHEABLE, MemType
+from mtcalc.rules.inputs import GUEST_MTRR, Facts, UnknownInput
+from mtcalc.rules.kernel import asks_guest_mtrr
+from mtcalc.rules.rule import decide
+from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, MemType
 from mtcalc.x86.mtrr import FIXED_RANGES, ONE_MEGABYTE, Mtrrs, manual_lookup, matching_blocks
 
 
@@ -261,3 +263,18 @@ def follows_mtrrs(answer: Answer) -> bool:
 def named_page(answer: Answer) -> str:
     """A page that somebody named, in words."""
     return f"a page of PAT {answer.pat}"
+
+
+def other_byte(case: Case, facts: Facts) -> int | None:
+    """The EPT byte for other inputs than a page's.
+
+    None where it hangs on a guest MTRR type that is not known, or on an assumption that nobody needed to give.
+    """
+    kinds: tuple[MemType | None, ...] = (facts.guest_mtrr,)
+    if facts.guest_mtrr is None and asks_guest_mtrr(case.kernel):
+        kinds = MTRR_TYPES
+    try:
+        found = {decide(case.kernel.rules, facts._replace(guest_mtrr=kind))[1] for kind in kinds}
+    except UnknownInput:
+        return None
+    return found.pop() if len(found) == 1 else None

@@ -114,7 +114,7 @@ def slots_alias(case: Case) -> Iterator[Hazard]:
         if slot is not None and slot.hva is not None and answer.gpa is not None and answer.end is not None:
             start = slot.hva + answer.gpa - slot.gpa
             shared.append((start, start + answer.end - answer.gpa + 1, answer))
-    shared.sort(key=lambda each: each[:2])
+    shared.sort(key=lambda each: (each[0], -each[1]))
     reach: dict[tuple[object, ...], tuple[int, Answer]] = {}
     said: set[tuple[str, str]] = set()
     for start, end, answer in shared:

@@ -16,6 +16,7 @@ from mtcalc.analysis.hazard_case import (
     manual_pieces,
     of_answer,
     of_slot,
+    other_byte,
 )
 from mtcalc.kvm.flags import QUIRKS
 from mtcalc.kvm.history import row_at
@@ -23,10 +24,7 @@ from mtcalc.kvm.mapping_level import level_obstacle
 from mtcalc.kvm.slots import APIC_PAGE, PAGE, SlotMap
 from mtcalc.kvm.vm import Slot
 from mtcalc.kvm.zaps import CD_ZAPS, DMA_ZAPS, MTRR_ZAPS, Zap
-from mtcalc.rules.inputs import Facts
-from mtcalc.rules.rule import decide
 from mtcalc.x86.ept import LEVEL_NAMES, LEVEL_SHIFT
-from mtcalc.x86.memtype import MTRR_TYPES, MemType
 from mtcalc.x86.mtrr import ONE_MEGABYTE
 
 
@@ -156,19 +154,10 @@ def _changes(case: Case, answer: Answer) -> Iterator[str]:
         return
     release = case.kernel.release
     kept = vm.noncoherent_dma and row_at(DMA_ZAPS, release).what is Zap.NOTHING
-    if kept and _byte(case, facts._replace(noncoherent_dma=False)) != answer.byte:
+    if kept and other_byte(case, facts._replace(noncoherent_dma=False)) not in (None, answer.byte):
         yield "if a device was attached after boot: the first one zaps nothing, entries made before are stale"
     honoured = vm.noncoherent_dma and facts.disabled_quirks & QUIRKS["CD_NW_CLEARED"]
     kept = not (honoured and row_at(CD_ZAPS, release).what is Zap.ALL)
-    if kept and _byte(case, facts._replace(cr0_cd=not vm.cr0_cd)) != answer.byte:
+    if kept and other_byte(case, facts._replace(cr0_cd=not vm.cr0_cd)) not in (None, answer.byte):
         other = "clear" if vm.cr0_cd else "set, as at reset,"
         yield f"a change of CR0.CD zaps nothing here: entries made while it was {other} are stale"
-
-
-def _byte(case: Case, facts: Facts) -> int | None:
-    """The byte for other inputs; None where it hangs on a guest MTRR type that is not known."""
-    kinds: tuple[MemType | None, ...] = (facts.guest_mtrr,)
-    if facts.guest_mtrr is None and case.kernel.mtrr_walk.name != "NONE":
-        kinds = MTRR_TYPES
-    found = {decide(case.kernel.rules, facts._replace(guest_mtrr=kind))[1] for kind in kinds}
-    return found.pop() if len(found) == 1 else None

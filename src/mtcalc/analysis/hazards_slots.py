@@ -6,10 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mtcalc.analysis.answer import Answer
-from mtcalc.analysis.hazard_case import Case, Hazard, effective_of, named_page, of_answer, of_slot, pat_ignored
+from mtcalc.analysis.hazard_case import (
+    Case,
+    Hazard,
+    effective_of,
+    named_page,
+    of_answer,
+    of_slot,
+    other_byte,
+    pat_ignored,
+)
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.rules.inputs import QUIRK_IGNORE_GUEST_PAT, with_value
-from mtcalc.rules.rule import decide
 from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
 
@@ -85,7 +93,8 @@ def _quirk_decides(case: Case, answer: Answer) -> bool:
     if answer.facts is None or answer.facts.mmio or not pat_ignored(answer):
         return False
     off = with_value(answer.facts, QUIRK_IGNORE_GUEST_PAT, False)
-    return not split_mask(decide(case.kernel.rules, off)[1])[1]
+    byte = other_byte(case, off)
+    return byte is not None and not split_mask(byte)[1]
 
 
 def entries(case: Case) -> Iterator[Hazard]:

@@ -102,6 +102,7 @@ def _checked(
     from mtcalc.cli.read import evaluator_for, read_scenario
     from mtcalc.kvm.notes import Note
     from mtcalc.output.verdicts import AnyVerdict, Checked
+    from mtcalc.rules.inputs import UnknownInput
 
     scenario = read_scenario(file, assume=assume)
     kernel = one_kernel(refs, scenario)
@@ -110,6 +111,8 @@ def _checked(
     kernel = evaluator.kernel._replace(notes=(*evaluator.kernel.notes, *evaluator.vm_notes))
     try:
         hazards = find_hazards(Case(evaluator, pages, scenario.vmm, scenario.mtrr_place is not None))
+    except UnknownInput:
+        raise
     except ValueError as error:
         if scenario.expect_hazards:
             raise InputError(f"{error}: hazards cannot be looked for", scenario.mtrr_place) from None
