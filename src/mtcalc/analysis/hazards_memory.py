@@ -177,7 +177,7 @@ def uncached_ignored(case: Case) -> Iterator[Hazard]:
             for piece in case.pieces_of(answer):
                 if is_uncached(piece.memtype):
                     text = f"the guest's MTRRs say {piece.memtype}, and memory stays {kind}{_firm(answer)}"
-                    grave = case.vm.noncoherent_dma and piece.start >= ONE_MEGABYTE
+                    grave = case.vm.noncoherent_dma and piece.end > ONE_MEGABYTE
                     yield Hazard("MT016" if grave else "MT017", text, slot, piece.start, piece.end - 1)
 
 
