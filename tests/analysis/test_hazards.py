@@ -81,6 +81,7 @@ def test_rows_are_told_in_the_same_way() -> None:
     assert len({row.name for row in HAZARDS.values()}) == len(HAZARDS)
     for row in HAZARDS.values():
         assert row.name == row.name.lower().replace(" ", "-")
+        assert len(row.title) <= 43  # a line of the list is 80 wide
         assert not row.when.endswith(".")
         assert row.harm.endswith(".")
         assert not row.remedy.endswith(".")

@@ -52,10 +52,10 @@ def page() -> str:
 
 
 def _overview() -> Iterator[str]:
-    yield "| Code | Level | Name |"
-    yield "|---|---|---|"
+    yield "| Code | Level | Name | What |"
+    yield "|---|---|---|---|"
     for code, row in HAZARDS.items():
-        yield f"| [{code}](#{code.lower()}-{row.name}) | {row.level.value} | {row.name} |"
+        yield f"| [{code}](#{code.lower()}-{row.name}) | {row.level.value} | {row.name} | {escape(row.title)} |"
 
 
 def _section(code: str, row: HazardRow) -> Iterator[str]:

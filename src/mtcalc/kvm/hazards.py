@@ -16,6 +16,7 @@ class HazardRow(NamedTuple):
     """One kind of hazard."""
 
     name: str
+    title: str  # in a few words
     level: Level
     when: str  # the condition, as the code tests it
     harm: str  # the consequence, in one sentence
@@ -34,6 +35,7 @@ _PAT_ALIAS = 'SDM vol. 3, "Programming the PAT" (aliases of different types)'
 HAZARDS: dict[str, HazardRow] = {
     "MT001": HazardRow(
         "slot-refused",
+        "a slot that this release refuses",
         _ERROR,
         "a slot fails a check of this release: its id, address space, host address, size, or its last page against "
         "host.maxphyaddr",
@@ -43,6 +45,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT002": HazardRow(
         "flag-refused",
+        "a slot flag that this kernel refuses",
         _ERROR,
         "a slot has a flag that this kernel does not accept, and it checks flags (3.7 and later)",
         "KVM answers EINVAL, so the VM has no such slot.",
@@ -51,6 +54,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT003": HazardRow(
         "slot-conditional",
+        "a slot that some hosts or VMs refuse",
         _WARNING,
         "a slot is accepted on some hosts or VMs alone: its host address needs 5-level paging, it meets the page at "
         "0xfee00000 that KVM keeps where the CPU virtualizes APIC accesses, or GUEST_MEMFD needs private memory",
@@ -60,6 +64,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT004": HazardRow(
         "flag-unchecked",
+        "a slot flag taken, and not known",
         _WARNING,
         "a slot has a flag that this kernel does not know, and takes unchecked (up to 3.6)",
         "the call succeeds and the flag does nothing, or, from 2.6.35 on, marks the slot invalid.",
@@ -68,6 +73,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT005": HazardRow(
         "slot-beyond",
+        "a slot beyond the guest's maxphyaddr",
         _NOTE,
         "a slot ends above what guest.maxphyaddr can address",
         "the guest can't reach that part of the slot; no memory type of it matters.",
@@ -76,6 +82,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT006": HazardRow(
         "quirk-unknown",
+        "a disabled quirk that is not there",
         _WARNING,
         "vm.disabled_quirks names a quirk that decides a memory type elsewhere, and this kernel does not have it",
         "disabling it fails (EINVAL) or does nothing, and memory keeps the type it had.",
@@ -84,6 +91,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT007": HazardRow(
         "state-unreachable",
+        "a state that this kernel does not reach",
         _WARNING,
         "the scenario's quirks, self-snoop and flags are a state that this kernel does not let happen",
         "the answers are those of a VM that cannot be; the real one has other memory types.",
@@ -92,6 +100,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT008": HazardRow(
         "vmm-no-switch",
+        "a quirk that this VMM cannot turn off",
         _WARNING,
         "vm.vmm has no switch for quirk IGNORE_GUEST_PAT, which this kernel has, and either the scenario has it "
         "disabled, or it is why a page that the scenario names does not get the type it asks for, or why the PAT has "
@@ -102,6 +111,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT009": HazardRow(
         "device-cached",
+        "device memory in caches: machine checks",
         _ERROR,
         "the memory of a device, host MMIO by KVM's test or a reserved page that is plainly a device's (in a slot that "
         "the guest sees as a BAR, over the guest's VGA window, or no larger than the host's ISA window), has a "
@@ -112,6 +122,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT010": HazardRow(
         "reserved-as-ram",
+        "reserved pages that count as RAM",
         _WARNING,
         "a reserved host page tracked as WB, in a slot too large for the host's ISA window, counts as RAM and is "
         "cacheable for the guest",
@@ -121,6 +132,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT011": HazardRow(
         "alias",
+        "another type for the guest than the host",
         _WARNING,
         "memory that the host maps WB is UC or WC for the guest, or the other way round: whatever its PAT says, or on "
         "a page that `pages` or `expect` name",
@@ -130,6 +142,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT012": HazardRow(
         "alias-possible",
+        "the guest's PAT can make an alias",
         _NOTE,
         "the guest's PAT decides the type of memory, so that the guest's can be UC or WC where the host maps it WB, or "
         "the other way round",
@@ -139,6 +152,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT013": HazardRow(
         "slots-alias",
+        "one host page under two types",
         _WARNING,
         "two slots share host addresses (both have hva), and their entries differ there",
         "the guest reaches one host page under two memory types: an alias, either view may be stale.",
@@ -147,6 +161,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT014": HazardRow(
         "dma-cached",
+        "DMA that does not snoop, memory WB",
         _NOTE,
         "a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag), and memory is WB for a page "
         "of PAT WB, the guest's PAT being honoured",
@@ -156,6 +171,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT015": HazardRow(
         "dma-pat-ignored",
+        "DMA that does not snoop, PAT ignored",
         _WARNING,
         "a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag), and memory stays cacheable "
         "with ignore-PAT set",
@@ -165,6 +181,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT016": HazardRow(
         "uncached-ignored-dma",
+        "called uncached, is not, with such DMA",
         _WARNING,
         "the guest's MTRRs (from 1M on) or CR0.CD call memory uncached, KVM leaves it cacheable, and the VM has "
         "non-coherent DMA",
@@ -174,6 +191,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT017": HazardRow(
         "uncached-ignored",
+        "called uncached by MTRRs or CD, is not",
         _NOTE,
         "the guest's MTRRs or CR0.CD call memory uncached, and KVM leaves it cacheable",
         "harmless for RAM that only CPUs and snooping devices touch; accesses are faster than the guest believes.",
@@ -182,6 +200,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT018": HazardRow(
         "bar-uncached",
+        "a BAR in RAM that firmware made UC",
         _WARNING,
         "memory of the host behind a BAR (device: true, or a whole slot above 1M that the guest's MTRRs call UC, as "
         "firmware does with PCI windows), of which the MTRRs call anything other than WB, or are off or not in CPUID, "
@@ -193,6 +212,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT019": HazardRow(
         "bar-uncached-hidden",
+        "the same, hidden by ignore-PAT",
         _NOTE,
         "all is as in MT018, but the entry ignores the guest's PAT, and the memory is WB whatever the guest maps",
         "WB here alone: with non-coherent DMA, quirk IGNORE_GUEST_PAT off, or on AMD the same guest is uncached.",
@@ -201,6 +221,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT020": HazardRow(
         "slow-uncached",
+        "a page of a BAR in RAM that is UC",
         _WARNING,
         "a page that `pages` or `expect` name is UC for the guest, in a slot of host RAM that the guest sees as a BAR",
         "stores to a framebuffer in uncached RAM are very slow on some hosts, where WC or WB is not.",
@@ -209,6 +230,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT021": HazardRow(
         "mtrr-undefined",
+        "undefined MTRR overlap, and it counts",
         _ERROR,
         "variable MTRRs overlap as the manual leaves undefined, and KVM takes the entry's type from them",
         "no two views of that memory need agree: KVM's choice is as arbitrary as a CPU's.",
@@ -217,6 +239,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT022": HazardRow(
         "mtrr-undefined-unread",
+        "undefined MTRR overlap",
         _NOTE,
         "variable MTRRs overlap as the manual leaves undefined, and no entry hangs on it",
         "KVM does not look; a guest's kernel that does may choose any type for a request of WB.",
@@ -225,6 +248,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT023": HazardRow(
         "mtrr-parted",
+        "KVM reads MTRRs unlike the manual",
         _WARNING,
         "KVM takes the entry's type from the guest's MTRRs and reads another type than the manual",
         "memory has a type that the guest did not ask for.",
@@ -233,6 +257,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT024": HazardRow(
         "mtrr-garbage",
+        "KVM reads a type from bytes of its own",
         _ERROR,
         "4.2 and 4.3 take the type of a page below 1M from bytes of their own, and the entry hangs on it",
         "the memory type is not to be known.",
@@ -241,6 +266,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT025": HazardRow(
         "mtrr-stray",
+        "a check of MTRRs that is undefined",
         _ERROR,
         "4.2 to 4.6 check the MTRRs of a block that goes on from fixed ranges of one type with a stray cursor",
         "undefined: the host may oops.",
@@ -249,6 +275,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT026": HazardRow(
         "mtrr-write-refused",
+        "MTRRs that no guest can have",
         _WARNING,
         "an MTRR of the scenario has a value whose write this KVM answers with #GP",
         "no guest has these MTRRs, so the answers are those of none.",
@@ -257,6 +284,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT027": HazardRow(
         "mixed-mapping",
+        "different types in one large page",
         _WARNING,
         "inside one large page that KVM may map, pages would get different entries",
         "the whole page takes the entry of whichever address faults first or of its first page.",
@@ -265,6 +293,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT028": HazardRow(
         "wb-hole",
+        "the PCI hole or a BAR is WB by MTRR",
         _NOTE,
         "the scenario's MTRRs call a BAR of a device, or the local APIC's page where no slot is, cacheable",
         "KVM makes host MMIO UC by itself; a guest without PAT, or another hypervisor's, would cache device memory.",
@@ -273,6 +302,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT029": HazardRow(
         "stale-entries",
+        "a change that zaps nothing",
         _NOTE,
         "an entry hangs on non-coherent DMA, CR0.CD (set at reset) or the guest's MTRRs, and this kernel zaps "
         "nothing, or not all, when that changes",
@@ -282,6 +312,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT030": HazardRow(
         "misconfiguration",
+        "a reserved type in the entry",
         _ERROR,
         "the rules give an entry a reserved memory type",
         "the access ends in an EPT misconfiguration, which stops the VM.",
@@ -290,6 +321,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT031": HazardRow(
         "odd-byte",
+        "bits beside type and ignore-PAT",
         _WARNING,
         "the rules give an entry bits besides memory type and ignore-PAT",
         "other bits of the entry change with it.",
@@ -298,6 +330,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT032": HazardRow(
         "starred-cell",
+        "a cell that was undefined once",
         _NOTE,
         "a page that `pages` or `expect` name falls into a cell of the manual's table that earlier editions left "
         "undefined",
@@ -307,6 +340,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT033": HazardRow(
         "no-pat-entry",
+        "a page type that the PAT lacks",
         _WARNING,
         "a page that `pages` or `expect` name has a type that the guest's PAT has no entry of",
         "there is no such page: a Linux guest without an entry WC writes UC- where a driver asks for WC.",
@@ -315,6 +349,7 @@ HAZARDS: dict[str, HazardRow] = {
     ),
     "MT034": HazardRow(
         "slow-uncached-possible",
+        "a BAR in RAM that may be mapped UC",
         _NOTE,
         "host RAM that the guest sees as a BAR (device: true), and the guest's PAT decides its type",
         "a driver that maps it with ioremap() gets UC, which is very slow on some hosts.",

@@ -127,7 +127,7 @@ _HAZARD = _object(
     file=_TEXT,
 )
 _HAZARD_ROW = _object(
-    {"code": _CODE, "level": _GRAVITY, **dict.fromkeys(("name", "when", "harm", "remedy", "source"), _TEXT)}
+    {"code": _CODE, "level": _GRAVITY, **dict.fromkeys(("name", "title", "when", "harm", "remedy", "source"), _TEXT)}
 )
 
 

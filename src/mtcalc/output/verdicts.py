@@ -291,10 +291,9 @@ def code_record(code: str) -> dict[str, Any]:
 def list_document() -> Document:
     """Every code, a line each."""
     rows: list[list[Content]] = [
-        [code, Cell(row.level.value, TONES[row.level]), row.name, row.harm.removesuffix(".")]
-        for code, row in HAZARDS.items()
+        [code, Cell(row.level.value, TONES[row.level]), row.name, row.title] for code, row in HAZARDS.items()
     ]
-    return Document([Table(("CODE", "LEVEL", "NAME", "BECAUSE"), rows)])
+    return Document([Table(("CODE", "LEVEL", "NAME", "WHAT"), rows)])
 
 
 def explain_document(codes: Sequence[str]) -> Document:
@@ -304,11 +303,11 @@ def explain_document(codes: Sequence[str]) -> Document:
         row = HAZARDS[code]
         words = (("when", row.when), ("then", row.harm), ("remedy", row.remedy), ("source", row.source))
         fields: list[tuple[str, Content]] = [("level", Cell(row.level.value, TONES[row.level])), *words]
-        blocks.append(Fields(fields, title=f"{code} {row.name}"))
+        blocks.append(Fields(fields, title=f"{code} {row.name}: {row.title}"))
     return Document(blocks)
 
 
-CODE_HEADER = ("code", "name", "level", "when", "harm", "remedy", "source")
+CODE_HEADER = ("code", "name", "level", "title", "when", "harm", "remedy", "source")
 
 
 def code_rows(codes: Sequence[str]) -> Iterator[list[str]]:
