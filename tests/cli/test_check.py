@@ -75,6 +75,16 @@ def test_and_is_an_error_in_a_slot(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_a_hazard_is_no_note_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "vm.yaml").write_text(SLOTS.replace("SLOT_ZAP_ALL", "SLOT_ZAP_ALL, IGNORE_GUEST_PAT"))
+    for args, notes_too in ((), False), (("--ignore", "MT002,MT006"), True):
+        text = " ".join(quick("check", "vm.yaml", "-r", "5.18", *args, cwd=tmp_path).out.split())
+        assert ("note: many: this kernel refuses slot flag NON_COHERENT_DMA" in text) is notes_too
+        assert ("note: this kernel has no quirk IGNORE_GUEST_PAT" in text) is notes_too
+        assert text.count("this kernel refuses slot flag NON_COHERENT_DMA") == 1
+        assert "note: this kernel has no quirk SLOT_ZAP_ALL" in text  # which no memory type hangs on
+
+
 def test_they_are_those_of_eval(tmp_path: Path) -> None:
     for release in ("3.6", "3.8", "5.18", "6.12"):
         listed = notes(tmp_path, release)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeAlias, Union
 from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
 from mtcalc.analysis.hazards import Hazard, HazardVerdict
-from mtcalc.analysis.hazards_slots import OF_NOTES
 from mtcalc.kvm.hazards import HAZARDS
 from mtcalc.kvm.notes import Level, Note
 from mtcalc.kvm.vm import Slot
@@ -193,11 +192,11 @@ def _slot_lines(one: Checked, covered: bool = True) -> list[str]:
 
     `covered`: those that are hazards too are left out.
     """
-    codes = {hazard.code for hazard in one.hazards}
+    said = {hazard.text for hazard in one.hazards}
     return grouped_notes(
         ("" if note.code in _OF_THE_VM else slot.name, note)
         for slot, note in one.of_slots
-        if not covered or OF_NOTES.get(note.code) not in codes
+        if not covered or note.text not in said
     )
 
 
