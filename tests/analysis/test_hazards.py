@@ -33,9 +33,12 @@ from mtcalc.rules.builtin import built_in_names
 from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import decode_registers, manual_lookup
+from support import models
 from support.program import DATA
-from support.random_vms import BITS, RandomVm, random_vms
+from support.random_vms import BITS, PATS, WALKS, RandomVm, expected_page, random_vms
 from support.readme import ROOT
+from support.rule_models import MODELS
+from support.rule_models import Case as Facts
 
 HERE = DATA / "hazards"
 GiB = 1 << 30
@@ -189,6 +192,103 @@ def test_hazards_are_found_in_any_vm(case: RandomVm, data: st.DataObject) -> Non
             assert kinds - {MemType.WB, MemType.WT, MemType.WP}
         if hazard.code in ("MT021", "MT022") and hazard.gpa is not None:
             assert manual_lookup(case.vm.mtrrs, hazard.gpa).memtype is None
+
+
+def codes_by_the_model(case: RandomVm, gpa: int) -> set[str] | None:
+    """What holds at one page of RAM or a device, from the second model's answers alone; None: not judged."""
+    expected = expected_page(case, gpa)
+    slot = next((s for s in case.slots if s.gpa <= gpa < s.end and not s.address_space), None)
+    if expected is None or slot is None:
+        return None
+    byte, backing = expected.byte, slot.backing
+    if byte is None:
+        return {"MT024"}
+    found = set()
+    uncached = [kind in ("UC", "WC") for kind in expected.effective]
+    cached_for_wb = not uncached[PATS.index("WB")]
+    manual = models.manual_type(case.regs, gpa) if case.regs.cpuid_mtrr else None
+    others = {models_byte(case, slot, code) for code in models.NAMES}
+    follows = len(others) > 1
+    if manual == "undefined":
+        found.add("MT021" if follows else "MT022")
+    elif follows and manual is not None and expected.guest_mtrr not in (manual, None):
+        found.add("MT023")
+    host_is_device = (not backing.struct_page and not backing.e820_ram) or (backing.reserved and not backing.zero_page)
+    mmio = models_mmio(case, slot)
+    if host_is_device:
+        if cached_for_wb:
+            plain = not backing.reserved or mmio or not backing.struct_page
+            over_vga = slot.gpa < 0xC0000 and slot.end > 0xA0000
+            small = slot.size <= 384 << 10 or slot.device or over_vga or str(backing.host_type) != "WB"
+            found.add("MT009" if plain or small else "MT010")
+        return found
+    if mmio or str(backing.host_type) != "WB":
+        return found
+    if all(uncached):
+        found.add("MT011")
+    elif any(uncached):
+        found.add("MT012")
+    if (case.vm.noncoherent_dma or case.vm.mem_dma or slot.flags & 8) and cached_for_wb:
+        if byte & 0x40:
+            found.add("MT015")
+        elif any(uncached):
+            found.add("MT014")
+    return found
+
+
+def models_mmio(case: RandomVm, slot: Slot) -> bool:
+    """The second model's host-MMIO test."""
+    backing = slot.backing
+    early, middle = (*WALKS["4.1"],), (*WALKS["4.2"], "v4.4")
+    version = "4.1" if case.rules in early else "4.15" if case.rules in middle else "5.2"
+    kind = str(backing.host_type)
+    page = (backing.struct_page, backing.reserved, backing.zero_page, backing.e820_ram, kind, case.vm.host_pat)
+    return models.host_mmio(version, *page)
+
+
+def models_byte(case: RandomVm, slot: Slot, encoding: int) -> int:
+    """The second model's byte of a slot, for a guest MTRR type."""
+    vm = case.vm
+    facts = Facts(
+        mmio=models_mmio(case, slot),
+        flag=slot.flags & 8 != 0,
+        n=vm.noncoherent_dma,
+        mem_dma=vm.mem_dma,
+        cd=vm.cr0_cd,
+        cd_quirk=not vm.disabled_quirks & 2,
+        igp=not vm.disabled_quirks & 0x200,
+        self_snoop=vm.self_snoop,
+        gmt=encoding,
+    )
+    return MODELS[case.rules](facts)
+
+
+JUDGED = {"MT009", "MT010", "MT011", "MT012", "MT014", "MT015", "MT021", "MT022", "MT023", "MT024"}
+
+
+@pytest.mark.property
+@given(random_vms(), st.data())
+@settings(deadline=None)
+def test_each_page_has_the_hazards_that_a_second_model_says(case: RandomVm, data: st.DataObject) -> None:
+    gpa = data.draw(st.sampled_from([s.gpa for s in case.slots] or [0])) + 4096 * data.draw(st.integers(0, 1 << 19))
+    wanted = codes_by_the_model(case, gpa) if gpa < 1 << BITS else None
+    assume(wanted is not None)
+    looked_at = Case(case.evaluator(), (), None, True)
+    found = find_hazards(looked_at)
+    slot = next(slot for slot in case.slots if slot.gpa <= gpa < slot.end and not slot.address_space)
+    pieces = looked_at.by_the_manual(slot)
+    assume(not pieces or gpa < pieces[-1].end)  # of a mask with holes the first blocks are looked at
+    assert looked_at.incomplete or not pieces or pieces[-1].end == min(slot.end, 1 << BITS)
+    covering = {
+        hazard.code
+        for hazard in found
+        if hazard.slot is not None
+        and not hazard.slot.address_space
+        and hazard.gpa is not None
+        and hazard.end is not None
+        and hazard.gpa <= gpa <= hazard.end
+    }
+    assert covering & JUDGED == wanted
 
 
 @pytest.mark.property

@@ -125,6 +125,7 @@ class Case:
         self.mtrrs_given = mtrrs_given
         self._pages = pages
         self._pieces: dict[Slot, list[Piece]] = {}
+        self.incomplete = False  # an MTRR mask with holes was not followed to its end
 
     @cached_property
     def ranges(self) -> list[Answer]:
@@ -168,7 +169,9 @@ class Case:
             return []
         if slot not in self._pieces:
             end = min(slot.end, 1 << self.vm.maxphyaddr)
-            self._pieces[slot] = manual_pieces(self.vm.mtrrs, slot.gpa, end) if slot.gpa < end else []
+            pieces = manual_pieces(self.vm.mtrrs, slot.gpa, end) if slot.gpa < end else []
+            self.incomplete = self.incomplete or bool(pieces and pieces[-1].end < end)
+            self._pieces[slot] = pieces
         return self._pieces[slot]
 
     def doubts_wb(self, slot: Slot) -> bool:

@@ -110,7 +110,11 @@ def _checked(
     pages: list[Page | Expect] = [*scenario.pages, *scenario.expects]
     kernel = evaluator.kernel._replace(notes=(*evaluator.kernel.notes, *evaluator.vm_notes))
     try:
-        hazards = find_hazards(Case(evaluator, pages, scenario.vmm, scenario.mtrr_place is not None))
+        case = Case(evaluator, pages, scenario.vmm, scenario.mtrr_place is not None)
+        hazards = find_hazards(case)
+        if case.incomplete:
+            text = "an MTRR mask with holes: hazards are looked for in the first blocks that it matches"
+            kernel = kernel._replace(notes=(*kernel.notes, Note("incomplete", text)))
     except UnknownInput:
         raise
     except ValueError as error:
