@@ -81,16 +81,19 @@ def check(
             data=lambda: [check_record(one) for one in checked],
             lines=lambda: check_lines(checked),
             rows=lambda: check_rows(checked),
-            own=_own(checked),
+            own=_own(checked, output.form),
         )
     )
     ctx.exit(1 if any(one.bad for one in checked) else 0)
 
 
-def _own(checked: list[Checked]) -> dict[str, Callable[[], Iterable[str]]]:
+def _own(checked: list[Checked], form: str) -> dict[str, Callable[[], Iterable[str]]]:
+    """The form for a CI that was asked for."""
+    if form not in OWN_FORMATS:
+        return {}
     from mtcalc.output.annotations import github, junit
 
-    return {"junit": lambda: junit(checked), "github": lambda: github(checked)}
+    return {form: lambda: {"junit": junit, "github": github}[form](checked)}
 
 
 def _checked(

@@ -8,11 +8,11 @@ GitHub's documentation, "Workflow commands", for `::error file=...,line=...,titl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape, quoteattr
 
 from mtcalc.analysis.hazards import Hazard
 from mtcalc.kvm.hazards import HAZARDS
 from mtcalc.kvm.notes import Level
+from mtcalc.output.markup import escape_xml
 from mtcalc.output.verdicts import AnyVerdict, Checked
 from mtcalc.text.errors import Place, printable
 
@@ -101,16 +101,11 @@ def _case(file: str, place: Place | None, name: str, kind: str, failure: str, sa
     if failure:
         inner = f"  <failure type={_attribute(kind)} message={_attribute(failure)}/>"
     elif said:
-        inner = f"  <system-out>{escape(_plain(said))}</system-out>"
+        inner = f"  <system-out>{escape_xml(said)}</system-out>"
     else:
         return False, [f"{head}/>"]
     return bool(failure), [f"{head}>", inner, "</testcase>"]
 
 
-def _plain(text: str) -> str:
-    """Text without what XML can't hold: control characters and lone surrogates are escaped."""
-    return printable(text).encode("ascii", "backslashreplace").decode()
-
-
 def _attribute(text: str) -> str:
-    return quoteattr(_plain(text))
+    return f'"{escape_xml(text)}"'
