@@ -109,10 +109,13 @@ def check_document(checked: Sequence[Checked]) -> Document:
         # A list without a line is a heading, with room above it.
         blocks.append(Fields((), title=f"{one.file}: {title.text}") if several else title)
         blocks += _blocks(one)
-        mine = [*texts(_notes(one)), *_slot_lines(one)]
+        said = {hazard.text for hazard in one.hazards}
+        mine = [text for text in texts(_notes(one)) if text not in said]
+        mine += _slot_lines(one)
         pairs = [(hex(v.expect.gpa), note) for v in one.verdicts if isinstance(v, Verdict) for note in v.notes]
-        mine += grouped_notes(pairs)
-        notes += (f"{one.file}: {note}" if several else note for note in mine)
+        of_pages = any(hazard.code == "MT033" for hazard in one.hazards)
+        mine += grouped_notes(pair for pair in pairs if not of_pages or pair[1].code != "no-pat-entry")
+        notes += (f"{one.file}: {text}" if several else text for text in mine)
     if several:
         bad = sum(one.bad for one in checked)
         said = f"{bad} of {len(checked)} files failed" if bad else f"{len(checked)} files, none failed"
