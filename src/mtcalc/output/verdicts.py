@@ -118,8 +118,8 @@ def check_document(checked: Sequence[Checked]) -> Document:
         notes += (f"{one.file}: {text}" if several else text for text in mine)
     if several:
         bad = sum(one.bad for one in checked)
-        said = f"{bad} of {len(checked)} files failed" if bad else f"{len(checked)} files, none failed"
-        blocks.append(Fields((), title=said))
+        result = f"{bad} of {len(checked)} files failed" if bad else f"{len(checked)} files, none failed"
+        blocks.append(Fields((), title=result))
     return Document(blocks, notes)
 
 
