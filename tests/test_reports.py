@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,48 @@ def test_what_is_less_than_a_page_is_no_slot(address: str) -> None:
     (answer,) = results(str(LOOKING_GLASS), "--gpa", address)
     assert (answer["slot"], answer["ept"]) == (None, None)
     assert any("exits to be emulated" in note for note in answer["notes"])
+
+
+def hazards(*args: str, status: int = 0) -> set[tuple[str, str | None]]:
+    done = quick("check", *args, "-o", "json")
+    assert (done.status, done.err) == (status, "")
+    (one,) = json.loads(done.out)
+    return {(hazard["code"], hazard["slot"]) for hazard in one["hazards"]}
+
+
+def test_what_check_says_of_hostmem_under_uc_mtrrs(tmp_path: Path) -> None:
+    """WB here, whatever firmware wrote; uncached with the quirk off, with non-coherent DMA, and on AMD."""
+    here = hazards(str(HOSTMEM))
+    assert ("MT019", "hostmem-blob") in here
+    assert ("MT018", "hostmem-blob") not in here
+    for vm in ("vm: {noncoherent_dma: true}", "vm: {disabled_quirks: [IGNORE_GUEST_PAT]}"):
+        found = hazards(variant(tmp_path, vm=vm))
+        assert {("MT018", "hostmem-blob"), ("MT011", "hostmem-blob")} <= found
+        assert ("MT019", "hostmem-blob") not in found
+    # A VMM that cannot turn the quirk off keeps WB: what the driver asked for beside WB it does not get.
+    assert ("MT008", "hostmem-blob") in hazards(variant(tmp_path, vm="vm: {vmm: qemu-10.2}"))
+    assert ("MT008", "hostmem-blob") not in hazards(variant(tmp_path, vm="vm: {vmm: qemu-11.0}"))
+    assert ("MT008", "hostmem-blob") not in hazards(variant(tmp_path, vm="vm: {vmm: qemu-10.2, noncoherent_dma: true}"))
+
+
+def test_a_vm_with_a_gpu_whose_dma_snoops_has_no_hazards() -> None:
+    assert hazards(str(LOOKING_GLASS)) == set()
+
+
+def test_a_guest_without_wc_in_its_pat(tmp_path: Path) -> None:
+    """No MTRR in CPUID, PAT skipped: nobody can have the WC that the driver asks for."""
+    text = """\
+rules: "5.8"
+vm: {noncoherent_dma: true}
+guest: {cpuid_mtrr: false, pat: reset, mtrr: {enabled: true, default: WB}}
+memslots:
+  - {name: ram, gpa: 0, size: 1G}
+  - {name: bar, gpa: 0xe0000000, size: 16M, backing: mmio}
+pages:
+  - {gpa: 0xe0000000, pat: WC}
+"""
+    path = tmp_path / "vm.yaml"
+    path.write_text(text)
+    assert ("MT033", "bar") in hazards(str(path))
+    path.write_text(text.replace("pat: reset", "pat: linux"))
+    assert ("MT033", "bar") not in hazards(str(path))

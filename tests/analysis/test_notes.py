@@ -13,7 +13,7 @@ from mtcalc.analysis.explain import Explanation, explain_page
 from mtcalc.kvm.host_mmio import Backing
 from mtcalc.kvm.points import Expect
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
-from mtcalc.output.verdicts import check_document
+from mtcalc.output.verdicts import Checked, check_document
 from mtcalc.refs.resolve import resolve
 from mtcalc.rules.inputs import Facts
 from mtcalc.text.errors import Place
@@ -66,7 +66,7 @@ def test_a_page_type_that_the_guests_pat_lacks(register: int, missing: str) -> N
         expect = Expect(0, pat, Place("x", 1, 1), MemType.WB)
         verdicts = list(check_expectations(evaluator, [expect]))
         assert (note in noted(verdicts[0].notes)) is wanted
-        assert (f"0x0: {note}" in check_document(evaluator.kernel, verdicts).notes) is wanted
+        assert (f"0x0: {note}" in check_document([Checked("x", evaluator.kernel, verdicts, ())]).notes) is wanted
     assert not says(
         "has no entry", noted(Evaluator(resolve("6.1"), Vm(pat=decode_pat(register)), (RAM,)).page(0).notes)
     )

@@ -186,7 +186,15 @@ CALLS: dict[str, list[str]] = {
         "--vendor amd --level 1 0xf77 0xff800ffc12817 0x455299e67 0 0x5a0",
         "--vendor amd 0x455299e67 0x7f --kernel 6.1",
     ],
-    "check": ["golden/virtio-gpu.yaml", "garbage.yaml", "failing.yaml", "golden/vfio.yaml"],
+    "check": [
+        "golden/virtio-gpu.yaml",
+        "garbage.yaml",
+        "failing.yaml",
+        "--list",
+        "--explain MT001,alias",
+        "hazards/MT001.yaml hazards/MT008.yaml hazards/MT029.yaml",
+        "golden/vfio.yaml",
+    ],
 }
 
 
@@ -209,7 +217,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "reserved.yaml").write_text(RESERVED)
     if shutil.which("git"):
         linux(path / "linux")
-    for name in ("golden", "patches"):
+    for name in ("golden", "hazards", "patches"):
         (path / name).symlink_to(DATA / name)
     return path
 

@@ -74,7 +74,7 @@ SURROUNDINGS = {
     "BackingKeys": "{memslots: [{gpa: 0, size: 4K, backing: %s}]}",
     "SlotKeys": "{memslots: [%s]}",
     "PageKeys": "{pages: [%s]}",
-    "ExpectKeys": "{expect: [%s]}",
+    "ExpectKeys": "{memslots: [{name: vga, gpa: 0, size: 4K}], expect: [%s]}",
 }
 COMPANIONS: dict[str, dict[str, Any]] = {
     "SlotKeys": {"gpa": 0, "size": "4K"},
@@ -88,6 +88,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "PageKeys.size": {"request": "WB"},
     "ExpectKeys.size": {"request": "WB"},
     "GuestKeys.nopat": {"kernel": "linux-6.8"},
+    "ExpectKeys.slot": {"hazard": "MT009"},
 }
 
 

@@ -41,3 +41,13 @@ class Expect(NamedTuple):
     pat_index: int | None = None  # as in Page
     request: str | None = None  # as in Page
     size: int = 0x1000
+
+
+class ExpectHazard(NamedTuple):
+    """A hazard that somebody expects, or (`wanted` false) expects not: anywhere, in a slot by name, at an address."""
+
+    code: str  # one of mtcalc.kvm.hazards
+    wanted: bool
+    place: Place
+    gpa: int | None = None  # in bytes
+    slot: str | None = None

@@ -2,7 +2,7 @@
 """One result to one stream in the format asked for."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from mtcalc.output.document import Document
@@ -20,6 +20,7 @@ class Result(NamedTuple):
     lines: Callable[[], Iterable[Any]] | None = None  # jsonl: an object a line
     rows: Callable[[], Iterable[Sequence[str]]] | None = None  # csv and tsv, header first
     yaml: Callable[[], str] | None = None
+    own: Mapping[str, Callable[[], Iterable[str]]] = {}  # lines without their ends, of formats of this command alone
 
 
 def formats(*, lines: bool = True, rows: bool = True) -> tuple[str, ...]:
@@ -62,6 +63,8 @@ def emit(result: Result, form: str, colour: bool) -> None:
         out.writelines(f"{json.dumps(line)}\n" for line in result.lines())
     elif form in ("csv", "tsv") and result.rows is not None:
         write_rows(out, result.rows(), form)
+    elif form in result.own:
+        out.writelines(f"{line}\n" for line in result.own[form]())
     elif form == "yaml" and result.yaml is not None:
         out.write(result.yaml())
     else:

@@ -118,7 +118,7 @@ _EXPLANATION = _object(
 )
 _VERDICT = _object(
     {
-        "gpa": _HEX,
+        "gpa": _or_null(_HEX),
         "pat": _or_null(_PAT),
         "at": _TEXT,
         "ok": _BOOL,
@@ -126,8 +126,47 @@ _VERDICT = _object(
         "notes": _TEXTS,
     },
     request=_TEXT,
+    file=_TEXT,
+    hazard=_TEXT,
+    no_hazard=_TEXT,
+    slot=_or_null(_TEXT),
 )
-_CHECKED = _object({"rules": _TEXT, "expectations": _list(_VERDICT), "failed": _COUNT, "notes": _TEXTS}, file=_TEXT)
+_CODE: Schema = {"type": "string", "pattern": "^MT[0-9]{3}$"}
+_GRAVITY: Schema = {"enum": ["error", "warning", "note"]}
+_HAZARD = _object(
+    {
+        "code": _CODE,
+        "name": _TEXT,
+        "level": _GRAVITY,
+        "slot": _or_null(_TEXT),
+        "gpa": _or_null(_HEX),
+        "end": _or_null(_HEX),
+        "text": _TEXT,
+        "remedy": _TEXT,
+        "source": _TEXT,
+    },
+    file=_TEXT,
+)
+_HAZARD_ROW = _object(
+    {"code": _CODE, "level": _GRAVITY, **dict.fromkeys(("name", "title", "when", "harm", "remedy", "source"), _TEXT)}
+)
+
+
+def _in_file(schema: Schema) -> Schema:
+    """What a line of several files' findings has: the file it is about."""
+    return {**schema, "required": ["file", *schema["required"]]}
+
+
+_CHECKED = _object(
+    {
+        "file": _TEXT,
+        "rules": _TEXT,
+        "expectations": _list(_VERDICT),
+        "hazards": _list(_HAZARD),
+        "failed": _COUNT,
+        "notes": _TEXTS,
+    }
+)
 
 # Differences ------------------------------------------------------------------------------------------------
 
@@ -432,7 +471,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "decode-pat": _fixed("mtcalc decode pat -o json", _PAT_RECORD),
     "decode-mtrr": _fixed("mtcalc decode mtrr -o json", _list(_REGISTER)),
     "decode-epte": _fixed("mtcalc decode epte -o json", _list(_ENTRY)),
-    "check": _fixed("mtcalc check -o json", {"anyOf": [_CHECKED, _list(_CHECKED)]}),
+    "check": _fixed("mtcalc check -o json, and with --list", {"anyOf": [_list(_CHECKED), _list(_HAZARD_ROW)]}),
 }
 """By the name that `mtcalc schema` takes: a command's words joined by hyphens, `scenario`, `rule-file`."""
 
@@ -449,7 +488,7 @@ LINES: dict[str, Schema] = {
     "decode-pat": _PAT_RECORD,
     "decode-mtrr": _REGISTER,
     "decode-epte": _ENTRY,
-    "check": _VERDICT,
+    "check": {"anyOf": [_in_file(_VERDICT), _in_file(_HAZARD), _HAZARD_ROW]},
 }
 """By the command, what a line of its jsonl holds; `mtcalc schema` takes NAME-jsonl."""
 

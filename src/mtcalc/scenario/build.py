@@ -9,7 +9,7 @@ from typing import Any
 
 from mtcalc.kvm.host_mmio import RAM
 from mtcalc.kvm.notes import Note
-from mtcalc.kvm.points import Expect, Page
+from mtcalc.kvm.points import Expect, ExpectHazard, Page
 from mtcalc.kvm.slots import PAGE, check_slots
 from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
@@ -19,6 +19,7 @@ from mtcalc.scenario.record import Scenario
 from mtcalc.scenario.registers import GuestMtrrs, read_mtrrs
 from mtcalc.scenario.schema import ExpectKeys, GuestKeys, HostKeys, PageKeys, ScenarioKeys, SlotKeys, VmKeys
 from mtcalc.text.errors import Place
+from mtcalc.text.suggest import did_you_mean
 from mtcalc.text.yaml import Node
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import MSR_DEF_TYPE, MSR_VARIABLE, Mtrrs, parse_register, register_name, width_of_mask
@@ -26,6 +27,11 @@ from mtcalc.x86.pat import Pat, check_without_paging, decode_pte
 
 ASKED = ("effective", "ept", "memtype", "ipat", "level", "guest_mtrr", "rule")
 """What an expect entry can name besides its page."""
+
+HAZARD_ASKED = ("hazard", "no_hazard")
+"""The hazards it can name, beside or instead."""
+
+_OF_HAZARDS = {*HAZARD_ASKED, "gpa", "slot"}
 
 
 def _plain_inputs(*sections: VmKeys | HostKeys) -> dict[str, Any]:
@@ -73,7 +79,14 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
     _check_private(keys, vm, root, problems)
     slots = _slots(keys.memslots, places, root, problems)
     pages = [_page(page, ("pages", index), root, vm, problems) for index, page in enumerate(keys.pages)]
-    expects = [_expect(entry, ("expect", index), root, vm, problems) for index, entry in enumerate(keys.expect)]
+    expects: list[Expect] = []
+    expect_hazards: list[ExpectHazard] = []
+    for index, entry in enumerate(keys.expect):
+        of_hazards = entry.given & {*HAZARD_ASKED, "slot"}
+        if of_hazards:
+            expect_hazards += _expect_hazards(entry, ("expect", index), root, slots, problems)
+        if not of_hazards or entry.given & set(ASKED):
+            expects += _expect(entry, ("expect", index), root, vm, problems)
     problems.raise_first()
     return Scenario(
         file=file,
@@ -90,6 +103,8 @@ def build(keys: ScenarioKeys, root: Node, file: str) -> Scenario:
         vcnt_said=found.said,
         vcnt_unsaid=found.unsaid,
         pat_said="pat" in guest.given,
+        expect_hazards=tuple(expect_hazards),
+        vmm=keys.vm.vmm,
     )
 
 
@@ -232,7 +247,30 @@ def _page_pat(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems
     return MemType.WB
 
 
-def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> Expect:
+def _expect_hazards(
+    entry: ExpectKeys, path: Path, root: Node, slots: Sequence[Slot], problems: Problems
+) -> Iterator[ExpectHazard]:
+    """The hazards that an entry names."""
+    names = [slot.name for slot in slots]
+    if entry.slot is not None and entry.slot not in names:
+        what = f"no slot '{entry.slot}' ({did_you_mean(entry.slot, names[:20])})"
+        problems.add(what, value_place(root, (*path, "slot")))
+    given = entry.given & set(HAZARD_ASKED)
+    for key in sorted(entry.given - _OF_HAZARDS) if not entry.given & set(ASKED) else ():
+        problems.add(f"{key} beside a hazard alone (gpa and slot say where)", key_place(root, (*path, key)))
+    if not given:
+        problems.add("slot without a hazard (hazard or no_hazard names one)", key_place(root, (*path, "slot")))
+    for key in HAZARD_ASKED:
+        if key in given:
+            place = value_place(root, path)
+            yield ExpectHazard(getattr(entry, key), key == "hazard", place, entry.gpa, entry.slot)
+
+
+def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problems) -> Iterator[Expect]:
+    if entry.gpa is None:
+        what = "'gpa' is missing (an expect entry has a gpa)"
+        problems.add(what, value_place(root, path))
+        return
     page = _page(entry, path, root, vm, problems)
     if not entry.given & set(ASKED):
         problems.add(f"an entry that expects nothing (one of {', '.join(ASKED)})", page.place)
@@ -240,7 +278,7 @@ def _expect(entry: ExpectKeys, path: Path, root: Node, vm: Vm, problems: Problem
         what = "effective without a PAT type, on which it depends (pat, pat_index, pte or request)"
         problems.add(what, key_place(root, (*path, "effective")))
     expected = Expect(page.gpa, page.pat, page.place, *(getattr(entry, key) for key in ASKED))
-    return expected._replace(private=page.private, pat_index=page.pat_index, request=page.request, size=page.size)
+    yield expected._replace(private=page.private, pat_index=page.pat_index, request=page.request, size=page.size)
 
 
 def _notes(keys: ScenarioKeys, vm: Vm, mtrrs: Mtrrs) -> tuple[Note, ...]:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mtcalc.kvm.notes import Note
-from mtcalc.kvm.points import Expect, Page
+from mtcalc.kvm.points import Expect, ExpectHazard, Page
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.text.errors import InputError, Place
+
+if TYPE_CHECKING:
+    from mtcalc.kvm.vmm import Vmm
 
 
 class Scenario(NamedTuple):
@@ -33,6 +36,8 @@ class Scenario(NamedTuple):
     vcnt_said: bool = False
     vcnt_unsaid: InputError | None = None
     pat_said: bool = False  # whether the file gives guest.pat
+    expect_hazards: tuple[ExpectHazard, ...] = ()
+    vmm: Vmm | None = None
 
     def pair_notes(self, pairs: int) -> tuple[Note, ...]:
         """What a kernel that gives a guest `pairs` variable MTRRs makes of those here.

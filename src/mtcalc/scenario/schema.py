@@ -19,6 +19,7 @@ from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, Effective, MemType, NptTyp
 from mtcalc.x86.pat import LINUX_PAT, Pat
 
 if TYPE_CHECKING:
+    from mtcalc.kvm.vmm import Vmm
     from mtcalc.refs.guest import GuestKernel
 
 _NUMBER_FORM = "^(0[xX][0-9A-Fa-f]+(_[0-9A-Fa-f]+)*|0|[1-9][0-9]*)( *[KMGTkmgt][iI]?[bB]|[KMGTkmgt])?$"
@@ -78,6 +79,8 @@ RULE_ID = Single(values.rule_id, {"type": "string"})
 EPT_BYTE = Single(values.ept_byte, NUMBER_SCHEMA)
 IGNORE_PAT = Single(values.ignore_pat, {"enum": [0, 1, True, False]})
 LEVEL = Single(values.page_level, {"enum": ["4K", "2M", "1G"]})
+HAZARD = Single(values.hazard_code, {"type": "string", "pattern": "^ *([Mm][Tt][0-9]{3}|[A-Za-z-]+) *$"})
+VMM = Single(values.vmm, {"type": "string"})
 BACKING_WORD = Single(values.backing_word, {"enum": list(values.BACKING_WORDS)})
 
 
@@ -116,6 +119,12 @@ class VmKeys(Keys):
     )
     type: VmType = key(
         VM_TYPE, VmType.NORMAL, description="normal, td (TDX, Intel) or snp (AMD)", examples=["normal", "td"]
+    )
+    vmm: Vmm | None = key(
+        VMM,
+        None,
+        description="the VMM and its version, for hazards that hang on its switches",
+        examples=["crosvm", "qemu-11.0"],
     )
 
 
@@ -294,10 +303,13 @@ class PageKeys(Keys):
 
 
 class ExpectKeys(PageKeys):
-    """What `mtcalc check` expects of a page: at least one key besides the page's own."""
+    """What `mtcalc check` expects of a page, at least one key besides the page's own; or one hazard."""
 
-    needs = "an expect entry has a gpa"
+    more_schema = {"anyOf": [{"required": [name]} for name in ("gpa", "hazard", "no_hazard")]}
 
+    gpa: int | None = key(  # type: ignore[assignment]
+        NUMBER, None, description="guest-physical address; needed but for a hazard", examples=["0x100001000"]
+    )
     effective: Effective | None = key(EFFECTIVE, None, description="effective memory type", examples=["WC"])
     ept: int | None = key(EPT_BYTE, None, description="the EPT byte of memory type and ignore PAT", examples=["0x30"])
     memtype: MemType | None = key(MTRR_TYPE, None, description="EPT memory type", examples=["WB"])
@@ -305,6 +317,11 @@ class ExpectKeys(PageKeys):
     level: int | None = key(LEVEL, None, description="the largest page KVM may map", examples=["4K", "2M", "1G"])
     guest_mtrr: MemType | None = key(MTRR_TYPE, None, description="guest MTRR type, as KVM sees it", examples=["UC"])
     rule: str | None = key(RULE_ID, None, description="id of the rule that decides", examples=["mmio"])
+    hazard: str | None = key(
+        HAZARD, None, description="a hazard that must be found: anywhere, at gpa, in slot", examples=["MT009"]
+    )
+    no_hazard: str | None = key(HAZARD, None, description="a hazard that must not be found there", examples=["MT011"])
+    slot: str | None = key(NAME, None, description="the name of the slot that a hazard is about", examples=["vga"])
 
 
 class ScenarioKeys(Keys):

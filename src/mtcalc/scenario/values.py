@@ -20,6 +20,7 @@ from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, Effective, MemType, NptTyp
 from mtcalc.x86.pat import Pat, make_pat, parse_pat
 
 if TYPE_CHECKING:
+    from mtcalc.kvm.vmm import Vmm
     from mtcalc.refs.guest import GuestKernel
 
 LONGEST_WORD = 80
@@ -264,6 +265,20 @@ def rules_ref(value: object) -> str:
 def rule_id(value: object) -> str:
     """A rule's id, as `mtcalc rules show` prints it."""
     return word(value, "the id of a rule")
+
+
+def hazard_code(value: object) -> str:
+    """The code of a hazard, by code or by name."""
+    from mtcalc.kvm.hazards import parse_hazard  # which few files name
+
+    return parse_hazard(word(value, "a hazard, as mtcalc check --list has them"))
+
+
+def vmm(value: object) -> Vmm:
+    """A VMM, with its version or without."""
+    from mtcalc.kvm.vmm import parse_vmm
+
+    return parse_vmm(word(value, "a VMM, qemu-11.0"))
 
 
 def backing_word(value: object) -> Backing:

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hazards of memory types as such: device memory in caches, aliases, DMA that does not snoop, slow framebuffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.hazard_case import (
+    Case,
+    Hazard,
+    effective_of,
+    follows_mtrrs,
+    is_cacheable,
+    is_ept,
+    is_memory,
+    is_ram,
+    is_slow,
+    is_uncached,
+    named_page,
+    of_answer,
+    of_slot,
+    pat_ignored,
+    types,
+)
+from mtcalc.kvm.flags import SLOT_FLAGS
+from mtcalc.kvm.vm import Slot
+from mtcalc.x86.memtype import MemType, memtype_name
+from mtcalc.x86.mtrr import ONE_MEGABYTE
+
+VGA = (0xA0000, 0xC0000)
+"""The VGA window of a PC, [start, end) in bytes, and at that address the host's too."""
+
+ISA_WINDOW = 0x60000
+"""Bytes of the host's ISA window, 0xa0000 to 0xfffff, whose memory type the host never tracks: it calls it WB."""
+
+
+def _names(kinds: set[object]) -> str:
+    return ", ".join(str(kind) for kind in sorted(kinds, key=str))
+
+
+def _firm(answer: Answer) -> str:
+    return ", ignore PAT" if pat_ignored(answer) else ""
+
+
+def device_cached(case: Case) -> Iterator[Hazard]:
+    """MT009 and MT010: memory of a device that caches may hold."""
+    for answer in case.ranges:
+        slot = answer.slot
+        kind = effective_of(answer, MemType.WB)
+        if slot is None or answer.facts is None or not is_cacheable(kind) or slot.backing.zero_page:
+            continue
+        backing = slot.backing
+        danger = "expect machine checks"
+        if backing.is_device or (backing.reserved and answer.facts.mmio):
+            text = f"a device's memory is mapped {kind}{_firm(answer)}: {danger}"
+            yield of_answer("MT009", answer, text)
+        elif backing.reserved and backing.struct_page and is_ept(answer):
+            text = f"a reserved host page tracked {backing.host_type} counts as RAM and is mapped {kind}{_firm(answer)}"
+            if _plainly_device(slot):
+                yield of_answer("MT009", answer, f"{text}; of a device, such as the VGA window: {danger}")
+            else:
+                yield of_answer("MT010", answer, f"{text}: right for NVDIMM; of a device, {danger}")
+
+
+def _plainly_device(slot: Slot) -> bool:
+    """Whether a slot of reserved pages is the memory of a device: NVDIMM is larger than the host's ISA window."""
+    over_vga = slot.gpa < VGA[1] and slot.end > VGA[0]
+    return slot.device or over_vga or slot.size <= ISA_WINDOW or slot.backing.host_type != MemType.WB
+
+
+def aliases(case: Case) -> Iterator[Hazard]:
+    """MT011 and MT012: host memory whose type for the guest is, or may be, another than the host's."""
+    certain: set[Slot] = set()
+    for answer in case.ranges:
+        kinds = types(answer)
+        slot = answer.slot
+        if slot is None or not kinds or not is_memory(slot, case.evaluator) or case.is_assumed(answer):
+            continue
+        host = slot.backing.host_type
+        other = {kind for kind in kinds if _part(kind, host)}
+        if other == kinds:
+            certain.add(slot)
+            text = f"the guest gets {_names(kinds)} whatever its PAT says, the host maps it {host}: an alias"
+            yield of_answer("MT011", answer, text)
+        elif other:
+            ways = "WC or UC" if is_cacheable(host) else "WB"
+            text = f"the guest's PAT decides, the host maps it {host}: what the guest maps {ways} is an alias"
+            yield of_answer("MT012", answer, text)
+    for answer in case.pages:
+        slot = answer.slot
+        if slot is None or slot in certain or not is_memory(slot, case.evaluator) or case.is_assumed(answer):
+            continue
+        host = slot.backing.host_type
+        kinds = types(answer)
+        if kinds and all(_part(kind, host) for kind in kinds):
+            text = f"{named_page(answer)} is {_names(kinds)} for the guest, the host maps it {host}: an alias"
+            yield of_answer("MT011", answer, text)
+
+
+def _part(kind: object, host: MemType) -> bool:
+    """Whether the guest goes past caches that the host uses, or the other way round."""
+    return is_uncached(kind) if is_cacheable(host) else is_cacheable(kind)
+
+
+def slots_alias(case: Case) -> Iterator[Hazard]:
+    """MT013: two slots with one host page, and another entry each.
+
+    Of each byte the range that reaches furthest is kept, so that thousands of slots take one pass.
+    """
+    shared = []
+    for answer in case.ranges:
+        slot = answer.slot
+        if slot is not None and slot.hva is not None and answer.gpa is not None and answer.end is not None:
+            start = slot.hva + answer.gpa - slot.gpa
+            shared.append((start, start + answer.end - answer.gpa + 1, answer))
+    shared.sort(key=lambda each: (each[0], -each[1]))
+    reach: dict[tuple[object, ...], tuple[int, Answer]] = {}
+    said: set[tuple[str, str]] = set()
+    for start, end, answer in shared:
+        key = (answer.byte, answer.effective)
+        for other, (stop, before) in reach.items():
+            if other == key or stop <= start or before.slot is None or answer.slot is None:
+                continue
+            names = (before.slot.name, answer.slot.name)
+            if names not in said:
+                said.add(names)
+                shares = f"shares host addresses from {start:#x} on with {names[0]}"
+                text = f"{shares}: {_entry(answer)} here, {_entry(before)} there"
+                yield of_answer("MT013", answer, text)
+        if key not in reach or reach[key][0] < end:
+            reach[key] = (end, answer)
+
+
+def _entry(answer: Answer) -> str:
+    if answer.memtype is not None:
+        return f"{memtype_name(answer.memtype)}{_firm(answer)}"
+    return _names(types(answer))
+
+
+def dma(case: Case) -> Iterator[Hazard]:
+    """MT014 and MT015: DMA that does not snoop, and memory in caches."""
+    for answer in case.ranges:
+        slot = answer.slot
+        if slot is None or not case.bypasses(slot) or not is_ram(slot, case.evaluator):
+            continue
+        kind = effective_of(answer, MemType.WB)
+        if not is_cacheable(kind):
+            continue
+        who = (
+            "the VM has non-coherent DMA"
+            if case.vm.noncoherent_dma or case.vm.mem_dma
+            else "the slot's DMA bypasses caches"
+        )
+        if pat_ignored(answer):
+            text = f"{who}, and memory stays {kind}, ignore PAT: what the guest maps WC or UC is cached all the same"
+            yield of_answer("MT015", answer, text)
+        elif case.vm.paging and any(map(is_uncached, types(answer))):
+            yield of_answer(
+                "MT014", answer, f"{who}: what the guest maps WB is cached, and a device may miss or lose it"
+            )
+
+
+def uncached_ignored(case: Case) -> Iterator[Hazard]:
+    """MT016 and MT017: what the guest's MTRRs or CR0.CD call uncached, and is not."""
+    for slot in case.slots:
+        rom = slot.flags & SLOT_FLAGS["READONLY"]
+        if rom or not is_ram(slot, case.evaluator) or case.is_bar(slot):
+            continue
+        for answer in case.of(slot):
+            kind = effective_of(answer, MemType.WB)
+            if not is_cacheable(kind) or follows_mtrrs(answer):
+                continue
+            if case.vm.cr0_cd:
+                text = f"guest CR0.CD is set, and memory stays {kind}{_firm(answer)}"
+                yield of_answer("MT016" if case.vm.noncoherent_dma else "MT017", answer, text)
+            for piece in case.pieces_of(answer):
+                if is_uncached(piece.memtype):
+                    text = f"the guest's MTRRs say {piece.memtype}, and memory stays {kind}{_firm(answer)}"
+                    grave = case.vm.noncoherent_dma and piece.end > ONE_MEGABYTE
+                    yield Hazard("MT016" if grave else "MT017", text, slot, piece.start, piece.end - 1)
+
+
+def bars(case: Case) -> Iterator[Hazard]:
+    """MT018, MT019, MT020 and MT034: host RAM that the guest sees as a device's BAR."""
+    for slot in case.slots:
+        if not case.is_bar(slot):
+            continue
+        answers = case.of(slot)
+        minus = {effective_of(answer, MemType.UC_MINUS) for answer in answers}
+        slow = {kind for kind in minus if is_slow(kind)}
+        doubtful = case.doubts_wb(slot)
+        if doubtful and slow:
+            where = f"{_mtrrs_say(case, slot)} over a BAR in RAM"
+            by_entry = any(is_uncached(effective_of(answer, MemType.WB)) for answer in answers)
+            linux = f"a Linux guest maps a request for WB UC-, which is {_names(slow)} here"
+            yield of_slot("MT018", slot, f"{where}: {'so is the memory' if by_entry else linux}")
+            continue
+        if doubtful and answers and all(map(pat_ignored, answers)):
+            ways = "with non-coherent DMA, quirk IGNORE_GUEST_PAT off, or on AMD"
+            text = f"{_mtrrs_say(case, slot)} over a BAR in RAM: {_names(minus)} here, but uncached {ways}"
+            yield of_slot("MT019", slot, text)
+        named = [page for page in case.pages if page.slot == slot and any(map(is_slow, types(page)))]
+        for page in named:
+            text = f"{named_page(page)} is {_names(types(page))} in RAM: very slow on some hosts, as a framebuffer"
+            yield of_answer("MT020", page, text)
+        if not named and slot.device and slow:
+            text = "the guest's PAT decides over a BAR in RAM: mapped UC, it is slow on some hosts"
+            yield of_slot("MT034", slot, text)
+
+
+def _mtrrs_say(case: Case, slot: Slot) -> str:
+    if not case.vm.cpuid_mtrr:
+        return "the guest's CPUID has no MTRRs"
+    if not case.vm.mtrrs.enabled:
+        return "the guest's MTRRs are off"
+    kinds = {piece.memtype for piece in case.by_the_manual(slot)}
+    if len(kinds) > 1:
+        return f"the guest's MTRRs say {', '.join(sorted(str(kind or 'undefined') for kind in kinds))}"
+    return f"the guest's MTRRs say {_names(set(kinds))}"
+
+
+def named_pages(case: Case) -> Iterator[Hazard]:
+    """MT032 and MT033: pages that somebody named and that are odd in themselves."""
+    for page in case.pages:
+        if page.pat is None or not page.paging:
+            continue
+        if page.starred(page.pat):
+            text = (
+                f"{named_page(page)}: EPT {memtype_name(page.memtype or 0)} with it was undefined in earlier editions"
+            )
+            yield of_answer("MT032", page, text)
+        if page.pat not in case.vm.pat.entries:
+            yield of_answer("MT033", page, f"{named_page(page)}: the guest's PAT has no entry {page.pat}")
