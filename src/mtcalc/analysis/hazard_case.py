@@ -158,7 +158,7 @@ class Case:
 
     @cached_property
     def pages(self) -> list[Answer]:
-        """The answers of the pages that somebody named with a PAT type or a request, each once, those in no slot left out."""
+        """The answers of the pages that somebody named with a PAT type or a request, each once; none in no slot."""
         named = {(page.gpa, page.pat, page.private, page.request, page.size): page for page in self._pages}
         answers = map(self._page, named.values())
         return [answer for answer in answers if answer.slot is not None and answer.pat is not None]
