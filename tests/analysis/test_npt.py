@@ -200,6 +200,13 @@ def test_what_a_vm_gives_cause_to_say() -> None:
     old = Evaluator(resolve("4.14"), vm_of(pat=RESET_PAT), SLOTS)
     assert codes(old.page(0, MemType.WC).notes) == {"npt-index", "no-pat-entry"}
     assert old.page(0, MemType.WC).effective == ((MemType.WC, None),)
+    nowhere = evaluator.page(1 << 40)
+    assert (codes(nowhere.notes), nowhere.entry) == ({"no-slot"}, None)
+    assert not any("EPT" in str(note) for note in nowhere.notes)
+    assert "NPT entry" in explain_page(evaluator, 1 << 40).steps[0].lines[0]
+    intel = Evaluator(resolve("6.16"), vm_of(vendor=Vendor.INTEL), SLOTS)
+    assert "host-mtrr-idle" in codes(intel.page(16 * GIB).notes)
+    assert "host-mtrr-idle" not in codes(intel.page(8 * GIB).notes)
     assert codes(Evaluator(resolve("6.1"), vm_of(paging=False), SLOTS).page(0).notes) == {"no-paging"}
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -12,6 +13,8 @@ from support.program import quick
 
 AMD = "golden/amd.yaml"
 TD = "golden/td.yaml"
+PATCH = "patches/noncoherent-dma-slot-flag-3of4.patch"
+HOSTS = ("UC", "WC", "WT", "WP", "WB")
 PATS = ("UC", "UC-", "WC", "WT", "WP", "WB")
 INTEL = "rules,gpa,end,slot,level,mmio,slot_flags,mtrr,rule,memtype,ipat,mask"
 TAIL = "ref,noncoherent_dma,cr0_cd,quirks,self_snoop"
@@ -40,16 +43,40 @@ def test_the_option_wins_over_the_scenario_and_rules_of_ept_never_answer() -> No
         {"index": 0, "memtype": "WB"}
     ] * 4
     for args in (("eval", AMD, "--vendor", "intel", "--ranges"), ("lookup", "--vendor", "intel")):
-        text = quick(*args, "-o", "json").out
-        assert "npt" not in text
-        assert "host_mtrr" not in text
-    for ref in ("slot-flag", "6.6+slot-flag", "../../examples/idea.yaml", "c/v6.1.c"):
-        done = quick("lookup", "--vendor", "amd", "-r", ref, "--pat", "wb", "-o", "json")
-        if done.status == 2:  # a file that is not there
-            continue
-        (answer,) = done.json
+        got = quick(*args, "-o", "json").json
+        for answer in got["results"] if isinstance(got, dict) else got:
+            assert "npt" not in answer
+            assert "host_mtrr" not in answer["inputs"]
+            assert answer["ept"]["mask"].startswith("0x")
+    for ref in ("slot-flag", "6.6+slot-flag", "../../examples/idea.yaml", "c/faults/quirk-after.c", PATCH):
+        (answer,) = quick("lookup", "--vendor", "amd", "-r", ref, "--pat", "wb", "-o", "json").json
         assert (answer["rules"], answer["rule"]["id"]) == ("npt-v4.15", "npt")
         assert any("rules of EPT" in note for note in answer["notes"])
+
+
+@pytest.mark.parametrize("ref", ["4.14", "6.8"])
+@pytest.mark.parametrize("kind", ["UC", "WC", "WT", "WP", "WB", "CD", "WC+"])
+def test_a_search_finds_every_state_that_fits(ref: str, kind: str) -> None:
+    """Over host MTRR types, CR0.CD and its quirk, against the model."""
+    release = tuple(map(int, ref.split(".")))
+    wanted = {
+        (host, cd, quirk, pat)
+        for host, cd, quirk, pat in itertools.product(HOSTS, (False, True), (False, True), PATS)
+        if models.npt_effective(release, pat, host, caches_off=cd and not quirk) == kind
+    }
+    found = quick("table", "--vendor", "amd", "-r", ref, "--where", f"effective={kind}", "-o", "json").json
+    places = [(a["inputs"]["host_mtrr"], a["inputs"]["cr0_cd"], a["inputs"]["quirks"], a["pat"]) for a in found]
+    assert {(host, cd, quirks["CD_NW_CLEARED"], pat) for host, cd, quirks, pat in places} == wanted
+    assert len(places) == len(wanted)
+    rows = quick("table", "--vendor", "amd", "-r", ref, "--where", f"effective={kind}").out
+    assert f"{len(wanted) or 'none'} of 120 combinations" in rows
+
+
+def test_a_host_mtrr_type_given_is_fixed_in_a_search() -> None:
+    found = quick("table", "--vendor", "amd", "--host-mtrr", "wc", "--where", "effective=WC", "-o", "json").json
+    assert {answer["inputs"]["host_mtrr"] for answer in found} == {"WC"}
+    same = quick("table", "--vendor", "amd", "--where", "effective=WC", "--where", "host_mtrr=wc", "-o", "json").json
+    assert [a["pat"] for a in same] == [a["pat"] for a in found]
 
 
 def test_ranges_pages_and_streams_say_the_same() -> None:
@@ -93,7 +120,7 @@ def test_columns_are_added_behind_all_others_and_for_amd_and_tds_alone(form: str
         ("lookup --host-mtrr uc", "--host-mtrr without --vendor amd"),
         ("lookup --vendor intel --host-mtrr uc", "--host-mtrr without --vendor amd"),
         ("lookup --vendor via", "'via' is not known (one of intel, amd)"),
-        ("table --vendor amd --where effective=WC", "--where with --vendor amd"),
+        ("table --where host_mtrr=wb", "'host_mtrr' is no key of an answer"),
         ("diff --vendor amd --assume x=yes 6.1 6.2", "--assume with --vendor amd"),
         ("eval golden/td.yaml --vendor amd", "a TD runs on Intel's CPUs alone"),
         ("mtrr golden/td.yaml --vendor amd", "a TD runs on Intel's CPUs alone"),

@@ -102,6 +102,7 @@ CALLS: dict[str, list[str]] = {
         "--where effective=WC",
         "--where ept=0x40",
         "--vendor amd",
+        "--vendor amd --where effective=CD",
         "--who honours-pat",
         "--who honours-pat -r 6.8 --vendor amd",
         "-r v6.7 -r v6.16",

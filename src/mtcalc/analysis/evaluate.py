@@ -54,6 +54,8 @@ STRAY = Note(
 SMALL_BAR = Note("bar", "BAR taken as mapped in 4K pages, as VFIO does up to 6.11 (page_size says otherwise)")
 LARGE_BAR = Note("bar", "BAR taken as mapped as large as fits, as VFIO does from 6.12 on (page_size says otherwise)")
 NO_SLOT = Note("no-slot", "no slot holds the address: the access exits to be emulated, there is no EPT entry")
+NO_SLOT_NPT = Note("no-slot", NO_SLOT.text.replace("EPT", "NPT"))
+HOST_MTRR_IDLE = Note("host-mtrr-idle", "host MTRRs have no effect under EPT: host_mtrr is for amd")
 NO_SLOT_BUT_SMM = Note(
     "no-slot", "no slot of address space 0 holds the address: outside SMM the access exits to be emulated"
 )
@@ -224,7 +226,8 @@ class Evaluator:
         slot = self._by_address.find(gpa)
         if slot is None:
             smm = (NO_SLOT_BUT_SMM, Note("smm", "address space 1 (SMM) has a slot here"))
-            none = (*self._common_notes, *(smm if self.smm_slot(gpa) else (NO_SLOT,)))
+            no_slot = NO_SLOT if self.kernel.npt is None else NO_SLOT_NPT
+            none = (*self._common_notes, *(smm if self.smm_slot(gpa) else (no_slot,)))
             return Answer(self.kernel, gpa, None, None, None, None, None, None, pat, (), none)
         if private is not None and private is not slot.private:
             changed = slot._replace(private=private)
@@ -316,7 +319,9 @@ class Evaluator:
             facts = npt.with_host(facts)
             entry = npt.ENTRY
             effective = npt.npt_types(self.kernel, facts, pats, self.vm.pat, self.vm.paging, index)
-        elif byte is not None:
+        elif slot.backing.host_mtrr is not None:
+            notes.append(HOST_MTRR_IDLE)
+        if byte is not None and self.kernel.npt is None:
             if self._latest_test is not None:
                 mmio = is_host_mmio(self._latest_test, slot.backing, self.vm.host_pat)
                 notes.append(latest_note(byte, facts._replace(mmio=mmio), pat, self.vm.paging))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mtcalc.analysis.answer import UNKNOWN, Answer, lookup, notes_of_each
-from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, Evaluator
+from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, NO_SLOT_NPT, Evaluator
 from mtcalc.analysis.steps import Step
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup
@@ -60,7 +60,7 @@ def explain_page(
     answer = evaluator.page(gpa, pat, private)
     kernel, vm = evaluator.kernel, evaluator.vm
     if answer.slot is None or answer.facts is None or answer.level is None:
-        return Explanation((_no_slot_step(evaluator.smm_slot(gpa)),), answer)
+        return Explanation((_no_slot_step(evaluator, gpa),), answer)
     if kernel.npt is not None:
         from mtcalc.analysis.npt_explain import guest_mtrr_step, npt_steps
 
@@ -89,10 +89,11 @@ def _slot_step(slot: Slot) -> Step:
     return Step("slot", slot.name, lines, "KVM_SET_USER_MEMORY_REGION")
 
 
-def _no_slot_step(smm: Slot | None) -> Step:
+def _no_slot_step(evaluator: Evaluator, gpa: int) -> Step:
+    smm = evaluator.smm_slot(gpa)
     source = "KVM_SET_USER_MEMORY_REGION: a page in no slot is emulated MMIO"
     if smm is None:
-        return Step("slot", "none", (NO_SLOT.text,), source)
+        return Step("slot", "none", ((NO_SLOT if evaluator.kernel.npt is None else NO_SLOT_NPT).text,), source)
     seen = f"address space 1, which a vCPU in SMM sees, has one here: {smm.name}"
     return Step("slot", "none in address space 0", (NO_SLOT_BUT_SMM.text, seen), source)
 

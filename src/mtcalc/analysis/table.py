@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mtcalc.analysis.answer import Answer, each_pat, latest_summary, lookup
 from mtcalc.rules.condition import holds as condition_holds
 from mtcalc.rules.cubes import Budget, cover
-from mtcalc.rules.inputs import Facts, Input, Value, is_given, with_value
+from mtcalc.rules.inputs import MMIO, Facts, Input, Value, is_given, with_value
 from mtcalc.rules.kernel import Kernel, from_the_start
 from mtcalc.rules.rule import inputs_read
 from mtcalc.rules.truth import Space, members, space_of, values_at, when_of
@@ -66,7 +66,7 @@ class Search(NamedTuple):
 
 
 class SearchRow(NamedTuple):
-    """States with the same rule and byte, in which the same PAT types fit.
+    """States with the same rule and entry, under NPT with the same effective types, in which the same PAT types fit.
 
     `when` says which values the inputs take; those not in it do not matter.
     """
@@ -109,6 +109,8 @@ def search(
 
 def _free(kernels: Sequence[Kernel], facts: Facts, named: Sequence[Input], wheres: Sequence[Where]) -> Iterator[Input]:
     read = [item for kernel in kernels for item in inputs_read(kernel.rules)]
+    # Under NPT what host MMIO is sets the host's MTRR type, which is varied itself.
+    read += (item for kernel in kernels for item in kernel.also_read if item != MMIO)
     for item in dict.fromkeys((*read, *(item for where in wheres for item in where.inputs))):
         if item not in named and not is_given(item, facts):
             yield item
@@ -142,12 +144,13 @@ def _search(
 def rows(result: Search, found: Searched) -> tuple[SearchRow, ...]:
     """What fits under one of the search's kernels, in as few rows as say it, rule by rule; rows may overlap."""
     order = {rule.id: at for at, rule in enumerate(found.kernel.rules.rules)}
-    groups: dict[tuple[int, int, tuple[bool, ...], bool], int] = {}
+    groups: dict[tuple[int, object, tuple[bool, ...], bool], int] = {}
     for number, (answer, which) in enumerate(zip(found.states, found.fits, strict=True)):
-        rule, byte = answer.rule, answer.byte
-        if any(which) and rule is not None and byte is not None:
-            differs = byte != result.found[0].states[number].byte
-            key = order[rule.id], byte, which, differs
+        rule, entry = answer.rule, answer.entry
+        if any(which) and rule is not None and entry is not None:
+            differs = entry != result.found[0].states[number].entry
+            # Under NPT one and the same entry comes to several types.
+            key = order[rule.id], entry if found.kernel.npt is None else answer.effective, which, differs
             groups[key] = groups.get(key, 0) | 1 << number
     chosen = []
     for (rank, _, which, differs), wanted in groups.items():

@@ -32,6 +32,7 @@ from mtcalc.output.emit import Result, emit, formats
 from mtcalc.refs.resolve import DEFAULT_REF, resolve
 from mtcalc.rules.inputs import (
     GUEST_MTRR,
+    HOST_MTRR,
     KINDS,
     Facts,
     Input,
@@ -475,6 +476,7 @@ def _question(values: Mapping[str, Any]) -> Question:
     if values["host_mtrr"] is not None and values["vendor"] is not Vendor.AMD:
         raise click.UsageError("--host-mtrr without --vendor amd (host MTRRs have no effect under EPT)")
     facts = facts._replace(host_mtrr=values["host_mtrr"], private=values["private"])
+    named += [HOST_MTRR] if values["host_mtrr"] is not None else []
     said = said or values["host_mtrr"] is not None or values["private"]
     if values["no_paging"]:
         pats = (MemType.WB,)

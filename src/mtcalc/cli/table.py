@@ -73,7 +73,8 @@ def table(
     all types, or of those and the functions that are named.
 
     With --where the other way round: which inputs get this? Keys are those of an answer (effective, ept, memtype,
-    ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name).
+    ipat, rule, pat) and of its inputs (mtrr, mmio, noncoherent_dma, cd, self_snoop, quirks and slot flags by name; on
+    amd host_mtrr).
 
     \b
     mtcalc table --noncoherent-dma
@@ -88,8 +89,6 @@ def table(
         return
     chosen = asked_kernels(refs, question)
     npt = question.vendor is Vendor.AMD
-    if conditions and npt:
-        raise click.UsageError("--where with --vendor amd (the matrix of guest PAT x host MTRR is all there is)")
     mtrrs = (question.facts.guest_mtrr or MTRR_TYPES[0],) if GUEST_MTRR in question.given else MTRR_TYPES
     if asked is not None:
         from mtcalc.analysis.requests import request_matrix

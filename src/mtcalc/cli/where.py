@@ -9,12 +9,12 @@ from typing import Any
 from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.table import Where
 from mtcalc.kvm.flags import SLOT_FLAGS, parse_slot_flag
-from mtcalc.rules.inputs import Input, Value, named_inputs, value_of
+from mtcalc.rules.inputs import HOST_MTRR, Input, Value, named_inputs, value_of
 from mtcalc.rules.kernel import Kernel
 from mtcalc.rules.rule import inputs_read
 from mtcalc.text.numbers import parse_register_value
 from mtcalc.text.suggest import did_you_mean
-from mtcalc.x86.memtype import MTRR_TYPES, Effective, MemType, parse_memtype
+from mtcalc.x86.memtype import MTRR_TYPES, Effective, MemType, NptType, parse_memtype
 
 
 def _yes_no(text: str) -> bool:
@@ -35,13 +35,18 @@ def _encoding(text: str) -> int:
     return int(word) if word in tuple("01234567") else _mtrr_type(text)
 
 
+def _effective_type(text: str) -> Effective:
+    word = text.strip().upper()
+    return NptType(word) if word in ("CD", "WC+") else _mtrr_type(text)
+
+
 def _effective(answer: Answer) -> Effective | None:
     return answer.effective[0][1]
 
 
 # What an answer says, by key: how its value is read, and where it stands.
 _ANSWERS: dict[str, tuple[Callable[[str], Any], Callable[[Answer], Any]]] = {
-    "effective": (_mtrr_type, _effective),
+    "effective": (_effective_type, _effective),
     "ept": (parse_register_value, lambda answer: answer.byte),
     "memtype": (_encoding, lambda answer: answer.memtype),
     "ipat": (_yes_no, lambda answer: answer.ipat),
@@ -87,6 +92,8 @@ def parse_where(text: str, kernels: Sequence[Kernel]) -> Where:
         if key in ("rule", "rules"):
             _known(key, wanted, kernels)
         return Where(text, lambda answer: get(answer) == wanted)
+    if key == "host_mtrr" and any(kernel.npt is not None for kernel in kernels):
+        return _where_input(text, HOST_MTRR, value)
     for known, item in _INPUTS.items():
         if key == known.lower():
             return _where_input(text, item, value)

@@ -105,6 +105,7 @@ CODES: dict[str, Code] = {
     "npt-index": Code(_PAGE, "NPT before 4.15, where not the page's PAT type counts but its index", "15038e147247"),
     "npt-mtrr": Code(_PAGE, "the guest's MTRRs say uncached, and under NPT they make no type", "svm_get_mt_mask()"),
     "host-mtrr": Code(_PAGE, "the host's MTRR type of device memory was assumed", 'APM vol. 2, "Memory-Type Ranges"'),
+    "host-mtrr-idle": Code(_PAGE, "a host MTRR type was given, and EPT does not ask for it"),
     "npt-cd": Code(_ENTRY, "guest CR0.CD reaches the hardware under SVM, which is unconfirmed", "svm_set_cr0()"),
     "starred": Code(_ENTRY, "earlier editions of the manual left the cell undefined"),
     "ignore-pat": Code(_ENTRY, "the PAT type that was asked for has no say"),

@@ -13,7 +13,7 @@ from mtcalc.kvm.versions import VmType
 from mtcalc.output.answers import entry_columns, mtrr_that_counts
 from mtcalc.output.document import Block, Content, Document, Table, rules_title
 from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
-from mtcalc.rules.inputs import GUEST_MTRR, input_words, value_of
+from mtcalc.rules.inputs import GUEST_MTRR, HOST_MTRR, Input, input_words, value_of
 from mtcalc.rules.kernel import kernel_notes
 from mtcalc.rules.rule import inputs_read
 from mtcalc.x86.memtype import MemType
@@ -111,10 +111,12 @@ def search_document(result: Search, wheres: Sequence[Where]) -> Document:
     differs = False
     for label, found in zip(names.labels, result.found, strict=True):
         table = rows(result, found)
-        fixed = GUEST_MTRR not in result.space.inputs and GUEST_MTRR in inputs_read(found.kernel.rules)
+        mtrr = GUEST_MTRR if found.kernel.npt is None else HOST_MTRR
+        read = (*inputs_read(found.kernel.rules), *found.kernel.also_read)
+        fixed = mtrr not in result.space.inputs and mtrr in read
         if table:
-            columns = ("MTRR", "EPT", *map(str, result.pats), "RULE", "WHEN")
-            blocks.append(Table(columns, [_search_row(row, fixed) for row in table], label if several else ""))
+            columns = (*entry_columns(names.npt), *map(str, result.pats), "RULE", "WHEN")
+            blocks.append(Table(columns, [_search_row(row, mtrr, fixed) for row in table], label if several else ""))
         differs = differs or any(row.byte_differs for row in table)
     legend = (f"! another EPT byte under {names.first}",) if differs else ()
     # A side without an answer still has the notes that its every answer would have.
@@ -139,17 +141,17 @@ def _apart(result: Search) -> str:
     return f"; {apart} not under {'both' if len(result.found) == 2 else 'all'}" if apart else "; the same ones"
 
 
-def _search_row(row: SearchRow, fixed: bool) -> list[Content]:
+def _search_row(row: SearchRow, counts: Input, fixed: bool) -> list[Content]:
     answer = row.answer
     if fixed and answer.facts is not None:
-        mtrr = str(answer.facts.guest_mtrr)
+        mtrr = str(mtrr_that_counts(answer))
     else:
-        mtrr = " ".join(map(str, row.when.get(GUEST_MTRR, ()))) or "any"
+        mtrr = " ".join(map(str, row.when.get(counts, ()))) or "any"
     cells: list[Content] = []
     for cell, fit in zip(type_cells(answer), row.fits, strict=True):
         cells.append(cell if fit else ".")
     rule = answer.rule.id if answer.rule else "-"
-    when = when_text({item: values for item, values in row.when.items() if item != GUEST_MTRR})
+    when = when_text({item: values for item, values in row.when.items() if item != counts})
     return [mtrr, ept_cell(answer, row.byte_differs), *cells, rule, when]
 
 

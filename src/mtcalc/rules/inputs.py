@@ -205,7 +205,12 @@ PRIVATE_KIND = Kind(
 )
 """What a TD's page is; no rule file asks for it, as KVM's function does not."""
 
-_BY_NAME = {**KINDS, **HOST_PAGE_KINDS, PRIVATE_KIND.name: PRIVATE_KIND}
+HOST_MTRR_KIND = Kind(
+    "host_mtrr", Scope.HOST, "host MTRR type", "", "", "host_mtrr", "host_mtrr", "host-mtrr", domain=MTRR_TYPES
+)
+"""What decides under NPT besides the guest's PAT; no rule asks for it either."""
+
+_BY_NAME = {**KINDS, **HOST_PAGE_KINDS, **{kind.name: kind for kind in (PRIVATE_KIND, HOST_MTRR_KIND)}}
 ORDER = {name: at for at, name in enumerate(_BY_NAME)}
 
 
@@ -237,6 +242,7 @@ QUIRK_CD_NW_CLEARED = Input("quirk", "CD_NW_CLEARED")
 QUIRK_IGNORE_GUEST_PAT = Input("quirk", "IGNORE_GUEST_PAT")
 FLAG_NON_COHERENT_DMA = Input("slot_flag", "NON_COHERENT_DMA")
 PRIVATE = Input("private")
+HOST_MTRR = Input("host_mtrr")
 
 STRUCT_PAGE = Input("struct_page")
 RESERVED = Input("reserved")

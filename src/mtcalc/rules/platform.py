@@ -14,7 +14,7 @@ from mtcalc.kvm.release import sort_key
 from mtcalc.kvm.versions import GuestPat, Vendor, VmType
 from mtcalc.rules.builtin import latest
 from mtcalc.rules.condition import ALWAYS, Atom
-from mtcalc.rules.inputs import CR0_CD, MMIO, PRIVATE, QUIRK_CD_NW_CLEARED
+from mtcalc.rules.inputs import CR0_CD, HOST_MTRR, MMIO, PRIVATE, QUIRK_CD_NW_CLEARED
 from mtcalc.rules.kernel import Kernel, Unreachable, off_from_the_start, version_text
 from mtcalc.rules.releases import release_at
 from mtcalc.rules.rule import Outcome, Rule, RuleSet, ept
@@ -92,7 +92,7 @@ def _on_npt(kernel: Kernel, vm_type: VmType) -> Kernel:
         mmio_said=False,
         npt=pat,
         vm_type=vm_type,
-        also_read=(MMIO, CR0_CD, QUIRK_CD_NW_CLEARED),
+        also_read=(MMIO, HOST_MTRR, CR0_CD, QUIRK_CD_NW_CLEARED),
     )
 
 
