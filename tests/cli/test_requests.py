@@ -213,6 +213,7 @@ def test_explain_of_a_refused_request_ends_without_a_type() -> None:
         (("explain", "--request", "wb", "--request", "wc"), "--request is given twice"),
         (("table", "--request", "--pat", "wc"), "--request and --pat exclude each other"),
         (("table", "--request", "--where", "mtrr=UC"), "--where and --request exclude each other"),
+        (("table", "--who", "honours-pat", "--request", "wb"), "--who with other inputs"),
         (("eval", HOSTMEM, "--request", "wb"), "--request without --gpa"),
         (("eval", HOSTMEM, "--gpa", "0", "--request", "wb", "--pat", "wb"), "--request and --pat exclude each other"),
         (("eval", HOSTMEM, "--gpa", "-", "--request", "wb"), "--gpa - and --request exclude each other"),

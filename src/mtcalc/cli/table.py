@@ -130,14 +130,8 @@ def table(
 
 def _who(conditions: Sequence[str], refs: tuple[str, ...], question: Question, output: Output) -> None:
     """table --who honours-pat: of -r, else of every release; of both vendors, unless --vendor says which."""
-    if (
-        conditions
-        or question.said
-        or question.asked is not None
-        or not question.paging
-        or question.pats != PAT_TYPES
-        or question.given
-    ):
+    other = question.said or question.given or question.asked is not None or not question.paging
+    if conditions or other or question.pats != PAT_TYPES:
         raise click.UsageError("--who with other inputs (-r and --vendor alone: it says on which others it hangs)")
     from mtcalc.analysis.who import who_rows
     from mtcalc.output.who import who_document, who_lines, who_record
