@@ -110,7 +110,7 @@ _WHO = _object(
 )
 # One value where one PAT type was asked for, else one a type.
 _L2_PAT = {"type": "object", "propertyNames": _PAT, "additionalProperties": _or_null(_PAT)}
-_L2_INDEX = _or_null({"enum": list(range(8))})
+_PAT_INDEX = _or_null({"enum": list(range(8))})
 _L2 = _object(
     {
         "pat_from": {"enum": ["vmcs12", "vmcb12", "l1", "hardware"]},
@@ -118,7 +118,7 @@ _L2 = _object(
         "own_register": _or_null(_HEX),
         "pat": {"anyOf": [{"type": "null"}, _PAT, _L2_PAT]},
         "pat_index": {
-            "anyOf": [_L2_INDEX, {"type": "object", "propertyNames": _PAT, "additionalProperties": _L2_INDEX}]
+            "anyOf": [_PAT_INDEX, {"type": "object", "propertyNames": _PAT, "additionalProperties": _PAT_INDEX}]
         },
         "effective": {"anyOf": [{"type": "null"}, _EFFECTIVE, _BY_PAT]},
     },
@@ -413,6 +413,9 @@ _AREA = _object(
         "differs": _BOOL,
     },
     npt=_or_null(_NPT),
+    requests=_or_null(
+        _map(_object({"pat": _or_null(_PAT), "pat_index": _PAT_INDEX, "effective": _or_null(_EFFECTIVE)}))
+    ),
 )
 _PAT_RECORD = _object(
     {
