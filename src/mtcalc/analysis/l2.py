@@ -54,7 +54,7 @@ def l2_pats(kernel: Kernel, disabled_quirks: int, own: Pat | None = None, l1: Pa
         return L2Pats(L2Pat.L1, l1, None, None) if own is None else L2Pats(L2Pat.VMCS12, own, own, None)
     if rule is PatRule.HARDWARES:
         return L2Pats(L2Pat.HARDWARE, RESET_PAT, own or l1 or LINUX_PAT, None)
-    shared = shares_pat(kernel.release, disabled_quirks)
+    shared = shares_pat(kernel.release, disabled_quirks) if rule is PatRule.QUIRK else None
     if shared is False:
         return L2Pats(L2Pat.VMCB12, own, own, False)
     if own is None:
