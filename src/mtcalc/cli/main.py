@@ -38,6 +38,7 @@ COMMANDS = {
     "mtrr": CommandRow("mtrr:mtrr", "The guest's MTRRs decoded; addresses as KVM and as the manual see them."),
     "decode": CommandRow("decode:decode", "PAT, MTRR and EPT entry values in words."),
     "import": CommandRow("import_:import_", "Other tools' dumps, this host, a running QEMU, to a scenario."),
+    "audit": CommandRow("audit:audit", "Recorded SPTEs against what the rules say they should be."),
     "check": CommandRow("check:check", "The expectations of a scenario."),
     "schema": CommandRow("schema:schema", "The JSON Schema of scenarios, for editors; their keys in a table."),
     "completion": CommandRow("completion:completion", "The completion script of bash, zsh or fish."),

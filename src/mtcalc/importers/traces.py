@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""SPTEs in traces and logs of KVM, as they arrive: by ftrace, trace-cmd, perf, bpftrace, printk.
+
+The tracepoints are found by their own text wherever it stands, so what a tool, a mail or a journal puts in front does
+not matter, nor a line that a mail wrapped. Source of the texts: arch/x86/kvm/mmu/mmutrace.h, and the printks in
+arch/x86/kvm/vmx/vmx.c, mmu/mmu.c and mmu/tdp_mmu.c (before 4.20 and 5.10 in vmx.c and mmu.c).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Generator, Iterator
+from typing import BinaryIO
+
+from mtcalc.kvm.recorded import NO_GFN, NO_LEVEL, Recorded
+from mtcalc.text.errors import InputError, Place
+from mtcalc.text.packed import BLOCK, unpacked
+
+FORMS = {
+    "trace": "tracepoints, as ftrace, trace-cmd report and perf script print them",
+    "log": "what KVM prints of misconfigured and reserved entries, in dmesg or a journal",
+    "spte": "three words a line, gfn and spte in hex and the level, as bpftrace prints them",
+}
+"""The formats by name. Without one, trace and log are looked for together."""
+
+_HELD = 1 << 12
+"""Bytes at the end of a block that may be an event whose rest has not come."""
+_LONGEST_LINE = 1 << 16
+_MARK = 6
+"""Bytes that tell how a file is packed."""
+_RECENT = 1 << 17
+"""Events remembered, so that what repeats costs little; the same entry may be handed out again all the same."""
+_NOT_TEXT = {
+    b"\x17\x08\x44tracing": "trace-cmd's own data (trace-cmd report prints it as text)",
+    b"PERFILE2": "perf's own data (perf script prints it as text)",
+}
+
+_HEX = rb"(?:0x)?([0-9a-fA-F]{1,16})\b"
+_LEVEL = rb"([1-5])\b"
+_CHANGED = re.compile(
+    rb"kvm_tdp_mmu_spte_changed:\s+as\s+id\s+(\d{1,2})\s+gfn\s+" + _HEX + rb"\s+level\s+" + _LEVEL
+    + rb"\s+old_spte\s+" + _HEX + rb"\s+new_spte\s+" + _HEX
+)  # fmt: skip
+_SET = re.compile(
+    rb"kvm_mmu_s(?:et_spte|plit_huge_page):\s+gfn\s+" + _HEX + rb"\s+spte\s+" + _HEX
+    + rb"(?:\s+\([^()\n]{0,16}\))?\s+level\s+" + _LEVEL
+)  # fmt: skip
+_FAST = re.compile(
+    rb"fast_page_fault:\s+vcpu\s+\d+\s+g[vp]a\s+" + _HEX + rb"\s+error_code(?:\s+(?!sptep)\S+)?\s+sptep\s+\S+"
+    + rb"\s+old\s+" + _HEX + rb"\s+new\s+" + _HEX
+)  # fmt: skip
+_CHECKED = re.compile(rb"check_mmio_spte:\s+spte\s+" + _HEX)
+# The texts up to 5.12, and those since; a line above tells the address.
+_PRINTED = re.compile(
+    rb"EPT:\s+GPA:\s+0x(?P<gpa>[0-9a-f]{1,16})\b"
+    rb"|reserved bits [a-zA-Z -]{0,40}, addr 0x(?P<addr>[0-9a-f]{1,16})\b"
+    rb"|as_id:\s+(?P<space>\d{1,2})\s+gfn:\s+(?P<gfn>[0-9a-f]{1,16})\s+old_spte:\s+(?P<old>[0-9a-f]{1,16})"
+    rb"\s+new_spte:\s+(?P<new>[0-9a-f]{1,16})\s+level:\s+(?P<at>[1-5])\b"
+    rb"|(?:inspect_spte:|------|: )\s*spte(?:\s+=)?\s+0x(?P<spte>[0-9a-f]{1,16}),?\s+level(?:\s+=)?\s+"
+    rb"(?P<level>[1-5])\b"
+)
+_PRINTED_SIGNS = (b"spte 0x", b"rsvd bits", b"as_id:")
+"""Of an address alone it is enough to know behind which entries it stands: it is held back until they come."""
+_WORDS = re.compile(rb"^[ \t]*(?:0x)?([0-9a-fA-F]{1,16})[ \t]+(?:0x)?([0-9a-fA-F]{1,16})[ \t]+([1-5])[ \t\r]*$", re.M)
+_BEGINS = re.compile(rb"kvm_\w+:|fast_page_fault:|check_mmio_spte:|EPT:|as_id:|inspect_spte:|------")
+_QUOTED = re.compile(rb"^(?:[>|][ \t]?)+", re.M)
+_SOFT = re.compile(rb"=\r?\n(?:[>|] ?)*([^\n]*)")
+_MARKUP = (
+    (b"\xc2", ((b"\xc2\xa0", b" "),)),
+    (b"&", ((b"&nbsp;", b" "), (b"&gt;", b">"), (b"&lt;", b"<"))),
+    (b"<", ((b"<br", b" <br"),)),
+)
+"""A byte that tells that there may be some, and what each is replaced with."""
+
+Batch = list[Recorded]
+
+
+class TraceReader:
+    """The entries of one file, '-' for standard input, in batches as they arrive; an entry may come more than once.
+
+    Memory does not grow with the file.
+    """
+
+    def __init__(self, path: str, form: str | None = None, tick: Callable[[], None] = lambda: None) -> None:
+        """`form` is a key of FORMS, None for what the text tells; `tick` is called after each block."""
+        self.file = path
+        self.lines = 0  # handed out so far
+        self.stopped = False
+        self._form = form
+        self._tick = tick
+        self._reading = False
+        self._gfn = NO_GFN  # of the last printk that told an address
+        self._recent: dict[re.Pattern[bytes], set[tuple[bytes, ...]]] = {}
+
+    def stop(self) -> None:
+        """Ends the file here, from a signal handler: what has arrived is handed out still."""
+        self.stopped = True
+        if self._reading:
+            raise KeyboardInterrupt
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Raises InputError for what can't be opened, read or unpacked, and for what is no text."""
+        rest = b""
+        first = True
+        for block in unpacked(self._blocks(), self.file):
+            if first:
+                self._check(block)
+                block = block.removeprefix(b"\xef\xbb\xbf")
+                first = False
+            if b"\0" in block:
+                line = self.lines + (rest + block[: block.index(b"\0")]).count(b"\n") + 1
+                raise InputError("NUL byte (text; is this a binary file?)", Place(self.file, line, 1))
+            rest = yield from self._whole_events(rest + block)
+            self._tick()
+        if rest:
+            yield from self._entries(_plain(rest if rest.endswith(b"\n") else rest + b"\n"))
+
+    def _check(self, head: bytes) -> None:
+        for mark, what in _NOT_TEXT.items():
+            if head.startswith(mark):
+                raise InputError(what, Place(self.file, 1, 1))
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InputError("UTF-16 or UTF-32 text (save it as UTF-8)", Place(self.file, 1, 1))
+
+    def _whole_events(self, data: bytes) -> Generator[Batch, None, bytes]:
+        """The entries of the events that are whole; returns what may be the begin of another."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            return data[-_LONGEST_LINE:]
+        begin = end
+        for found in _BEGINS.finditer(data, max(0, end - _HELD), end):
+            begin = found.start()
+        cut = data.rfind(b"\n", 0, begin) + 1
+        yield from self._entries(_plain(data[:cut]))
+        return data[cut:]
+
+    def _entries(self, data: bytes) -> Iterator[Batch]:
+        found: Batch = []
+        if self._form == "spte":
+            self._fresh(_WORDS, data, found, _of_words)
+        if self._form in (None, "trace"):
+            for pattern, make in _EVENTS:
+                self._fresh(pattern, data, found, make)
+        if self._form in (None, "log") and any(sign in data for sign in _PRINTED_SIGNS):
+            self._printed(data, found)
+        self.lines += data.count(b"\n")
+        if found:
+            yield found
+
+    def _fresh(self, pattern: re.Pattern[bytes], data: bytes, found: Batch, make: Make) -> None:
+        """Adds the entries of the events that are not remembered."""
+        recent = self._recent.setdefault(pattern, set())
+        fresh = set(pattern.findall(data)) - recent
+        if not fresh:
+            return
+        if len(recent) + len(fresh) > _RECENT:
+            recent.clear()
+        recent |= fresh
+        line, last = self.lines + 1, 0
+        for event in pattern.finditer(data):
+            groups = event.groups()
+            if groups in fresh:
+                fresh.remove(groups)
+                at = event.start()
+                line += data.count(b"\n", last, at)
+                last = at
+                make(found, line, *groups)
+
+    def _printed(self, data: bytes, found: Batch) -> None:
+        """What KVM prints itself: an address, then the entries that lead there, the root first."""
+        line, last = self.lines + 1, 0
+        for part in _PRINTED.finditer(data):
+            at = part.start()
+            line += data.count(b"\n", last, at)
+            last = at
+            address = part["gpa"] or part["addr"]
+            if address:
+                self._gfn = int(address, 16) >> 12
+            elif part["spte"]:
+                found.append((0, self._gfn, int(part["level"]), int(part["spte"], 16), line))
+            else:
+                space, gfn, level = int(part["space"]), int(part["gfn"], 16), int(part["at"])
+                found.append((space, gfn, level, int(part["old"], 16), line))
+                found.append((space, gfn, level, int(part["new"], 16), line))
+
+    def _blocks(self) -> Iterator[bytes]:
+        """The file as it arrives, a first block of six bytes at least where there are as many."""
+        with self._open() as stream:
+            head = b""
+            begun = False
+            while block := self._read(stream):
+                if not begun:
+                    head += block
+                    if len(head) < _MARK:
+                        continue
+                    block, begun = head, True
+                yield block
+            if not begun:
+                yield head
+
+    def _read(self, stream: BinaryIO) -> bytes:
+        """What has arrived, b'' at the end, and from stop() on."""
+        try:
+            self._reading = True
+            return b"" if self.stopped else os.read(stream.fileno(), BLOCK)
+        except KeyboardInterrupt:
+            return b""
+        except IsADirectoryError:
+            raise InputError(f"{self.file}: is a directory (a file)") from None
+        except OSError as error:
+            raise InputError(f"{self.file}: {(error.strerror or str(error)).lower()} (a readable file)") from None
+        finally:
+            self._reading = False
+
+    def _open(self) -> BinaryIO:
+        try:
+            if self.file == "-":
+                if sys.stdin is None:
+                    raise InputError("-: standard input is closed (a file, or a pipe into the program)")
+                return sys.stdin.buffer
+            return open(self.file, "rb")
+        except FileNotFoundError:
+            raise InputError(f"{self.file}: no such file (a path, or - for standard input)") from None
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise InputError(f"{self.file}: {reason.lower()} (a readable file)") from None
+
+
+Make = Callable[..., None]
+"""Puts the entries of an event behind a list: the list, the line, what the pattern found."""
+
+
+def blocks_of(path: str) -> int:
+    """How many blocks a file is read in, 0 where that is not known: a pipe."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return 0
+    return status.st_size // BLOCK + 1 if stat.S_ISREG(status.st_mode) else 0
+
+
+def _changed(found: Batch, line: int, space: bytes, gfn: bytes, level: bytes, old: bytes, new: bytes) -> None:
+    where = int(space), int(gfn, 16), int(level)
+    found.append((*where, int(old, 16), line))
+    found.append((*where, int(new, 16), line))
+
+
+def _set(found: Batch, line: int, gfn: bytes, spte: bytes, level: bytes) -> None:
+    found.append((0, int(gfn, 16), int(level), int(spte, 16), line))
+
+
+def _fast(found: Batch, line: int, address: bytes, old: bytes, new: bytes) -> None:
+    gfn = int(address, 16) >> 12
+    found.append((0, gfn, NO_LEVEL, int(old, 16), line))
+    found.append((0, gfn, NO_LEVEL, int(new, 16), line))
+
+
+def _checked(found: Batch, line: int, spte: bytes) -> None:
+    # MMIO SPTEs are made at level 1 alone; the page stands in the value.
+    found.append((0, NO_GFN, 1, int(spte, 16), line))
+
+
+_of_words = _set
+_EVENTS: tuple[tuple[re.Pattern[bytes], Make], ...] = (
+    (_CHANGED, _changed),
+    (_SET, _set),
+    (_FAST, _fast),
+    (_CHECKED, _checked),
+)
+
+
+def _plain(data: bytes) -> bytes:
+    """The lines without what mail puts around them: quoting, soft line breaks, HTML. As many lines as before."""
+    # One byte is looked for some thirty times faster than two.
+    for sign, marks in _MARKUP:
+        if sign in data:
+            for mark, plain in marks:
+                data = data.replace(mark, plain)
+    if (b">" in data and b"\n>" in data) or (b"|" in data and b"\n|" in data) or data[:1] in (b">", b"|"):
+        data = _QUOTED.sub(b"", data)
+    for _ in range(4):  # a line may be broken more than once
+        if b"=" not in data or (b"=\n" not in data and b"=\r\n" not in data):
+            break
+        data = _SOFT.sub(rb"\1\n", data)
+    return data
