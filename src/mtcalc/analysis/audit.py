@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from mtcalc.analysis.audit_entries import Cell, Tally, Told, Trace, kind_without_level
+from mtcalc.analysis.audit_entries import Cell, Seen, Tally, Told, Trace, kind_without_level
 from mtcalc.analysis.audit_reasons import Leaf, Reason, reasons
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.history import PAIRS, row_at
@@ -107,7 +107,8 @@ def findings(tally: Tally, trace: Trace, evaluator: Evaluator | None) -> Finding
     count = _Count()
     leaves: list[Leaf] = []  # those to compare
     problems: list[tuple[Cell, Told]] = []  # those that no comparison concerns
-    for cell, seen in tally.cells.items():
+    cells = tally.cells()
+    for cell, seen in cells.items():
         told = trace.told[cell[2], cell[3]]
         if told.kind is None:
             count.undecided += seen.count
@@ -118,7 +119,7 @@ def findings(tally: Tally, trace: Trace, evaluator: Evaluator | None) -> Finding
         else:
             count.leaves[told.byte] = count.leaves.get(told.byte, 0) + seen.count
             if evaluator is not None:
-                _compare(evaluator, cell, told, tally, leaves, count)
+                _compare(evaluator, cell, told, seen, leaves, count)
             elif told.problem:
                 problems.append((cell, told))
     for value, number in tally.without_level():
@@ -128,7 +129,7 @@ def findings(tally: Tally, trace: Trace, evaluator: Evaluator | None) -> Finding
         else:
             count.no_type[kind] = count.no_type.get(kind, 0) + number
     found = [] if evaluator is None else reasons(evaluator, leaves, trace, tally)
-    groups, by_cell = _grouped(tally, trace, evaluator, found, problems)
+    groups, by_cell = _grouped(cells, trace, evaluator, found, problems)
     mismatched = sum(group.total for group in groups)
     return Findings(
         None if evaluator is None else count.matched,
@@ -144,9 +145,8 @@ def findings(tally: Tally, trace: Trace, evaluator: Evaluator | None) -> Finding
     )
 
 
-def _compare(evaluator: Evaluator, cell: Cell, told: Told, tally: Tally, leaves: list[Leaf], count: _Count) -> None:
+def _compare(evaluator: Evaluator, cell: Cell, told: Told, seen: Seen, leaves: list[Leaf], count: _Count) -> None:
     """Puts a leaf among those to explain, matching or not; counts what can't be compared."""
-    seen = tally.cells[cell]
     space, gfn, level = seen.first[:3]
     gpa = gfn << _PAGE_SHIFT
     if gfn < 0:
@@ -171,7 +171,7 @@ def _compare(evaluator: Evaluator, cell: Cell, told: Told, tally: Tally, leaves:
 
 
 def _grouped(
-    tally: Tally,
+    cells: Mapping[Cell, Seen],
     trace: Trace,
     evaluator: Evaluator | None,
     found: Sequence[tuple[Leaf, Reason]],
@@ -185,7 +185,7 @@ def _grouped(
         key = (leaf.slot.name, reason.key, leaf.wanted, leaf.told.byte, leaf.told.problem, level, level and leaf.most)
         merged.setdefault(key, []).append((leaf.cell, group))
     for cell, told in problems:
-        seen = tally.cells[cell]
+        seen = cells[cell]
         slot = None if evaluator is None or seen.first[1] < 0 else evaluator.slot_at(seen.first[1] << 12, cell[0])
         name = None if slot is None else slot.name
         wanted_of = None
@@ -195,12 +195,12 @@ def _grouped(
         reason = Reason(told.problem, _problem_words(told, trace), ())
         group = Group(name, reason, wanted_of, told, cell[2], seen.count, seen.first)
         merged.setdefault((name, reason.key, wanted_of, told.byte, told.problem, 0, 0), []).append((cell, group))
-    rows = []
+    rows: list[tuple[Group, list[Cell]]] = []
     for members in merged.values():
         first = min((group for _, group in members), key=lambda group: group.example[4])
         rows.append((first._replace(total=sum(group.total for _, group in members)), [cell for cell, _ in members]))
     rows.sort(key=lambda row: (-row[0].total, row[0].example[4]))
-    by_cell = {cell: number for number, (_, cells) in enumerate(rows) for cell in cells}
+    by_cell = {cell: number for number, (_, members) in enumerate(rows) for cell in members}
     return [group for group, _ in rows], by_cell
 
 

@@ -8,21 +8,25 @@ VM every page has the same answer: so millions of entries are a few hundred cell
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from mtcalc.kvm.recorded import LEVELS, NO_LEVEL, Recorded, aligned
+from mtcalc.kvm.recorded import LEVELS, NO_LEVEL, Batch, Entry, Recorded, aligned
 from mtcalc.kvm.spte import read_both
 from mtcalc.kvm.spte_eras import LAYOUTS, layout_at, spans
 from mtcalc.kvm.spte_reading import Reading, SpteKind
+from mtcalc.x86.ept import LEVEL_SHIFT
 from mtcalc.x86.ept_entry import decode_entry
 
 _PAGE_SHIFT = 12
 _ADDRESS = (1 << 52) - 0x1000
-_MIDDLE = 30
-"""The lowest address bit that is none of a large page's offset."""
+_LARGE = 1 << 7
 _HIGHEST = 48
-"""The lowest bit above that may tell something: of masks and marks."""
+"""The lowest address bit that may tell something: of masks and marks."""
+_EMPTY = (0, 1 << 63)
+_NOT_EMPTY = (1 << 63) - 1
+_SOME = 1 << 30
+"""Stands for any address but 0."""
 
 SpteClass: TypeAlias = tuple[int, int]
 """(level, value with the middle of its address put together)."""
@@ -49,55 +53,105 @@ class Tally:
         `maxphyaddr`: the host's, in bits. `keep`: the line of every entry is kept, for entries().
         """
         self._edges = None if edges is None else [edge >> _PAGE_SHIFT for edge in edges]
-        self._middle = (1 << min(_HIGHEST, maxphyaddr)) - (1 << _MIDDLE)
+        top = 1 << min(_HIGHEST, maxphyaddr)
+        self._address = top - (1 << _PAGE_SHIFT)
+        self._large = [self._address, *(top - (1 << LEVEL_SHIFT.get(level, _PAGE_SHIFT)) for level in LEVELS)]
         self._keep = keep
-        self._seen: dict[int, int] = {}
+        self._values: dict[int, dict[int, int]] = {}  # by space and level: the first value of a page that is not empty
+        self._others: set[tuple[int, int, int]] = set()  # and further ones
+        self._empty: dict[tuple[int, int], set[int]] = {}  # by space and level, and value: pages
         self._no_level: dict[tuple[int, int, int], int] = {}
-        self.cells: dict[Cell, Seen] = {}
+        self._lines: dict[Entry, int] = {}
+        self._cells: dict[Cell, Seen] = {}
 
-    def add(self, batch: Iterable[Recorded]) -> None:
+    def add(self, batch: Batch) -> None:
         """Counts entries."""
-        seen, cells, edges, middle = self._seen, self.cells, self._edges, self._middle
-        keep, mark = self._keep, 1 << _MIDDLE
-        for entry in batch:
-            space, gfn, level, value, line = entry
+        cells, others = self._cells, self._others
+        address, large, keep = self._address, self._large, self._keep
+        where, piece, low, high = -1, 0, 0, 0
+        values: dict[int, int] = {}
+        for number, (space, gfn, level, value) in enumerate(batch.entries):
             if level != 1:
                 if level == NO_LEVEL:
-                    self._no_level.setdefault((space, gfn, value), line)
+                    if (space, gfn, value) not in self._no_level:
+                        self._no_level[space, gfn, value] = batch.line(number)
                     continue
                 gfn = aligned(gfn, level)
+            here = space << 3 | level
+            if here != where:
+                where = here
+                values = self._values.setdefault(where, {})
+                empty = [self._empty.setdefault((where, nothing), set()) for nothing in _EMPTY]
+            if not value & _NOT_EMPTY:
+                empty[value != 0].add(gfn)
+                continue
             if gfn < 0 and value & 7 == 6:  # an MMIO entry, which holds its page
                 gfn = (value & _ADDRESS) >> _PAGE_SHIFT
-            key = ((gfn << 64 | value) << 3 | level) << 7 | space
-            if key in seen:
+            known = values.get(gfn)
+            if known is None:
+                values[gfn] = value
+            elif known == value or (where, gfn, value) in others:
                 continue
-            seen[key] = line if keep else 0
-            piece = (gfn if edges is None else bisect_right(edges, gfn)) if gfn >= 0 else -1
-            cell = (space, piece, level, value & ~middle | mark if value & middle else value)
-            found = cells.get(cell)
-            if found is None:
-                cells[cell] = Seen((space, gfn, level, value, line))
             else:
+                others.add((where, gfn, value))
+            if keep:
+                self._lines[space, gfn, level, value] = batch.line(number)
+            if not low <= gfn < high:
+                piece, low, high = self._piece(gfn)
+            middle = large[level] if value & _LARGE else address
+            cell = (space, piece, level, value & ~middle | _SOME if value & middle else value)
+            found = cells.get(cell)
+            if found is not None:
                 found.count += 1
+            else:
+                cells[cell] = Seen((space, gfn, level, value, batch.line(number)))
+
+    def _piece(self, gfn: int) -> tuple[int, int, int]:
+        """The number of the piece that holds a page, and its bounds."""
+        edges = self._edges
+        if gfn < 0 or edges is None:
+            return max(gfn, -1), gfn, gfn + 1
+        at = bisect_right(edges, gfn)
+        return at, edges[at - 1] if at else 0, edges[at] if at < len(edges) else 1 << 64
+
+    def cells(self) -> dict[Cell, Seen]:
+        """What was counted. Empty entries are of no piece, and their lines are not kept."""
+        found = dict(self._cells)
+        for (where, value), pages in self._empty.items():
+            if pages:
+                space, level = where >> 3, where & 7
+                seen = found[space, -1, level, value] = Seen((space, -1, level, value, 0))
+                seen.count = len(pages)
+        return found
+
+    def _has(self, space: int, gfn: int, level: int, value: int) -> bool:
+        """Whether an entry was counted."""
+        where = space << 3 | level
+        if not value & _NOT_EMPTY:
+            return gfn in self._empty.get((where, value), ())
+        return self._values.get(where, {}).get(gfn) == value or (where, gfn, value) in self._others
 
     def without_level(self) -> Iterator[tuple[int, int]]:
         """(value, count) of the entries whose level no line tells: not those that another line has with its level."""
         counts: dict[int, int] = {}
         for space, gfn, value in self._no_level:
-            keys = (((aligned(gfn, level) << 64 | value) << 3 | level) << 7 | space for level in LEVELS)
-            if not any(key in self._seen for key in keys):
+            if not any(self._has(space, aligned(gfn, level), level, value) for level in LEVELS):
                 counts[value] = counts.get(value, 0) + 1
         yield from counts.items()
 
     def entries(self) -> Iterator[tuple[Recorded, Cell]]:
-        """Every entry with its cell; its line is 0 where lines are not kept."""
-        for key, line in self._seen.items():
-            space, level, rest = key & 0x7F, key >> 7 & 7, key >> 10
-            gfn, value = rest >> 64, rest & (1 << 64) - 1
-            piece = (gfn if self._edges is None else bisect_right(self._edges, gfn)) if gfn >= 0 else -1
-            middle = self._middle
-            folded = value & ~middle | 1 << _MIDDLE if value & middle else value
-            yield (space, gfn, level, value, line), (space, piece, level, folded)
+        """Every entry but the empty ones with its cell; its line is 0 where lines are not kept."""
+        for where, values in self._values.items():
+            yield from (self._entry(where, gfn, value) for gfn, value in values.items())
+        yield from (self._entry(*other) for other in self._others)
+
+    def _entry(self, where: int, gfn: int, value: int) -> tuple[Recorded, Cell]:
+        space, level = where >> 3, where & 7
+        piece = self._piece(gfn)[0]
+        middle = self._large[level] if value & _LARGE else self._address
+        folded = value & ~middle | _SOME if value & middle else value
+        line = self._lines.get((space, gfn, level, value), 0)
+        return (space, gfn, level, value, line), (space, piece, level, folded)
 
 
 class Told(NamedTuple):
@@ -154,7 +208,7 @@ def read_trace(tally: Tally, release: tuple[int, ...] | None, maxphyaddr: int = 
 def _classes(tally: Tally, maxphyaddr: int) -> dict[SpteClass, _Read]:
     firsts: dict[SpteClass, Recorded] = {}
     counts: dict[SpteClass, int] = {}
-    for (_, _, level, value), seen in tally.cells.items():
+    for (_, _, level, value), seen in tally.cells().items():
         name = (level, value)
         counts[name] = counts.get(name, 0) + seen.count
         if name not in firsts or firsts[name][4] > seen.first[4]:

@@ -129,7 +129,7 @@ def _audit(
     width = scenario.vm.host_maxphyaddr if scenario is not None else 52
     tally = Tally([] if evaluator is None else edges_of(evaluator), width, keep=output.form == "jsonl")
     reader = _read(path, form, tally, output)
-    if not tally.cells and not any(True for _ in tally.without_level()):
+    if not tally.cells() and not any(True for _ in tally.without_level()):
         raise InputError(_nothing(form), Place(path, max(reader.lines, 1), 1))
     trace = read_trace(tally, release, width)
     if trace.no_ept:

@@ -13,9 +13,10 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterator
+from itertools import repeat
 from typing import BinaryIO
 
-from mtcalc.kvm.recorded import NO_GFN, NO_LEVEL, Recorded
+from mtcalc.kvm.recorded import NO_GFN, NO_LEVEL, Batch, Entry
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.packed import BLOCK, unpacked
 
@@ -33,26 +34,31 @@ _MARK = 6
 """Bytes that tell how a file is packed."""
 _RECENT = 1 << 17
 """Events remembered, so that what repeats costs little; the same entry may be handed out again all the same."""
+_UNREMEMBERED = 7
+"""Blocks for which nothing is remembered, once most of one was new."""
 _NOT_TEXT = {
     b"\x17\x08\x44tracing": "trace-cmd's own data (trace-cmd report prints it as text)",
     b"PERFILE2": "perf's own data (perf script prints it as text)",
 }
 
-_HEX = rb"(?:0x)?([0-9a-fA-F]{1,16})\b"
-_LEVEL = rb"([1-5])\b"
+# Of each event one group, the text that its entries are made of: what repeats is told by that, and never made again.
+_HEX = rb"(?:0x)?[0-9a-fA-F]{1,16}\b"
 _CHANGED = re.compile(
-    rb"kvm_tdp_mmu_spte_changed:\s+as\s+id\s+(\d{1,2})\s+gfn\s+" + _HEX + rb"\s+level\s+" + _LEVEL
-    + rb"\s+old_spte\s+" + _HEX + rb"\s+new_spte\s+" + _HEX
+    rb"kvm_tdp_mmu_spte_changed:\s+as\s+id\s+(\d{1,2}\s+gfn\s+" + _HEX + rb"\s+level\s+[1-5]"
+    + rb"\s+old_spte\s+" + _HEX + rb"\s+new_spte\s+" + _HEX + rb")"
 )  # fmt: skip
 _SET = re.compile(
-    rb"kvm_mmu_s(?:et_spte|plit_huge_page):\s+gfn\s+" + _HEX + rb"\s+spte\s+" + _HEX
-    + rb"(?:\s+\([^()\n]{0,16}\))?\s+level\s+" + _LEVEL
+    rb"kvm_mmu_s(?:et_spte|plit_huge_page):\s+gfn\s+(" + _HEX + rb"\s+spte\s+" + _HEX
+    + rb"(?:\s+\([^()\s]{0,16}\))?\s+level\s+[1-5]\b)"
 )  # fmt: skip
 _FAST = re.compile(
-    rb"fast_page_fault:\s+vcpu\s+\d+\s+g[vp]a\s+" + _HEX + rb"\s+error_code(?:\s+(?!sptep)\S+)?\s+sptep\s+\S+"
-    + rb"\s+old\s+" + _HEX + rb"\s+new\s+" + _HEX
+    rb"fast_page_fault:\s+vcpu\s+\d+\s+g[vp]a\s+(" + _HEX + rb"\s+error_code(?:\s+(?!sptep)\S+)?\s+sptep\s+\S+"
+    + rb"\s+old\s+" + _HEX + rb"\s+new\s+" + _HEX + rb")"
 )  # fmt: skip
-_CHECKED = re.compile(rb"check_mmio_spte:\s+spte\s+" + _HEX)
+_CHECKED = re.compile(rb"check_mmio_spte:\s+spte\s+(" + _HEX + rb")")
+_WORDS = re.compile(
+    rb"^[ \t]*((?:0x)?[0-9a-fA-F]{1,16}[ \t]+(?:0x)?[0-9a-fA-F]{1,16}[ \t]+[1-5])[ \t\r]*$", re.MULTILINE
+)
 # The texts up to 5.12, and those since; a line above tells the address.
 _PRINTED = re.compile(
     rb"EPT:\s+GPA:\s+0x(?P<gpa>[0-9a-f]{1,16})\b"
@@ -62,9 +68,8 @@ _PRINTED = re.compile(
     rb"|(?:inspect_spte:|------|: )\s*spte(?:\s+=)?\s+0x(?P<spte>[0-9a-f]{1,16}),?\s+level(?:\s+=)?\s+"
     rb"(?P<level>[1-5])\b"
 )
-_PRINTED_SIGNS = (b"spte 0x", b"rsvd bits", b"as_id:")
+_PRINTED_SIGNS = (b"inspect_spte: spte 0x", b"------ spte", b"rsvd bits = 0x", b"old_spte: ")
 """Of an address alone it is enough to know behind which entries it stands: it is held back until they come."""
-_WORDS = re.compile(rb"^[ \t]*(?:0x)?([0-9a-fA-F]{1,16})[ \t]+(?:0x)?([0-9a-fA-F]{1,16})[ \t]+([1-5])[ \t\r]*$", re.M)
 _BEGINS = re.compile(rb"kvm_\w+:|fast_page_fault:|check_mmio_spte:|EPT:|as_id:|inspect_spte:|------")
 _QUOTED = re.compile(rb"^(?:[>|][ \t]?)+", re.M)
 _SOFT = re.compile(rb"=\r?\n(?:[>|] ?)*([^\n]*)")
@@ -74,8 +79,6 @@ _MARKUP = (
     (b"<", ((b"<br", b" <br"),)),
 )
 """A byte that tells that there may be some, and what each is replaced with."""
-
-Batch = list[Recorded]
 
 
 class TraceReader:
@@ -93,7 +96,8 @@ class TraceReader:
         self._tick = tick
         self._reading = False
         self._gfn = NO_GFN  # of the last printk that told an address
-        self._recent: dict[re.Pattern[bytes], set[tuple[bytes, ...]]] = {}
+        self._recent: dict[re.Pattern[bytes], set[bytes]] = {}
+        self._unremembered: dict[re.Pattern[bytes], int] = {}
 
     def stop(self) -> None:
         """Ends the file here, from a signal handler: what has arrived is handed out still."""
@@ -138,39 +142,51 @@ class TraceReader:
         return data[cut:]
 
     def _entries(self, data: bytes) -> Iterator[Batch]:
-        found: Batch = []
         if self._form == "spte":
-            self._fresh(_WORDS, data, found, _of_words)
+            yield from self._fresh(_WORDS, _words, data)
         if self._form in (None, "trace"):
             for pattern, make in _EVENTS:
-                self._fresh(pattern, data, found, make)
+                yield from self._fresh(pattern, make, data)
         if self._form in (None, "log") and any(sign in data for sign in _PRINTED_SIGNS):
-            self._printed(data, found)
+            yield self._printed(data)
         self.lines += data.count(b"\n")
-        if found:
-            yield found
 
-    def _fresh(self, pattern: re.Pattern[bytes], data: bytes, found: Batch, make: Make) -> None:
-        """Adds the entries of the events that are not remembered."""
-        recent = self._recent.setdefault(pattern, set())
-        fresh = set(pattern.findall(data)) - recent
-        if not fresh:
+    def _fresh(self, pattern: re.Pattern[bytes], make: Make, data: bytes) -> Iterator[Batch]:
+        """The entries of the events that are not remembered."""
+        events: list[bytes] = pattern.findall(data)
+        if not events:
             return
-        if len(recent) + len(fresh) > _RECENT:
-            recent.clear()
-        recent |= fresh
-        line, last = self.lines + 1, 0
-        for event in pattern.finditer(data):
-            groups = event.groups()
-            if groups in fresh:
-                fresh.remove(groups)
-                at = event.start()
-                line += data.count(b"\n", last, at)
-                last = at
-                make(found, line, *groups)
+        if self._unremembered.get(pattern, 0) > 0:
+            self._unremembered[pattern] -= 1
+        else:
+            recent = self._recent.setdefault(pattern, set())
+            fresh = set(events) - recent
+            if not fresh:
+                return
+            if len(recent) + len(fresh) > _RECENT:
+                recent.clear()
+            recent |= fresh
+            if 2 * len(fresh) > len(events):  # remembering costs more than it saves
+                self._unremembered[pattern] = _UNREMEMBERED
+            events = list(dict.fromkeys(filter(fresh.__contains__, events)))
+        before = self.lines
+        places: dict[bytes, int] = {}
 
-    def _printed(self, data: bytes, found: Batch) -> None:
+        def line(number: int) -> int:
+            if not places:
+                at, last = before + 1, 0
+                for event in pattern.finditer(data):
+                    at += data.count(b"\n", last, event.start())
+                    last = event.start()
+                    places.setdefault(event[1], at)
+            return places[events[number % len(events)]]
+
+        yield Batch(make(events), line)
+
+    def _printed(self, data: bytes) -> Batch:
         """What KVM prints itself: an address, then the entries that lead there, the root first."""
+        entries: list[Entry] = []
+        lines: list[int] = []
         line, last = self.lines + 1, 0
         for part in _PRINTED.finditer(data):
             at = part.start()
@@ -180,11 +196,13 @@ class TraceReader:
             if address:
                 self._gfn = int(address, 16) >> 12
             elif part["spte"]:
-                found.append((0, self._gfn, int(part["level"]), int(part["spte"], 16), line))
+                entries.append((0, self._gfn, int(part["level"]), int(part["spte"], 16)))
+                lines.append(line)
             else:
                 space, gfn, level = int(part["space"]), int(part["gfn"], 16), int(part["at"])
-                found.append((space, gfn, level, int(part["old"], 16), line))
-                found.append((space, gfn, level, int(part["new"], 16), line))
+                entries += ((space, gfn, level, int(part[name], 16)) for name in ("old", "new"))
+                lines += (line, line)
+        return Batch(entries, lines.__getitem__)
 
     def _blocks(self) -> Iterator[bytes]:
         """The file as it arrives, a first block of six bytes at least where there are as many."""
@@ -231,8 +249,8 @@ class TraceReader:
             raise InputError(f"{self.file}: {reason.lower()} (a readable file)") from None
 
 
-Make = Callable[..., None]
-"""Puts the entries of an event behind a list: the list, the line, what the pattern found."""
+Make = Callable[[list[bytes]], list[Entry]]
+"""The entries of events: the first one of each, then the second ones."""
 
 
 def blocks_of(path: str) -> int:
@@ -244,28 +262,47 @@ def blocks_of(path: str) -> int:
     return status.st_size // BLOCK + 1 if stat.S_ISREG(status.st_mode) else 0
 
 
-def _changed(found: Batch, line: int, space: bytes, gfn: bytes, level: bytes, old: bytes, new: bytes) -> None:
-    where = int(space), int(gfn, 16), int(level)
-    found.append((*where, int(old, 16), line))
-    found.append((*where, int(new, 16), line))
+def _words_of(events: list[bytes], each: int) -> list[bytes]:
+    """The words of events that have as many each, one behind the other; empty where they have not."""
+    words = b" ".join(events).split()
+    return words if len(words) == each * len(events) else []
 
 
-def _set(found: Batch, line: int, gfn: bytes, spte: bytes, level: bytes) -> None:
-    found.append((0, int(gfn, 16), int(level), int(spte, 16), line))
+def _hex(words: list[bytes]) -> list[int]:
+    return list(map(int, words, repeat(16)))
 
 
-def _fast(found: Batch, line: int, address: bytes, old: bytes, new: bytes) -> None:
-    gfn = int(address, 16) >> 12
-    found.append((0, gfn, NO_LEVEL, int(old, 16), line))
-    found.append((0, gfn, NO_LEVEL, int(new, 16), line))
+def _changed(events: list[bytes]) -> list[Entry]:
+    words = _words_of(events, 9)
+    spaces, gfns, levels = list(map(int, words[::9])), _hex(words[2::9]), list(map(int, words[4::9]))
+    found = list(zip(spaces, gfns, levels, _hex(words[6::9]), strict=True))
+    found += zip(spaces, gfns, levels, _hex(words[8::9]), strict=True)
+    return found
 
 
-def _checked(found: Batch, line: int, spte: bytes) -> None:
+def _set(events: list[bytes]) -> list[Entry]:
+    words = _words_of(events, 6)
+    if words:
+        return list(zip(repeat(0), _hex(words[::6]), map(int, words[5::6]), _hex(words[2::6]), strict=False))
+    rows = [event.split() for event in events]  # not every one has the letters of its rights
+    return [(0, int(words[0], 16), int(words[-1]), int(words[2], 16)) for words in rows]
+
+
+def _fast(events: list[bytes]) -> list[Entry]:
+    rows = [event.split() for event in events]
+    return [(0, int(words[0], 16) >> 12, NO_LEVEL, int(words[at], 16)) for at in (-3, -1) for words in rows]
+
+
+def _checked(events: list[bytes]) -> list[Entry]:
     # MMIO SPTEs are made at level 1 alone; the page stands in the value.
-    found.append((0, NO_GFN, 1, int(spte, 16), line))
+    return [(0, NO_GFN, 1, int(spte, 16)) for spte in events]
 
 
-_of_words = _set
+def _words(events: list[bytes]) -> list[Entry]:
+    words = _words_of(events, 3)
+    return list(zip(repeat(0), _hex(words[::3]), map(int, words[2::3]), _hex(words[1::3]), strict=False))
+
+
 _EVENTS: tuple[tuple[re.Pattern[bytes], Make], ...] = (
     (_CHANGED, _changed),
     (_SET, _set),

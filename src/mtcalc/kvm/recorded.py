@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+Entry: TypeAlias = tuple[int, int, int, int]
+"""(address space, guest page number, level, the entry's 64 bits): a plain tuple, as there may be millions."""
 
 Recorded: TypeAlias = tuple[int, int, int, int, int]
-"""(address space, guest page number, level, the entry's 64 bits, line): where it stands in the tables and in the file,
-whose lines count from 1. A plain tuple, as there may be millions."""
+"""As Entry, and the line that has it, which counts from 1."""
+
+
+class Batch(NamedTuple):
+    """Entries as they arrive. What line has one costs more than the entry, so it is asked for by its index."""
+
+    entries: Sequence[Entry]
+    line: Callable[[int], int]
+
 
 NO_GFN = -1
 """The guest page number where a line tells none."""
