@@ -23,7 +23,7 @@ from mtcalc.kvm.spte_eras import LAYOUTS, layout_at
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.inputs import Facts, Input, said
 from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, kernel_at, version_text
-from mtcalc.rules.proposals import PROPOSALS, on_top
+from mtcalc.rules.proposals import PROPOSALS, on_top, proposal_on_top
 from mtcalc.rules.releases import RELEASES, release_at
 from mtcalc.rules.rule import decide, inputs_read
 from mtcalc.x86.ept import LEVEL_NAMES
@@ -324,8 +324,9 @@ def _releases(base: Evaluator, slots: Sequence[Slot], trace: Trace) -> Iterator[
         if proposal.rules.name == kernel.rules.name or not _matters(proposal.rules.name, base, slots):
             continue
         try:
-            other = on_top(kernel, proposal)
-        except ValueError:
+            known = proposal_on_top(proposal.rules.name)
+            other = kernel if known is None else on_top(kernel, known)
+        except ValueError:  # it does not go on top of this, or of nothing
             continue
         ref = f"{kernel.ref}+{proposal.rules.name}"
         evaluator = _evaluator(other._replace(ref=ref), base.vm, slots)

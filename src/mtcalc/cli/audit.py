@@ -24,7 +24,7 @@ from mtcalc.cli.options import (
     output_options,
 )
 from mtcalc.cli.params import REF, InputFile, Word, one_of
-from mtcalc.output.emit import Result
+from mtcalc.output.emit import PEOPLE, Result
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.filenames import C_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_git_ref, may_be
@@ -68,6 +68,8 @@ def _rules_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @_rules_options
 @click.option("--as", "as_form", type=FORM, metavar="FORMAT", help="TRACE is of this format: trace, log, spte.")
 @click.option("--merge", "merging", is_flag=True, help="The arguments are results of -o json: add them up.")
+@click.option("--record", "recording", is_flag=True, help="The commands that record what an audit needs.")
+@click.option("--pid", type=click.IntRange(min=1), metavar="N", help="The VM's process, in the commands of --record.")
 @assume_option
 @output_options()
 @click.pass_context
@@ -78,6 +80,8 @@ def audit(
     kernel: str | None,
     as_form: str | None,
     merging: bool,
+    recording: bool,
+    pid: int | None,
     assume: Assumptions,
     output: Output,
 ) -> None:
@@ -86,10 +90,15 @@ def audit(
     FILE is the scenario; without it entries are only decoded. Exit status 1 if one does not match.
 
     \b
-    mtcalc audit vm.yaml trace.txt
+    mtcalc audit examples/traced/vm.yaml examples/traced/trace.txt
     trace-cmd report | mtcalc audit -r 6.12.80 vm.yaml -
-    mtcalc audit --kernel 6.12 trace.txt
+    mtcalc audit --record --pid 4711
     """
+    if recording:
+        _record(paths, refs, kernel, pid, output)
+        return
+    if pid is not None:
+        raise click.UsageError("--pid without --record (it is for the commands that record)")
     if merging:
         ctx.exit(_merge(paths, output))
     if not paths:
@@ -129,6 +138,8 @@ def _audit(
     width = scenario.vm.host_maxphyaddr if scenario is not None else 52
     tally = Tally([] if evaluator is None else edges_of(evaluator), width, keep=output.form == "jsonl")
     reader = _read(path, form, tally, output)
+    if reader.stopped and not tally.cells():
+        _end_by_signal()
     if not tally.cells() and not any(True for _ in tally.without_level()):
         raise InputError(_nothing(form), Place(path, max(reader.lines, 1), 1))
     trace = read_trace(tally, release, width)
@@ -150,9 +161,14 @@ def _audit(
     )
     if reader.stopped:
         sys.stdout.flush()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
+        _end_by_signal()
     return 1 if found.groups else 0
+
+
+def _end_by_signal() -> None:
+    """Ends the program as Ctrl-C ends any filter."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _typed(scenario: Scenario) -> str:
@@ -249,6 +265,21 @@ def _stopped_by_signal(reader: TraceReader) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _record(
+    paths: tuple[str, ...], refs: tuple[str, ...], release: str | None, pid: int | None, output: Output
+) -> None:
+    """Prints how to record."""
+    from mtcalc.kvm.recording import record_lines
+
+    if paths:
+        raise click.UsageError("--record and a TRACE (it says how to make one)")
+    if output.form not in PEOPLE:
+        raise click.UsageError(f"--record does not go with -o {output.form} (commands for a shell)")
+    kernel = _kernel(refs, release, None)
+    found = _release(refs, release, None, kernel) or (kernel.release if kernel is not None else None)
+    click.echo("\n".join(record_lines("PID" if pid is None else str(pid), found)))
 
 
 def _merge(paths: tuple[str, ...], output: Output) -> int:
