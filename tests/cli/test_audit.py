@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import re
+import shlex
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.program import DATA, quick
+from support.program import DATA, PROGRAM, environment, quick
 from support.traces import EPT, LIVE, SHADOW, entries
 
 STALE = "staged/5.10_stage_n_late.trace"
@@ -176,3 +182,155 @@ SAMPLES = sorted((DATA / "traces").glob("*.txt"))
 def test_every_sample_of_a_trace_has_its_golden_file() -> None:
     golden = "".join(path.read_text().split("\n", 1)[0] for path in (DATA / "golden").glob("audit-*.txt"))
     assert [path.name for path in SAMPLES if path.name not in golden] == []
+
+
+NOFF = "6.1_noff_mtrr.trace"
+
+
+def answer(data: bytes, *args: str, scenario: str = NOFF) -> Any:
+    done = quick("audit", str(scenario_of(scenario)), "-", *args, "-o", "json", stdin=data)
+    assert done.status == 0, done
+    return json.loads(done.out)["entries"]
+
+
+def test_a_trace_however_it_comes() -> None:
+    """Packed, quoted in a mail and wrapped there, as perf and trace-cmd print it, with CRLF, cut at both ends."""
+    plain = (LIVE / NOFF).read_bytes()
+    wanted = answer(plain)
+    assert wanted["matched"] == 42
+    lines = plain.splitlines()
+    ways = {
+        "gzip": gzip.compress(plain),
+        "xz": lzma.compress(plain),
+        "quoted": b"".join(b"> > " + line + b"\n" for line in lines),
+        "wrapped": b"".join(b"> " + line.replace(b": as id ", b": as\n> id ") + b"\n" for line in lines),
+        "crlf": b"".join(line + b"\r\n" for line in lines),
+        "html": b"".join(line.replace(b" ", b"&nbsp;") + b"<br>\n" for line in lines),
+        "perf": b"".join(
+            b"CPU 0/KVM  4711 [002]   1.958633:   kvmmmu:" + line[line.index(b"kvm_") :] + b"\n"
+            for line in lines
+            if b"kvm_" in line
+        ),
+        "trace-cmd": b"cpus=8\nCPU 3 is empty\n" + plain.replace(b"kvm_mmu_set_spte: ", b"kvm_mmu_set_spte:     "),
+        "journal": b"".join(
+            b'{"MESSAGE":"' + line.strip() + b'","_PID":"1"}\n'
+            for line in lines
+            if b'"' not in line and b"\\" not in line
+        ),
+        "soft breaks": b"".join(line[:70] + b"=\n" + line[70:] + b"\n" for line in lines),
+    }
+    for name, data in ways.items():
+        got = answer(data)
+        assert {**got, "no_type": 0} == {**wanted, "no_type": 0}, name
+    bare = b"".join(b"%x 0x%x %d\n" % (entry.gfn, entry.value, entry.level) for entry in entries(NOFF))
+    assert answer(b"Attaching 2 probes...\n" + bare, "--as", "spte") == wanted
+
+
+def test_perf_data_and_trace_dat_are_named() -> None:
+    for data, tool in ((b"PERFILE2\x00\x01", "perf script"), (b"\x17\x08\x44tracing6\x00", "trace-cmd report")):
+        done = quick("audit", "-", stdin=data)
+        assert (done.status, done.out) == (2, "")
+        assert tool in done.err
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"no entry\n", b"8 8600000002b7eb77 1\n"])
+def test_a_trace_without_an_entry_is_an_error(data: bytes) -> None:
+    done = quick("audit", "-", stdin=data)
+    assert (done.status, done.out) == (2, "")
+    assert "no SPTE in it" in done.err
+    assert "--as spte" in done.err
+
+
+def test_ctrl_c_gives_the_summary_so_far_and_ends_by_the_signal() -> None:
+    trace = (LIVE / NOFF).read_bytes().splitlines(keepends=True)
+    process = subprocess.Popen(
+        [*PROGRAM, "audit", str(scenario_of(NOFF)), "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdin.write(b"".join(trace[:50]))
+    process.stdin.flush()
+    # It is asleep in its read once all is read, which the pipe tells.
+    reader = Path(f"/proc/{process.pid}/wchan")
+    for _ in range(600):
+        if reader.exists() and "pipe" in reader.read_text():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out = process.stdout.read().decode()
+    assert process.wait(60) == -signal.SIGINT
+    assert process.stderr.read() == b""
+    assert "stopped after 50 lines: what follows is of those" in out
+    assert "all 24 leaves match" in out
+    process.stdin.close()
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_what_records_is_a_shell_script() -> None:
+    for args in ((), ("--pid", "4711"), ("--kernel", "6.1"), ("-r", "5.10")):
+        done = quick("audit", "--record", *args)
+        assert (done.status, done.err) == (0, "")
+        assert max(map(len, done.out.splitlines())) <= 80
+        assert subprocess.run(["sh", "-n"], input=done.out, text=True, check=False).returncode == 0
+        for tool in ("trace-cmd record", "perf record", "bpftrace -e"):
+            assert tool in done.out
+        assert ("4711" in done.out) is ("4711" in args)
+        assert ("kvm_tdp_mmu_spte_changed" in done.out) is ("5.10" not in args)
+    assert "6.11" not in quick("audit", "--record", "--kernel", "6.12").out
+    assert "no event carries SPTEs before 5.3" in quick("audit", "--record", "--kernel", "4.19").out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--pid 1 x", "--pid without --record"),
+        ("--record x", "--record and a TRACE"),
+        ("--record -o json", "--record does not go with -o json"),
+        ("--merge", "--merge without FILE"),
+        ("--merge - -", "- twice"),
+        ("- -", "- twice"),
+        ("a b c", "3 files"),
+        ("--as gfn x", "'gfn' is not known"),
+        ("--assume x=yes traces/kvm-trace-1-ftrace-ept.txt", "--assume without a scenario"),
+        ("--kernel 2.6.28 traces/kvm-trace-1-ftrace-ept.txt", "SPTEs are known from 2.6.29 on"),
+        ("-r 6.1 -r 6.2 traces/kvm-trace-1-ftrace-ept.txt", "-r is given twice"),
+    ],
+)
+def test_wrong_usage(args: str, message: str) -> None:
+    done = quick("audit", *args.split())
+    assert (done.status, done.out) == (2, "")
+    assert message in done.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "nonsense",
+        "[" * 5000,
+        '{"entries": 1}',
+        '{"entries": {"matched": 1}, "groups": [], "notes": []}',
+    ],
+)
+def test_what_is_no_result_is_not_added_up(text: str) -> None:
+    done = quick("audit", "--merge", "-", stdin=text)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("-:1:")
+
+
+def test_the_command_of_a_reason_shows_it() -> None:
+    """The byte that was found, by the what-if that the group names."""
+    found = audited(scenario_of(STALE), LIVE / STALE, status=1)
+    for group in found["groups"]:
+        words = shlex.split(group["command"])
+        assert words[:2] == ["mtcalc", "lookup"]
+        (answer,) = quick(*words[1:], "--pat", "wb", "-o", "json").json
+        assert answer["ept"]["mask"] == group["got"]["mask"]

@@ -22,10 +22,13 @@ from mtcalc.rules.releases import release_at
 _PAGE_SHIFT = 12
 _MOST_PLACES = 3
 
-NO_EPT_UNDER_AMD = (
-    "under AMD KVM uses NPT, whose entries carry no memory type (decode epte --vendor amd has their words)"
-)
-"""Why a scenario of an AMD host can't be audited; the one place of it."""
+
+def refusal(trace: Trace) -> str:
+    """Why a trace can't be audited, in words; '' where it can. The one place that says so of NPT and shadow paging."""
+    if not trace.no_ept:
+        return ""
+    what = f"entries of NPT or shadow paging, which carry no memory type: {trace.no_ept}"
+    return f"{what} (a trace of a VM that uses EPT; decode epte --vendor amd has NPT's in words)"
 
 
 class Wanted(NamedTuple):

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from mtcalc.kvm.recorded import LEVELS, NO_LEVEL, Batch, Entry, Recorded, aligned
 from mtcalc.kvm.spte import read_both
-from mtcalc.kvm.spte_eras import LAYOUTS, layout_at, spans
+from mtcalc.kvm.spte_eras import LAYOUTS, era_text, layout_at, spans
 from mtcalc.kvm.spte_reading import Reading, SpteKind
 from mtcalc.x86.ept import LEVEL_SHIFT
 from mtcalc.x86.ept_entry import decode_entry
@@ -68,7 +68,8 @@ class Tally:
         """Counts entries."""
         cells, others = self._cells, self._others
         address, large, keep = self._address, self._large, self._keep
-        where, piece, low, high = -1, 0, 0, 0
+        where, piece, low, high, last = -1, 0, 0, 0, -1
+        found: Seen | None = None
         values: dict[int, int] = {}
         for number, (space, gfn, level, value) in enumerate(batch.entries):
             if level != 1:
@@ -79,7 +80,7 @@ class Tally:
                 gfn = aligned(gfn, level)
             here = space << 3 | level
             if here != where:
-                where = here
+                where, found = here, None
                 values = self._values.setdefault(where, {})
                 empty = [self._empty.setdefault((where, nothing), set()) for nothing in _EMPTY]
             if not value & _NOT_EMPTY:
@@ -96,15 +97,19 @@ class Tally:
                 others.add((where, gfn, value))
             if keep:
                 self._lines[space, gfn, level, value] = batch.line(number)
+            middle = large[level] if value & _LARGE else address
+            folded = value & ~middle | _SOME if value & middle else value
+            if folded == last and low <= gfn < high and found is not None:  # as most are: in the cell of the one before
+                found.count += 1
+                continue
             if not low <= gfn < high:
                 piece, low, high = self._piece(gfn)
-            middle = large[level] if value & _LARGE else address
-            cell = (space, piece, level, value & ~middle | _SOME if value & middle else value)
-            found = cells.get(cell)
+            last = folded
+            found = cells.get((space, piece, level, folded))
             if found is not None:
                 found.count += 1
             else:
-                cells[cell] = Seen((space, gfn, level, value, batch.line(number)))
+                found = cells[space, piece, level, folded] = Seen((space, gfn, level, value, batch.line(number)))
 
     def _piece(self, gfn: int) -> tuple[int, int, int]:
         """The number of the piece that holds a page, and its bounds."""
@@ -196,7 +201,7 @@ def read_trace(tally: Tally, release: tuple[int, ...] | None, maxphyaddr: int = 
     count = dict.fromkeys(("ept", "not", "both", "none"), 0)
     for name, read in classes.items():
         count[kinds[name]] += read.total
-    era = spans(LAYOUTS[k] for k in chosen)
+    era = spans(LAYOUTS[k] for k in chosen) if release is None else era_text(layout_at(release))
     if count["not"] > count["ept"]:
         read = next(read for name, read in classes.items() if kinds[name] == "not")
         return Trace({}, era, _sign(read, chosen), read.first, True, tuple(chosen))

@@ -68,6 +68,13 @@ class Reason(NamedTuple):
         return self.code, self.text
 
 
+def _by_slots(leaves: Sequence[Leaf]) -> dict[Slot, list[Leaf]]:
+    found: dict[Slot, list[Leaf]] = {}
+    for leaf in leaves:
+        found.setdefault(leaf.slot, []).append(leaf)
+    return found
+
+
 class State(NamedTuple):
     """Something else that may have been so."""
 
@@ -130,9 +137,9 @@ class _Search:
         """A state of one slot that all its leaves fit; guest MTRRs where they explain more."""
         found: list[tuple[list[Leaf], list[State]]] = []
         rest = False
-        for slot in dict.fromkeys(leaf.slot for leaf in self.left):
-            left = [leaf for leaf in self.left if leaf.slot == slot]
-            every = [leaf for leaf in self.leaves if leaf.slot == slot]
+        whole_slots = _by_slots(self.leaves)
+        for slot, left in _by_slots(self.left).items():
+            every = whole_slots[slot]
             states = [state for state in _slot_states(self.base, slot, left) if _fit(state, every)]
             rest = rest or not states
             if states:
@@ -154,9 +161,9 @@ class _Search:
             self._explain(self.left, _stale_maker(states))
 
     def _of_each_slot(self, states: Sequence[State]) -> None:
-        for slot in dict.fromkeys(leaf.slot for leaf in self.left):
-            left = [leaf for leaf in self.left if leaf.slot == slot]
-            every = [leaf for leaf in self.leaves if leaf.slot == slot]
+        whole_slots = _by_slots(self.leaves)
+        for slot, left in _by_slots(self.left).items():
+            every = whole_slots[slot]
             whole = [state for state in states if _fit(state, every)]
             mixed = [state for state in states if state.layout is None and _fit(state, left)]
             if whole:

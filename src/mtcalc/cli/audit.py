@@ -120,7 +120,7 @@ def _audit(
     output: Output,
 ) -> int:
     """The exit status."""
-    from mtcalc.analysis.audit import edges_of, findings, rows_of
+    from mtcalc.analysis.audit import edges_of, findings, refusal, rows_of
     from mtcalc.analysis.audit_entries import Tally, read_trace
     from mtcalc.cli.read import evaluator_for, read_scenario
     from mtcalc.output.audit import Source, audit_document, audit_record, audit_rows, line_record
@@ -143,10 +143,10 @@ def _audit(
     if not tally.cells() and not any(True for _ in tally.without_level()):
         raise InputError(_nothing(form), Place(path, max(reader.lines, 1), 1))
     trace = read_trace(tally, release, width)
-    if trace.no_ept:
+    refused = refusal(trace)
+    if refused:
         line = trace.no_ept_example[4] if trace.no_ept_example is not None else 1
-        what = f"entries of NPT or shadow paging, which carry no memory type: {trace.no_ept}"
-        raise InputError(f"{what} (a trace of a VM that uses EPT)", Place(path, line, 1))
+        raise InputError(refused, Place(path, line, 1))
     found = findings(tally, trace, evaluator)
     ref = refs[0] if refs else "" if scenario is None or scenario.rules is None else _typed(scenario)
     source = Source(file, path, ref, kernel, reader.lines, not reader.stopped)

@@ -35,7 +35,7 @@ _MARK = 6
 _RECENT = 1 << 17
 """Events remembered, so that what repeats costs little; the same entry may be handed out again all the same."""
 _UNREMEMBERED = 7
-"""Blocks for which nothing is remembered, once most of one was new."""
+"""Blocks for which nothing is remembered, once nearly all of one was new."""
 _NOT_TEXT = {
     b"\x17\x08\x44tracing": "trace-cmd's own data (trace-cmd report prints it as text)",
     b"PERFILE2": "perf's own data (perf script prints it as text)",
@@ -172,13 +172,13 @@ class TraceReader:
             self._unremembered[pattern] -= 1
         else:
             recent = self._recent.setdefault(pattern, set())
-            fresh = set(events) - recent
-            if not fresh:
+            if recent.issuperset(events):
                 return
+            fresh = set(events) - recent
             if len(recent) + len(fresh) > _RECENT:
                 recent.clear()
             recent |= fresh
-            if 2 * len(fresh) > len(events):  # remembering costs more than it saves
+            if 10 * len(fresh) > 9 * len(events):  # remembering costs more than it saves
                 self._unremembered[pattern] = _UNREMEMBERED
             events = list(dict.fromkeys(filter(fresh.__contains__, events)))
         before = self.lines
