@@ -295,6 +295,7 @@ def test_what_records_is_a_shell_script() -> None:
         ("--merge", "--merge without FILE"),
         ("--merge - -", "- twice"),
         ("- -", "- twice"),
+        ("--vendor amd golden/vfio.yaml -", "--vendor amd and a scenario"),
         ("a b c", "3 files"),
         ("--as gfn x", "'gfn' is not known"),
         ("--assume x=yes traces/kvm-trace-1-ftrace-ept.txt", "--assume without a scenario"),
@@ -334,3 +335,18 @@ def test_the_command_of_a_reason_shows_it() -> None:
         assert words[:2] == ["mtcalc", "lookup"]
         (answer,) = quick(*words[1:], "--pat", "wb", "-o", "json").json
         assert answer["ept"]["mask"] == group["got"]["mask"]
+
+
+def test_npt_is_decoded_where_it_is_asked_for() -> None:
+    found = quick("audit", "--vendor", "amd", "traces/kvm-trace-2-npt-wrapped.txt", "-o", "json").json
+    assert found["entries"]["no_type"] == {"empty": 1, "leaf": 5, "removed": 5, "table": 1}
+    assert (found["entries"]["matched"], found["entries"]["leaves"], found["groups"]) == (None, {}, [])
+    ept = quick("audit", "--vendor", "amd", "traces/kvm-trace-1-ftrace-ept.txt", "-o", "json")
+    assert ept.status == 1
+    assert {group["cause"] for group in json.loads(ept.out)["groups"]} == {"odd"}
+
+
+def test_the_formats_complete() -> None:
+    words = "mtcalc audit --as "
+    asked = {"COMP_WORDS": words, "COMP_CWORD": "3", "_MTCALC_COMPLETE": "bash_complete"}
+    assert quick(env=asked).out.split() == ["plain,trace", "plain,log", "plain,spte"]

@@ -164,6 +164,7 @@ CALLS: dict[str, list[str]] = {
     "audit": [
         "traces/kvm-trace-1-ftrace-ept.txt",
         "traces/kvm-trace-7-sve-frozen.txt --kernel 6.9",
+        "traces/kvm-trace-2-npt-wrapped.txt --vendor amd",
         "live/6.1_non_bios.yaml live/6.1_non_bios.trace",
         "live/6.1_non_bios.yaml live/6.12_non_bios.trace",
         "live/6.1_noff_mtrr.yaml live/6.1_non_bios.trace",

@@ -117,7 +117,7 @@ def findings(tally: Tally, trace: Trace, evaluator: Evaluator | None) -> Finding
             count.undecided += seen.count
         elif told.problem in ("odd", "not-ept"):
             problems.append((cell, told))
-        elif told.kind is not SpteKind.LEAF or told.byte is None:
+        elif told.kind is not SpteKind.LEAF or told.byte is None:  # NPT's leaves have no byte
             count.no_type[told.kind] = count.no_type.get(told.kind, 0) + seen.count
         else:
             count.leaves[told.byte] = count.leaves.get(told.byte, 0) + seen.count

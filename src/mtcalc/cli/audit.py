@@ -42,6 +42,8 @@ def _names() -> tuple[str, ...]:
     return tuple(FORMS)
 
 
+_VENDORS = ("intel", "amd")
+VENDOR: Word[str] = Word("vendor", lambda text: one_of(_VENDORS)(text.lower()), lambda: _VENDORS)
 FORM: Word[str] = Word("format", lambda text: one_of(_names())(text), _names)
 
 
@@ -67,6 +69,7 @@ def _rules_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("paths", nargs=-1, type=AUDITED, metavar="[FILE] TRACE")
 @_rules_options
 @click.option("--as", "as_form", type=FORM, metavar="FORMAT", help="TRACE is of this format: trace, log, spte.")
+@click.option("--vendor", type=VENDOR, default="intel", show_default=True, help="intel: EPT; amd: NPT, without FILE.")
 @click.option("--merge", "merging", is_flag=True, help="The arguments are results of -o json: add them up.")
 @click.option("--record", "recording", is_flag=True, help="The commands that record what an audit needs.")
 @click.option("--pid", type=click.IntRange(min=1), metavar="N", help="The VM's process, in the commands of --record.")
@@ -79,6 +82,7 @@ def audit(
     refs: tuple[str, ...],
     kernel: str | None,
     as_form: str | None,
+    vendor: str,
     merging: bool,
     recording: bool,
     pid: int | None,
@@ -107,7 +111,7 @@ def audit(
         raise click.UsageError(f"{len(paths)} files (a scenario, then one trace; --merge adds results up)")
     if paths.count("-") > 1:
         raise click.UsageError("- twice (standard input can be read once)")
-    ctx.exit(_audit(paths[0] if len(paths) == 2 else None, paths[-1], refs, kernel, as_form, assume, output))
+    ctx.exit(_audit(paths[0] if len(paths) == 2 else None, paths[-1], refs, kernel, as_form, vendor, assume, output))
 
 
 def _audit(
@@ -116,10 +120,13 @@ def _audit(
     refs: tuple[str, ...],
     release_ref: str | None,
     form: str | None,
+    vendor: str,
     assume: Assumptions,
     output: Output,
 ) -> int:
     """The exit status."""
+    if vendor == "amd" and file is not None:
+        raise click.UsageError("--vendor amd and a scenario (NPT's entries carry no memory type to compare)")
     from mtcalc.analysis.audit import edges_of, findings, refusal, rows_of
     from mtcalc.analysis.audit_entries import Tally, read_trace
     from mtcalc.cli.read import evaluator_for, read_scenario
@@ -141,8 +148,13 @@ def _audit(
     if reader.stopped and not tally.cells():
         _end_by_signal()
     if not tally.cells() and not any(True for _ in tally.without_level()):
-        raise InputError(_nothing(form), Place(path, max(reader.lines, 1), 1))
-    trace = read_trace(tally, release, width)
+        raise InputError(_nothing(path, form), Place(path, max(reader.lines, 1), 1))
+    if vendor == "amd":
+        from mtcalc.analysis.audit_npt import read_npt_trace
+
+        trace = read_npt_trace(tally, release)
+    else:
+        trace = read_trace(tally, release, width)
     refused = refusal(trace)
     if refused:
         line = trace.no_ept_example[4] if trace.no_ept_example is not None else 1
@@ -226,7 +238,9 @@ def _is_rule_set(word: str) -> bool:
     return word.lower() in built_in_names()
 
 
-def _nothing(form: str | None) -> str:
+def _nothing(path: str, form: str | None) -> str:
+    if path.endswith((".yaml", ".yml", ".json")):
+        return "no SPTE in it (is this the scenario? FILE, then TRACE)"
     if form == "spte":
         return "no SPTE in it (lines of three words: gfn and spte in hex, the level 1 to 5)"
     return (

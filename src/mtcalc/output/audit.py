@@ -240,7 +240,7 @@ def _many(count: int, what: str) -> str:
 
 def _headline(entries: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> Cell:
     if entries["matched"] is None:
-        total = sum(entries["leaves"].values())
+        total = sum(entries["leaves"].values()) + entries["no_type"].get("leaf", 0)
         found = sum(group["count"] for group in groups)
         if not found:
             return Cell(_many(total, "leaf"), STRONG)
@@ -293,7 +293,7 @@ def _byte_words(side: Mapping[str, Any], large: bool) -> str:
     return f"{side['mask']} ({mask_text(int(side['mask'], 16))}){size}"
 
 
-_KINDS = {"mmio": "MMIO", "not_present": "not present", "not_ept": "not EPT"}
+_KINDS = {"leaf": "NPT leaf", "mmio": "MMIO", "not_present": "not present", "not_ept": "not EPT"}
 
 
 def _counts(entries: Mapping[str, Any]) -> list[tuple[str, str]]:
