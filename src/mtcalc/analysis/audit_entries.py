@@ -23,6 +23,8 @@ _ADDRESS = (1 << 52) - 0x1000
 _LARGE = 1 << 7
 _HIGHEST = 48
 """The lowest address bit that may tell something: of masks and marks."""
+_GENERATION = (0x3F8, 0x1F << 57)
+"""Bits that are the generation of an MMIO entry in every release that keeps one: 9:3 and 61:57."""
 _EMPTY = (0, 1 << 63)
 _NOT_EMPTY = (1 << 63) - 1
 _SOME = 1 << 30
@@ -99,6 +101,8 @@ class Tally:
                 self._lines[space, gfn, level, value] = batch.line(number)
             middle = large[level] if value & _LARGE else address
             folded = value & ~middle | _SOME if value & middle else value
+            if value & 7 == 6:
+                folded = _fold_generation(folded)
             if folded == last and low <= gfn < high and found is not None:  # as most are: in the cell of the one before
                 found.count += 1
                 continue
@@ -155,8 +159,18 @@ class Tally:
         piece = self._piece(gfn)[0]
         middle = self._large[level] if value & _LARGE else self._address
         folded = value & ~middle | _SOME if value & middle else value
+        if value & 7 == 6:
+            folded = _fold_generation(folded)
         line = self._lines.get((space, gfn, level, value), 0)
         return (space, gfn, level, value, line), (space, piece, level, folded)
+
+
+def _fold_generation(value: int) -> int:
+    """What has RWX of an MMIO entry without the bits that are its generation in every release that has one there."""
+    for field in _GENERATION:
+        if value & field:
+            value = value & ~field | field & -field
+    return value
 
 
 class Told(NamedTuple):
