@@ -59,6 +59,24 @@ _CHECKED = re.compile(rb"check_mmio_spte:\s+spte\s+(" + _HEX + rb")")
 _WORDS = re.compile(
     rb"^[ \t]*((?:0x)?[0-9a-fA-F]{1,16}[ \t]+(?:0x)?[0-9a-fA-F]{1,16}[ \t]+[1-5])[ \t\r]*$", re.MULTILINE
 )
+_PLAIN_HEX = rb"[0-9a-f]{1,16}"
+_QUICK: dict[re.Pattern[bytes], tuple[re.Pattern[bytes], tuple[bytes, ...]]] = {
+    _CHANGED: (
+        re.compile(
+            rb"kvm_tdp_mmu_spte_changed: as id (\d gfn " + _PLAIN_HEX + rb" level [1-5] old_spte " + _PLAIN_HEX
+            + rb" new_spte " + _PLAIN_HEX + rb")\b"
+        ),
+        (b"kvm_tdp_mmu_spte_changed:",),
+    ),
+    _SET: (
+        re.compile(
+            rb"kvm_mmu_set_spte: +gfn (" + _PLAIN_HEX + rb" spte " + _PLAIN_HEX + rb" \([rwxu-]{1,8}\) level [1-5])\b"
+        ),
+        (b"kvm_mmu_set_spte:", b"kvm_mmu_split_huge_page:"),
+    ),
+}  # fmt: skip
+"""The events as the kernel writes them, found in two thirds of the time; and the words that count them. Where there
+are more words than were found so, some stand otherwise, and the block is looked through again."""
 # The texts up to 5.12, and those since; a line above tells the address.
 _PRINTED = re.compile(
     rb"EPT:\s+GPA:\s+0x(?P<gpa>[0-9a-f]{1,16})\b"
@@ -165,7 +183,7 @@ class TraceReader:
 
     def _fresh(self, pattern: re.Pattern[bytes], make: Make, data: bytes) -> Iterator[Batch]:
         """The entries of the events that are not remembered."""
-        events: list[bytes] = pattern.findall(data)
+        events = _events(pattern, data)
         if not events:
             return
         if self._unremembered.get(pattern, 0) > 0:
@@ -272,6 +290,15 @@ def blocks_of(path: str) -> int:
     except (OSError, ValueError):
         return 0
     return status.st_size // BLOCK + 1 if stat.S_ISREG(status.st_mode) else 0
+
+
+def _events(pattern: re.Pattern[bytes], data: bytes) -> list[bytes]:
+    """What a pattern finds."""
+    quick, names = _QUICK.get(pattern, (pattern, ()))
+    found: list[bytes] = quick.findall(data)
+    if names and len(found) != sum(map(data.count, names)):
+        found = pattern.findall(data)
+    return found
 
 
 def _words_of(events: list[bytes], each: int) -> list[bytes]:
