@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from support.program import DATA, PROGRAM, environment, quick
+from support.readme import run as run_in_shell
 from support.traces import EPT, LIVE, SHADOW, entries
 
 STALE = "staged/5.10_stage_n_late.trace"
@@ -241,6 +242,7 @@ def test_a_trace_without_an_entry_is_an_error(data: bytes) -> None:
     assert "--as spte" in done.err
 
 
+@pytest.mark.program
 def test_ctrl_c_gives_the_summary_so_far_and_ends_by_the_signal() -> None:
     trace = (LIVE / NOFF).read_bytes().splitlines(keepends=True)
     process = subprocess.Popen(
@@ -350,3 +352,13 @@ def test_the_formats_complete() -> None:
     words = "mtcalc audit --as "
     asked = {"COMP_WORDS": words, "COMP_CWORD": "3", "_MTCALC_COMPLETE": "bash_complete"}
     assert quick(env=asked).out.split() == ["plain,trace", "plain,log", "plain,spte"]
+
+
+def test_the_examples_of_its_help_run() -> None:
+    lines = [line.strip() for line in quick("audit", "--help").out.splitlines()]
+    examples = [line for line in lines if line.startswith("mtcalc audit ")]
+    assert len(examples) == 3
+    printed = [run_in_shell(example) for example in examples]
+    assert "19 entries do not match, 3 do" in printed[0]
+    assert "all 22 leaves match" in printed[1]
+    assert "trace-cmd record" in printed[2]

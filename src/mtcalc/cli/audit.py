@@ -95,7 +95,7 @@ def audit(
 
     \b
     mtcalc audit examples/traced/vm.yaml examples/traced/trace.txt
-    trace-cmd report | mtcalc audit -r 6.12.80 vm.yaml -
+    mtcalc audit -r 6.12.80 examples/traced/vm.yaml - < examples/traced/trace.txt
     mtcalc audit --record --pid 4711
     """
     if recording:
