@@ -14,7 +14,7 @@ from mtcalc.analysis.audit import Findings, edges_of, findings, rows_of
 from mtcalc.analysis.audit_entries import Tally, read_trace
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.importers.traces import TraceReader
-from mtcalc.kvm.recorded import Batch, Entry, aligned
+from mtcalc.kvm.recorded import Entry, aligned, batch_of
 from mtcalc.kvm.spte_reading import SpteKind
 from mtcalc.output.audit import Source, audit_document, audit_record, audit_rows, line_record
 from mtcalc.output.plain import render
@@ -48,7 +48,7 @@ def spte(release: tuple[int, ...], byte: int, level: int, address: int) -> int:
 
 def audit(entries: list[Entry], evaluator: Evaluator | None, release: tuple[int, ...] | None = None) -> Findings:
     tally = Tally([] if evaluator is None else edges_of(evaluator), keep=True)
-    tally.add(Batch(entries, lambda number: number + 1))
+    tally.add(batch_of(entries, lambda number: number + 1))
     found = findings(tally, read_trace(tally, release), evaluator)
     rows = list(rows_of(found, tally))
     assert len(rows) == sum(group.total for group in found.groups)

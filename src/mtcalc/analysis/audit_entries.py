@@ -8,7 +8,7 @@ VM every page has the same answer: so millions of entries are a few hundred cell
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from mtcalc.kvm.recorded import LEVELS, NO_LEVEL, Batch, Entry, Recorded, aligned
@@ -68,38 +68,54 @@ class Tally:
 
     def add(self, batch: Batch) -> None:
         """Counts entries."""
-        cells, others = self._cells, self._others
-        address, large, keep = self._address, self._large, self._keep
-        where, piece, low, high, last = -1, 0, 0, 0, -1
+        kinds = set(zip(batch.spaces, batch.levels, strict=True))
+        if len(kinds) == 1:
+            ((space, level),) = kinds
+            self._add(space, level, batch.gfns, batch.values, batch.line)
+            return
+        numbers: dict[tuple[int, int], list[int]] = {}
+        for number, kind in enumerate(zip(batch.spaces, batch.levels, strict=True)):
+            numbers.setdefault(kind, []).append(number)
+        for (space, level), rows in numbers.items():
+            gfns, values = [batch.gfns[number] for number in rows], [batch.values[number] for number in rows]
+            self._add(space, level, gfns, values, _nth(batch.line, rows))
+
+    def _add(
+        self, space: int, level: int, gfns: Sequence[int], values: Sequence[int], line: Callable[[int], int]
+    ) -> None:
+        """Counts entries of one address space and level."""
+        if level == NO_LEVEL:
+            for number, (gfn, value) in enumerate(zip(gfns, values, strict=True)):
+                if (space, gfn, value) not in self._no_level:
+                    self._no_level[space, gfn, value] = line(number)
+            return
+        if level != 1:
+            gfns = [aligned(gfn, level) for gfn in gfns]
+        where = space << 3 | level
+        if values[0] in _EMPTY and values.count(values[0]) == len(values):  # as is what new entries replace
+            self._empty.setdefault((where, values[0]), set()).update(gfns)
+            return
+        cells, others, known_of = self._cells, self._others, self._values.setdefault(where, {})
+        empty = [self._empty.setdefault((where, nothing), set()) for nothing in _EMPTY]
+        address, large, keep = self._address, self._large[level], self._keep
+        piece, low, high, last = 0, 0, 0, -1
         found: Seen | None = None
-        values: dict[int, int] = {}
-        for number, (space, gfn, level, value) in enumerate(batch.entries):
-            if level != 1:
-                if level == NO_LEVEL:
-                    if (space, gfn, value) not in self._no_level:
-                        self._no_level[space, gfn, value] = batch.line(number)
-                    continue
-                gfn = aligned(gfn, level)
-            here = space << 3 | level
-            if here != where:
-                where, found = here, None
-                values = self._values.setdefault(where, {})
-                empty = [self._empty.setdefault((where, nothing), set()) for nothing in _EMPTY]
+        for number, (gfn, value) in enumerate(zip(gfns, values, strict=True)):
             if not value & _NOT_EMPTY:
                 empty[value != 0].add(gfn)
                 continue
             if gfn < 0 and value & 7 == 6:  # an MMIO entry, which holds its page
                 gfn = (value & _ADDRESS) >> _PAGE_SHIFT
-            known = values.get(gfn)
+            known = known_of.get(gfn)
             if known is None:
-                values[gfn] = value
+                known_of[gfn] = value
             elif known == value or (where, gfn, value) in others:
                 continue
             else:
                 others.add((where, gfn, value))
             if keep:
-                self._lines[space, gfn, level, value] = batch.line(number)
-            middle = large[level] if value & _LARGE else address
+                self._lines[space, gfn, level, value] = line(number)
+            middle = large if value & _LARGE else address
             folded = value & ~middle | _SOME if value & middle else value
             if value & 7 == 6:
                 folded = _fold_generation(folded)
@@ -113,7 +129,7 @@ class Tally:
             if found is not None:
                 found.count += 1
             else:
-                found = cells[space, piece, level, folded] = Seen((space, gfn, level, value, batch.line(number)))
+                found = cells[space, piece, level, folded] = Seen((space, gfn, level, value, line(number)))
 
     def _piece(self, gfn: int) -> tuple[int, int, int]:
         """The number of the piece that holds a page, and its bounds."""
@@ -163,6 +179,10 @@ class Tally:
             folded = _fold_generation(folded)
         line = self._lines.get((space, gfn, level, value), 0)
         return (space, gfn, level, value, line), (space, piece, level, folded)
+
+
+def _nth(line: Callable[[int], int], rows: Sequence[int]) -> Callable[[int], int]:
+    return lambda number: line(rows[number])
 
 
 def _fold_generation(value: int) -> int:

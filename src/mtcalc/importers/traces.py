@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from itertools import repeat
 from typing import BinaryIO
 
-from mtcalc.kvm.recorded import NO_GFN, NO_LEVEL, Batch, Entry
+from mtcalc.kvm.recorded import NO_GFN, NO_LEVEL, Batch, Entry, batch_of
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.packed import BLOCK, unpacked
 
@@ -209,9 +209,10 @@ class TraceReader:
                     at += data.count(b"\n", last, event.start())
                     last = event.start()
                     places.setdefault(event[1], at)
-            return places[events[number % len(events)]]
+            return places[events[number]]
 
-        yield Batch(make(events), line)
+        for columns in make(events):
+            yield Batch(*columns, line)
 
     def _printed(self, data: bytes) -> Batch:
         """What KVM prints itself: an address, then the entries that lead there, the root first."""
@@ -232,7 +233,7 @@ class TraceReader:
                 space, gfn, level = int(part["space"]), int(part["gfn"], 16), int(part["at"])
                 entries += ((space, gfn, level, int(part[name], 16)) for name in ("old", "new"))
                 lines += (line, line)
-        return Batch(entries, lines.__getitem__)
+        return batch_of(entries, lines.__getitem__)
 
     def _blocks(self) -> Iterator[bytes]:
         """The file as it arrives, a first block of six bytes at least where there are as many."""
@@ -279,8 +280,9 @@ class TraceReader:
             raise InputError(f"{self.file}: {reason.lower()} (a readable file)") from None
 
 
-Make = Callable[[list[bytes]], list[Entry]]
-"""The entries of events: the first one of each, then the second ones."""
+Columns = tuple[list[int], list[int], list[int], list[int]]
+Make = Callable[[list[bytes]], list[Columns]]
+"""The entries of events, in columns as Batch has them: the first one of each event, then the second ones."""
 
 
 def blocks_of(path: str) -> int:
@@ -311,35 +313,38 @@ def _hex(words: list[bytes]) -> list[int]:
     return list(map(int, words, repeat(16)))
 
 
-def _changed(events: list[bytes]) -> list[Entry]:
+def _changed(events: list[bytes]) -> list[Columns]:
     words = _words_of(events, 9)
     spaces, gfns, levels = list(map(int, words[::9])), _hex(words[2::9]), list(map(int, words[4::9]))
-    found = list(zip(spaces, gfns, levels, _hex(words[6::9]), strict=True))
-    found += zip(spaces, gfns, levels, _hex(words[8::9]), strict=True)
-    return found
+    return [(spaces, gfns, levels, _hex(words[at::9])) for at in (6, 8)]
 
 
-def _set(events: list[bytes]) -> list[Entry]:
+def _set(events: list[bytes]) -> list[Columns]:
+    nothing = [0] * len(events)
     words = _words_of(events, 6)
     if words:
-        return list(zip(repeat(0), _hex(words[::6]), map(int, words[5::6]), _hex(words[2::6]), strict=False))
+        return [(nothing, _hex(words[::6]), list(map(int, words[5::6])), _hex(words[2::6]))]
     rows = [event.split() for event in events]  # not every one has the letters of its rights
-    return [(0, int(words[0], 16), int(words[-1]), int(words[2], 16)) for words in rows]
+    levels = [int(words[-1]) for words in rows]
+    return [(nothing, _hex([words[0] for words in rows]), levels, _hex([words[2] for words in rows]))]
 
 
-def _fast(events: list[bytes]) -> list[Entry]:
+def _fast(events: list[bytes]) -> list[Columns]:
+    nothing, levels = [0] * len(events), [NO_LEVEL] * len(events)
     rows = [event.split() for event in events]
-    return [(0, int(words[0], 16) >> 12, NO_LEVEL, int(words[at], 16)) for at in (-3, -1) for words in rows]
+    gfns = [int(words[0], 16) >> 12 for words in rows]
+    return [(nothing, gfns, levels, _hex([words[at] for words in rows])) for at in (-3, -1)]
 
 
-def _checked(events: list[bytes]) -> list[Entry]:
+def _checked(events: list[bytes]) -> list[Columns]:
     # MMIO SPTEs are made at level 1 alone; the page stands in the value.
-    return [(0, NO_GFN, 1, int(spte, 16)) for spte in events]
+    count = len(events)
+    return [([0] * count, [NO_GFN] * count, [1] * count, _hex(events))]
 
 
-def _words(events: list[bytes]) -> list[Entry]:
+def _words(events: list[bytes]) -> list[Columns]:
     words = _words_of(events, 3)
-    return list(zip(repeat(0), _hex(words[::3]), map(int, words[2::3]), _hex(words[1::3]), strict=False))
+    return [([0] * len(events), _hex(words[::3]), list(map(int, words[2::3])), _hex(words[1::3]))]
 
 
 _EVENTS: tuple[tuple[bytes, re.Pattern[bytes], Make], ...] = (

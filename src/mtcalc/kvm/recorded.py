@@ -14,10 +14,24 @@ Recorded: TypeAlias = tuple[int, int, int, int, int]
 
 
 class Batch(NamedTuple):
-    """Entries as they arrive. What line has one costs more than the entry, so it is asked for by its index."""
+    """Entries as they arrive, in columns. What line has one costs more than it, so that is asked for by its index."""
 
-    entries: Sequence[Entry]
+    spaces: Sequence[int]
+    gfns: Sequence[int]
+    levels: Sequence[int]
+    values: Sequence[int]
     line: Callable[[int], int]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The same, row by row."""
+        return list(zip(self.spaces, self.gfns, self.levels, self.values, strict=True))
+
+
+def batch_of(entries: Sequence[Entry], line: Callable[[int], int]) -> Batch:
+    """A batch from rows."""
+    columns: list[list[int]] = [list(column) for column in zip(*entries, strict=True)] or [[], [], [], []]
+    return Batch(columns[0], columns[1], columns[2], columns[3], line)
 
 
 NO_GFN = -1
