@@ -11,7 +11,7 @@ from mtcalc.analysis.audit import Findings, Group, Wanted
 from mtcalc.analysis.audit_entries import Told
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
 from mtcalc.kvm.recorded import Recorded
-from mtcalc.output.document import STRONG, WARN, Block, Cell, Document, Fields, Table, rules_title, texts
+from mtcalc.output.document import STRONG, WARN, Block, Cell, Document, Fields, Table, texts
 from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel, kernel_label, kernel_notes
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text, split_mask
@@ -202,7 +202,7 @@ def audit_document(record: Mapping[str, Any]) -> Document:
     entries, groups = record["entries"], record["groups"]
     blocks: list[Block] = []
     if record.get("label"):
-        blocks.append(rules_title(record["label"]))
+        blocks.append(Cell(f"rules {record['label']}, VMX with EPT", STRONG))
     elif record.get("audits"):
         blocks.append(Cell("rules of each audit, VMX with EPT", STRONG))
     if record.get("era"):
