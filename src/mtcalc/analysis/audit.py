@@ -15,6 +15,7 @@ from mtcalc.kvm.recorded import Recorded
 from mtcalc.kvm.release import Version
 from mtcalc.kvm.slots import APIC_PAGE
 from mtcalc.kvm.spte_reading import SpteKind
+from mtcalc.kvm.versions import VmType
 from mtcalc.kvm.vm import Vm
 from mtcalc.rules.kernel import Kernel, kernel_at
 from mtcalc.rules.releases import release_at
@@ -98,7 +99,7 @@ class _Count:
     """The counts as they grow."""
 
     def __init__(self) -> None:
-        self.matched = self.undecided = self.no_slot = 0
+        self.matched = self.undecided = self.no_slot = self.private = 0
         self.no_type: dict[SpteKind, int] = {}
         self.leaves: dict[int, int] = {}
         self.places: dict[int, None] = {}
@@ -160,6 +161,10 @@ def _compare(evaluator: Evaluator, cell: Cell, told: Told, seen: Seen, leaves: l
         count.no_slot += seen.count
         if len(count.places) <= _MOST_PLACES:
             count.places[gpa] = None
+        return
+    if slot.private and evaluator.kernel.vm_type is VmType.TD:
+        count.private += seen.count
+        count.undecided += seen.count
         return
     wanted = evaluator.byte_at(slot, gpa)
     if wanted is None:
@@ -223,6 +228,9 @@ def _notes(count: _Count, trace: Trace, evaluator: Evaluator | None) -> Iterator
         what = "slots of KVM's own (APIC page, TSS, identity map), or slots that the scenario lacks"
         many = "1 leaf is" if count.no_slot == 1 else f"{count.no_slot} leaves are"
         yield Note("audit-no-slot", f"{many} in no slot of the scenario, at {where}: {what}")
+    if count.private:
+        what = "KVM's own entries of a TD's private pages mirror those of the TDX module, which ignores their type"
+        yield Note("audit-private", f"undecided, of private slots: {count.private}; {what}")
     if count.undecided and not trace.decided:
         yield Note("audit-undecided", "nothing in the trace tells EPT from NPT or shadow paging")
 

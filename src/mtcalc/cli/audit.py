@@ -139,6 +139,12 @@ def _audit(
     if scenario is not None:
         assert kernel is not None
         evaluator = evaluator_for(kernel, scenario)
+        if evaluator.kernel.npt is not None:
+            raise InputError(
+                "the scenario's host is AMD, and NPT's entries carry no memory type to compare "
+                "(--vendor amd and the trace alone say what they are)",
+                Place(scenario.file, 1, 1),
+            )
         kernel = kernel._replace(notes=(*kernel.notes, *evaluator.vm_notes))
     elif assume:
         raise click.UsageError("--assume without a scenario (it is for what its rules ask)")
