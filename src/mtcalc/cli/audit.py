@@ -94,8 +94,10 @@ def audit(
     FILE is the scenario; without it entries are only decoded. Exit status 1 if one does not match.
 
     \b
-    mtcalc audit examples/traced/vm.yaml examples/traced/trace.txt
-    mtcalc audit -r 6.12.80 examples/traced/vm.yaml - < examples/traced/trace.txt
+    mtcalc example traced/vm > vm.yaml
+    mtcalc example traced/trace.txt > trace.txt
+    mtcalc audit vm.yaml trace.txt
+    mtcalc audit -r 6.12.80 vm.yaml - < trace.txt
     mtcalc audit --record --pid 4711
     """
     if recording:

@@ -35,7 +35,7 @@ def explain(file: str | None, gpas: tuple[int, ...], refs: tuple[str, ...], ques
     \b
     mtcalc explain --noncoherent-dma --mtrr wc --pat uc-
     mtcalc explain -r 6.17 --noncoherent-dma --mtrr uc --request memremap
-    mtcalc explain examples/vfio.yaml --gpa 0xc0000000
+    mtcalc example vfio | mtcalc explain - --gpa 0xc8000000
     """
     pat = _one_pat(question)
     if len(gpas) > 1:

@@ -29,9 +29,9 @@ def map_(file: str, pats: tuple[MemType, ...], refs: tuple[str, ...], assume: As
     of the same VM stands below the first one's, and a line of ^ marks what differs.
 
     \b
-    mtcalc map examples/vfio.yaml
-    mtcalc map examples/vfio.yaml -r 6.6 -r 6.12 --pat wb
-    mtcalc map examples/vfio.yaml -o svg > vfio.svg
+    mtcalc example vfio | mtcalc map -
+    mtcalc map vm.yaml -r 6.6 -r 6.12 --pat wb
+    mtcalc map vm.yaml -o svg > vm.svg
     """
     from mtcalc.analysis.address_map import address_map
     from mtcalc.output.map import map_document, map_record, map_records, map_rows
