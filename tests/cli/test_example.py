@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtcalc.cli.completion import SCRIPTS
+from mtcalc.cli.completion_scripts import SCRIPTS
 from mtcalc.cli.example import example_folder, example_names, summary_of
 from support.program import quick
 
