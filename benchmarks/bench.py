@@ -153,6 +153,51 @@ def bench_import() -> None:
         ratio("import-log", [MTCALC, "import", str(log)], loop, "import of 2 million lines / a bare loop", runs=5)
 
 
+SPLIT_LOOP = """
+import sys
+for line in open(sys.argv[1]):
+    line.split()
+"""
+TRACED = "rules: 6.12.60\nmemslots:\n  - {name: low, gpa: 0, size: 3G}\n  - {name: high, gpa: 4G, size: 16G}\n"
+SPTE = 0x8600_0000_0000_0B77
+
+
+def long_trace(path: Path, lines: int, pages: int) -> None:
+    """A trace of a VM that has touched so many pages, each as often as it takes."""
+    draw = random.Random(1)
+    with path.open("w") as file:
+        for line in range(lines):
+            gfn = draw.randrange(pages) if pages < lines else line
+            gfn += 0x40000 if gfn >= 0xC0000 else 0
+            spte = SPTE | (gfn * 7 + 1) << 12 & 0xF_FFFF_F000
+            head = f" qemu-system-x86-{8397 + line % 8}    [{line % 16:03}] ..... {line / 1000:12.6f}: "
+            if line % 2:
+                old = "8000000000000000"
+                text = f"kvm_tdp_mmu_spte_changed: as id 0 gfn {gfn:x} level 1 old_spte {old} new_spte {spte:x}"
+            else:
+                text = f"kvm_mmu_set_spte: gfn {gfn:x} spte {spte:x} (rwxu) level 1 at 10052fa5020"
+            file.write(f"{head}{text}\n")
+
+
+def bench_audit() -> None:
+    """Lines of a long trace against a loop that splits them: at most 4; and the memory of ten times as many."""
+    with tempfile.TemporaryDirectory() as room:
+        vm = Path(room) / "vm.yaml"
+        vm.write_text(TRACED)
+        for name, lines, pages in (
+            ("audit", LINES, 50_000),
+            ("audit-pages", LINES, LINES),
+            ("audit-ten", 10 * LINES, 50_000),
+        ):
+            trace = Path(room) / "trace"
+            long_trace(trace, lines, pages)
+            loop = [*python(SPLIT_LOOP), str(trace)]
+            words = f"audit of {lines} lines of {pages} pages / a loop that splits them"
+            ratio(name, [MTCALC, "audit", str(vm), str(trace)], loop, words, runs=3)
+            most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+            print(f"{'':14} at most {most} MiB so far")
+
+
 COMMITS = 50_000
 TOUCHING = 3_000
 VMX_FUNCTIONS = 800
@@ -222,6 +267,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "size": bench_size,
     "import": bench_import,
     "log": bench_log,
+    "audit": bench_audit,
 }
 
 

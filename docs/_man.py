@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,10 +126,11 @@ def _help(command: Any) -> tuple[list[str], list[str]]:
     """The paragraphs of a command's help, and its examples: what stands behind \\b."""
     paragraphs: list[str] = []
     examples: list[str] = []
-    for block in (command.help or "").split("\n\n"):
+    # From 3.13 on the compiler takes the indent away.
+    for block in inspect.cleandoc(command.help or "").split("\n\n"):
         lines = block.split("\n")
         if lines[0].strip() == "\b":
-            examples += [line.removeprefix("Try:  ") for line in lines[1:]]
+            examples += [line.removeprefix("Try:  ") for line in lines[1:] if line.strip()]
         else:
             paragraphs.append(" ".join(line.strip() for line in lines))
     return paragraphs or [command.get_short_help_str(200)], examples

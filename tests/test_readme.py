@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The README's examples, run as written."""
+"""The examples of the README and of the pages of docs/, run as written."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import shutil
 
 import pytest
 
-from support.readme import README, Shown, run, shown
+from support.readme import PAGES, README, Shown, run, shown
 
-EXAMPLES = shown(README.read_text())
+EXAMPLES = [(page.stem, example) for page in PAGES for example in shown(page.read_text())]
 
 
 def test_the_readme_has_examples() -> None:
-    assert len(EXAMPLES) > 20
+    assert len(shown(README.read_text())) >= 4
+    assert len(EXAMPLES) > 40
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=[example.command[:60] for example in EXAMPLES])
-def test_the_readme_shows_what_the_program_prints(example: Shown) -> None:
+@pytest.mark.parametrize(("page", "example"), EXAMPLES, ids=[f"{page}: {one.command[:60]}" for page, one in EXAMPLES])
+def test_a_page_shows_what_the_program_prints(page: str, example: Shown) -> None:
     if "jq" in example.command and not shutil.which("jq"):
         assert "CI" not in os.environ, "jq is not installed, and .ci/run installs it"
         pytest.skip("jq is not installed")
     printed = "\n".join(line.rstrip() for line in run(example.command).splitlines())
-    assert printed == example.output
+    assert printed == example.output, page

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from mtcalc.cli.completion import SCRIPTS, glue
+from mtcalc.cli.completion import glue
+from mtcalc.cli.completion_scripts import SCRIPTS
 from mtcalc.cli.main import COMMANDS
 from mtcalc.kvm.release import newest
 from mtcalc.refs.resolve import resolve

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtcalc.cli.completion import SCRIPTS
+from mtcalc.cli.completion_scripts import SCRIPTS
 from mtcalc.cli.example import example_folder, example_names, summary_of
 from support.program import quick
 
@@ -17,6 +17,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def test_every_example_is_listed_with_what_it_shows() -> None:
     done = quick("example")
     assert (done.status, done.err) == (0, "")
+    lines = [line.split(" ")[0] for line in done.out.splitlines()]
+    for path in EXAMPLES.glob("*/*"):
+        assert str(path.relative_to(EXAMPLES)).removesuffix(".yaml") in lines
     for path in EXAMPLES.glob("*.yaml"):
         assert f"\n{path.stem} " in done.out
         assert summary_of(path.read_text())
@@ -26,9 +29,10 @@ def test_every_example_is_listed_with_what_it_shows() -> None:
 @pytest.mark.parametrize("name", example_names())
 def test_an_example_is_printed_as_it_is_and_runs(name: str) -> None:
     done = quick("example", name)
-    assert done.out == (Path(example_folder()) / f"{name}.yaml").read_text()
-    ask = ("rules", "show", "-") if name == "idea" else ("eval", "-")
-    assert quick(*ask, stdin=done.out).status == 0
+    path = Path(example_folder()) / name
+    assert done.out == (path if path.is_file() else path.with_name(f"{path.name}.yaml")).read_text()
+    asks = {"idea": ("rules", "show"), "traced/trace.txt": ("audit",), "dumps/proc-mtrr.txt": ("mtrr",)}
+    assert quick(*asks.get(name, ("eval",)), "-", stdin=done.out).status == 0
 
 
 def test_what_is_no_example_is_refused_with_the_nearest() -> None:

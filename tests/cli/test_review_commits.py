@@ -16,7 +16,7 @@ from mtcalc.analysis.diff import diff
 from mtcalc.refs.resolve import resolve
 from support.patches import kernel
 from support.program import environment, quick
-from support.readme import README
+from support.readme import ROOT
 from support.trees import VMX, TestTree, function_of, in_file, linux, needs_git
 
 pytestmark = needs_git
@@ -159,10 +159,10 @@ def test_review_refuses(words: tuple[str, ...], why: str, tree: TestTree) -> Non
     assert why in done.err
 
 
-def test_the_commands_of_the_readme(tree: TestTree) -> None:
+def test_the_commands_of_the_page(tree: TestTree) -> None:
     """Its block for a git tree, run in one."""
-    text = README.read_text()
-    block = text[text.index("### In a git tree") :].split("```")[1].removeprefix("sh\n")
+    text = (ROOT / "docs" / "review.md").read_text()
+    block = text[text.index("## In a git tree") :].split("```")[1].removeprefix("sh\n")
     commands = block.splitlines()
     assert len(commands) == 5
     env = {**environment(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -197,6 +197,15 @@ CALLS: dict[str, list[str]] = {
         "--vendor amd --level 1 0xf77 0xff800ffc12817 0x455299e67 0 0x5a0",
         "--vendor amd 0x455299e67 0x7f --kernel 6.1",
     ],
+    "audit": [
+        "traces/kvm-trace-1-ftrace-ept.txt",
+        "traces/kvm-trace-7-sve-frozen.txt --kernel 6.9",
+        "traces/kvm-trace-2-npt-wrapped.txt --vendor amd",
+        "live/6.1_non_bios.yaml live/6.1_non_bios.trace",
+        "live/6.1_non_bios.yaml live/6.12_non_bios.trace",
+        "live/6.1_noff_mtrr.yaml live/6.1_non_bios.trace",
+        "live/6.1_non_huge_mixed.yaml live/6.1_non_huge_uniform.trace",
+    ],
     "check": [
         "golden/virtio-gpu.yaml",
         "garbage.yaml",
@@ -228,7 +237,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "reserved.yaml").write_text(RESERVED)
     if shutil.which("git"):
         linux(path / "linux")
-    for name in ("golden", "hazards", "patches"):
+    for name in ("golden", "hazards", "patches", "live", "traces"):
         (path / name).symlink_to(DATA / name)
     return path
 

@@ -38,6 +38,8 @@ class Target(NamedTuple):
 
 
 _VFIO = str(DATA / "golden" / "vfio.yaml")
+_TRACED = str(DATA / "live" / "6.1_non_bios.yaml")
+_TRACES = ("traces/*.txt", "live/6.1_non_bios.trace", "live/7.3_huge1g_split.trace")
 _SCENARIOS = ("golden/*.yaml", "live/*.yaml", "reports/*/*.yaml")
 _PATCHES = ("patches/**/*",)
 _TEXTS = (
@@ -69,6 +71,10 @@ TARGETS = (
     Target("epte-stream", ("decode", "epte", "-", "-o", "plain"), _TEXTS, streams=True),
     Target("import", ("import", "-", "--default-type", "UC"), ("importers/samples/*.txt",), remarks=True),
     Target("mtrr-dump", ("mtrr", "-", "-o", "plain"), ("importers/samples/*.txt",)),
+    Target("audit", ("audit", "-", "-o", "plain"), _TRACES),
+    Target("audit-vm", ("audit", _TRACED, "-", "-o", "jsonl"), _TRACES),
+    Target("audit-spte", ("audit", "--as", "spte", "-", "-o", "plain"), ("8 6000000012345b77 1", "0x9 0xa77 2")),
+    Target("audit-merge", ("audit", "--merge", "-", "-o", "plain"), ("traces/result.json",)),
     Target("pat", ("decode", "pat", "-o", "plain", "--"), _TEXTS, text=True),
     Target("msr", ("decode", "mtrr", "-o", "plain", "--"), _TEXTS, text=True),
     Target("epte", ("decode", "epte", "-o", "plain", "--"), _TEXTS, text=True),

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtcalc.output.bars import lines
-from mtcalc.output.document import Bar, BarLayer, Bars
+from mtcalc.output.bars import Bar, BarLayer, Bars, lines
 from mtcalc.output.plain import escape
 
 TYPES = {"WB": "=", "UC": "#", "WC": "~"}

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mtcalc.output.bars import Bars
 from mtcalc.output.document import (
     CACHED,
     COMBINING,
@@ -19,7 +20,6 @@ from mtcalc.output.document import (
     STRONG,
     UNCACHED,
     WARN,
-    Bars,
     Block,
     Cell,
     Document,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The README's console blocks: each `$ command` with the output under it.
+"""The console blocks of the README and of the pages of docs/: each `$ command` with the output under it.
 
-`python tests/support/readme.py` runs every command and writes what it prints into the README.
+`python tests/support/readme.py` runs every command and writes what it prints into the pages.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = ROOT / "README.md"
+PAGES = [README, *sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem != "recipes")]
+"""Recipes want a tree or a mailbox: tests/test_recipes.py has them."""
+
 _BLOCK = re.compile(r"^( *)```console\n(.*?)^ *```$", re.M | re.S)
 
 
 class Shown(NamedTuple):
-    """A command as the README has it, and the output it claims."""
+    """A command as a page has it, and the output it claims."""
 
     command: str
     output: str
@@ -46,7 +49,7 @@ def run(command: str) -> str:
 
 
 def rewritten(text: str) -> str:
-    """The README with every output as it is now."""
+    """A page with every output as it is now."""
 
     def block(match: re.Match[str]) -> str:
         indent = match[1]
@@ -60,4 +63,5 @@ def rewritten(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text()))
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text()))

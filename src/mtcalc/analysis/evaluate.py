@@ -189,6 +189,18 @@ class Evaluator:
         memtype = self._map.lookup(gpa).memtype if self._map is not None and self._asks else None
         return self._facts(slot, memtype)
 
+    def slot_at(self, gpa: int, address_space: int = 0) -> Slot | None:
+        """The slot that holds a guest address in bytes."""
+        return (self._smm if address_space == 1 else self._by_address).find(gpa)
+
+    def byte_at(self, slot: Slot, gpa: int) -> int | None:
+        """The byte of the page at `gpa` (bytes) in `slot`; None where it hangs on a type that nobody knows."""
+        return self._decide(self.facts(slot, gpa))[1]
+
+    def level_at(self, slot: Slot, gpa: int) -> int:
+        """The highest level, 1 to 3, at which the page at `gpa` (bytes) in `slot` can be mapped."""
+        return mapping_level(self.split_mtrrs, slot, gpa, self.limits)
+
     def _facts(self, slot: Slot, memtype: MemType | None) -> Facts:
         facts = self._base._replace(mmio=self._mmio[slot.backing], slot_flags=slot.flags, guest_mtrr=memtype)
         if self.kernel.npt is not None:

@@ -69,8 +69,8 @@ def check(
     {hazard: MT009, gpa: 0xb8000}, or that there is none, {no_hazard: MT011}.
 
     \b
-    mtcalc check examples/virtio-gpu.yaml
-    mtcalc check examples/vfio.yaml --ignore MT012,MT014 -o github
+    mtcalc example virtio-gpu | mtcalc check -
+    mtcalc check vm.yaml --ignore MT012,MT014 -o github
     mtcalc check --explain MT009
     """
     if list_ or explain:

@@ -21,127 +21,8 @@ from click.shell_completion import (
     split_arg_string,
 )
 
+from mtcalc.cli.completion_scripts import BASH, FISH, SCRIPTS, ZSH
 from mtcalc.cli.params import Word, one_of
-
-_BASH = r"""# mtcalc completion for bash; made by: mtcalc completion bash
-_mtcalc_completion() {
-    local kind value file suffix answer word=${COMP_WORDS[COMP_CWORD]}
-    # Between two blanks bash names the word behind the cursor.
-    [[ -z $2 && $word != [=:]* ]] && word=
-    answer=$(
-        IFS=$'\n'
-        env COMP_WORDS="${COMP_WORDS[*]:0:COMP_CWORD}"$'\n'"$word" COMP_CWORD="$COMP_CWORD" \
-            _MTCALC_COMPLETE=bash_complete "${1/#\~/$HOME}" 2> /dev/null
-    )
-    COMPREPLY=()
-    while IFS=, read -r kind value; do
-        case $kind in
-            plain)
-                COMPREPLY+=("$value")
-                [[ $value == *= ]] && compopt -o nospace
-                ;;
-            dir | file)
-                compopt -o filenames
-                while IFS= read -r file; do
-                    [[ -n $file ]] && COMPREPLY+=("$file")
-                done <<< "$(compgen -d -- "$2")"
-                [[ $kind == dir ]] && continue
-                while IFS= read -r file; do
-                    IFS=' '
-                    for suffix in ${value:-''}; do
-                        [[ ${file,,} == *"$suffix" && ! -d $file ]] && COMPREPLY+=("$file")
-                    done
-                done <<< "$(compgen -f -- "$2")"
-                ;;
-        esac
-    done <<< "$answer"
-}
-
-complete -o nosort -F _mtcalc_completion mtcalc
-"""
-
-_ZSH = r"""#compdef mtcalc
-# mtcalc completion for zsh; made by: mtcalc completion zsh
-
-_mtcalc_completion() {
-    local kind value help
-    local -a answer words_alone words_open described shown suffixes
-
-    answer=("${(@f)$(env COMP_WORDS="${(j: :)words[1,CURRENT]}" COMP_CWORD=$((CURRENT - 1)) \
-        _MTCALC_COMPLETE=zsh_complete ${~${(Q)words[1]}} 2> /dev/null)}")
-
-    for kind value help in "${(@)answer}"; do
-        if [[ $kind == plain ]]; then
-            if [[ $value == *= ]]; then
-                words_open+=("$value")
-            elif [[ $help == _ ]]; then
-                words_alone+=("$value")
-            else
-                described+=("$value")
-                shown+=("$value -- $help")
-            fi
-        elif [[ $kind == (dir|file) ]]; then
-            [[ $PREFIX == --*=* ]] && compset -P '*='
-            _path_files -/
-            if [[ $kind == file ]]; then
-                suffixes=(${(s: :)value})
-                _path_files -g "(#i)*(${(j:|:)suffixes})(-.)"
-            fi
-        fi
-    done
-
-    (( $#described )) && compadd -U -V mtcalc -l -d shown -a described
-    (( $#words_alone )) && compadd -U -V mtcalc -a words_alone
-    (( $#words_open )) && compadd -U -V mtcalc -S '' -a words_open
-}
-
-if [[ $funcstack[1] == _mtcalc ]]; then
-    _mtcalc_completion "$@"
-else
-    compdef _mtcalc_completion mtcalc
-fi
-"""
-
-_FISH = r"""# mtcalc completion for fish; made by: mtcalc completion fish
-function __mtcalc_files
-    set -l token (commandline -ct | string collect)
-    set -l lead (string match -r -- '^--[^=]*=' $token; or echo '')
-    set -l rest (string replace -r -- '^--[^=]*=' '' $token)
-    for path in (complete -C "'' $rest")
-        set -l name (string split -m1 -f1 \t -- $path)
-        if string match -q -- '*/' $name
-            echo $lead$name
-            continue
-        end
-        for suffix in $argv
-            string match -qi -- "*$suffix" $name; and echo $lead$name
-        end
-    end
-end
-
-function __mtcalc_completion
-    set -l program (commandline -opc)[1]
-    set -l answer (env COMP_WORDS=(commandline -cp | string collect) \
-        COMP_CWORD=(commandline -ct | string collect --allow-empty) \
-        _MTCALC_COMPLETE=fish_complete (string replace -r '^~' $HOME $program) 2> /dev/null)
-    for line in $answer
-        set -l part (string split -m1 , -- $line)
-        switch $part[1]
-            case plain
-                echo $part[2]
-            case dir
-                __mtcalc_files
-            case file
-                __mtcalc_files (string split ' ' -- $part[2])
-        end
-    end
-end
-
-complete --no-files --keep-order --command mtcalc --arguments '(__mtcalc_completion)'
-"""
-
-SCRIPTS = {"bash": ("mtcalc.bash", _BASH), "zsh": ("_mtcalc", _ZSH), "fish": ("mtcalc.fish", _FISH)}
-"""By shell: the name under which the shell looks for the script, and the script."""
 
 QUESTIONS = tuple(f"{shell}_{what}" for shell in SCRIPTS for what in ("complete", "source"))
 """What _MTCALC_COMPLETE may hold."""
@@ -202,7 +83,7 @@ class _Bash(BashComplete):
     _cut = 0
 
     def source(self) -> str:
-        return _BASH
+        return BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
         words, at = words_asked()
@@ -226,7 +107,7 @@ class _Zsh(ZshComplete):
     _lead = ""
 
     def source(self) -> str:
-        return _ZSH
+        return ZSH
 
     def get_completion_args(self) -> tuple[list[str], str]:
         words, at = words_asked()
@@ -243,7 +124,7 @@ class _Fish(FishComplete):
     _lead = ""
 
     def source(self) -> str:
-        return _FISH
+        return FISH
 
     def get_completion_args(self) -> tuple[list[str], str]:
         args = split_arg_string(os.environ.get("COMP_WORDS", ""))[1:]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtcalc.cli.completion import SCRIPTS
+from mtcalc.cli.completion_scripts import SCRIPTS
 from mtcalc.text.errors import InputError
 
 

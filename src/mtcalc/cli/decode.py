@@ -89,6 +89,7 @@ def mtrr(registers: tuple[tuple[int, int], ...], maxphyaddr: int, output: Output
 
     \b
     mtcalc decode mtrr 0x2ff=0xc06 0x200=0xc0000000 0x201=0x3fffc0000800
+    mtcalc decode mtrr def_type=0x806 -o json
     """
     from mtcalc.output.decode import mtrr_document, mtrr_record, mtrr_rows
 

@@ -136,7 +136,7 @@ def eval_(
     On an AMD host (host: {vendor: amd}, or --vendor amd) the answers are those of NPT.
 
     \b
-    mtcalc eval examples/virtio-gpu.yaml
+    mtcalc example virtio-gpu | mtcalc eval -
     mtcalc eval vm.yaml --gpa 0x100001000 --pat wc -r 6.12.80
     """
     if pats and not gpas:

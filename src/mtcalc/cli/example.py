@@ -20,16 +20,25 @@ def example_folder() -> str:
 
 
 def example_names() -> list[str]:
-    """The examples by name, without suffix."""
-    try:
-        names = os.listdir(example_folder())
-    except OSError:
-        return []
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    """The examples by name, with the folder they are in, scenarios and rule files without suffix."""
+    found: list[str] = []
+    top = example_folder()
+    for folder, _, files in os.walk(top):
+        inside = os.path.relpath(folder, top)
+        found += (os.path.normpath(os.path.join(inside, name)) for name in files if not name.endswith(".schema.json"))
+    return sorted(name.removesuffix(".yaml") for name in found)
+
+
+DUMPS = {
+    "dumps/mtree.txt": "QEMU's info mtree -f, for import",
+    "dumps/proc-mtrr.txt": "/proc/mtrr of the same guest",
+    "traced/trace.txt": "what KVM wrote into the EPT of traced/vm, for audit",
+}
+"""What those files are that have no head."""
 
 
 def summary_of(text: str) -> str:
-    """What an example is about: the first sentence of its head."""
+    """What an example is about: the first sentence of its head; of a dump nothing."""
     head = []
     for line in text.split("\n"):
         if not line.startswith("#"):
@@ -64,7 +73,7 @@ def example(name: str | None) -> None:
         from mtcalc.output.document import Document, Table
         from mtcalc.output.plain import render
 
-        rows = [[each, summary_of(_text(each))] for each in names]
+        rows = [[each, DUMPS.get(each) or summary_of(_text(each))] for each in names]
         for line in render(Document([Table(("NAME", "SHOWS"), rows)])):
             click.echo(line)
         return
@@ -76,5 +85,6 @@ def example(name: str | None) -> None:
 
 
 def _text(name: str) -> str:
-    with open(os.path.join(example_folder(), f"{name}.yaml"), encoding="utf-8") as file:
+    path = os.path.join(example_folder(), name)
+    with open(path if os.path.isfile(path) else f"{path}.yaml", encoding="utf-8") as file:
         return file.read()

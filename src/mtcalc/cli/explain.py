@@ -52,7 +52,7 @@ def explain(
     \b
     mtcalc explain --noncoherent-dma --mtrr wc --pat uc-
     mtcalc explain -r 6.17 --noncoherent-dma --mtrr uc --request memremap
-    mtcalc explain examples/vfio.yaml --gpa 0xc0000000
+    mtcalc example vfio | mtcalc explain - --gpa 0xc8000000
     mtcalc explain --l2 --vendor amd --l2-pat reset --pat wt
     """
     pat = _one_pat(question)

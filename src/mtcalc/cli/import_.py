@@ -123,8 +123,8 @@ def import_(
     What the dumps do not tell is said on standard error and can be given here.
 
     \b
-    mtcalc import --default-type WB /proc/mtrr
-    mtcalc import dmesg.txt mtree.txt --rules 6.8 > vm.yaml
+    mtcalc import --default-type WB proc-mtrr.txt
+    mtcalc import mtree.txt proc-mtrr.txt --default-type UC -r 6.8 > vm.yaml
     """
     if listing:
         click.echo("\n".join(_list()))

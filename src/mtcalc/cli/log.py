@@ -18,7 +18,7 @@ def log(commits: str, output: Output) -> None:
     """The commits of a git tree that changed the rules or the host-MMIO test, newest first, and how.
 
     \b
-    mtcalc log v6.6..v6.12
+    mtcalc log v6.7..HEAD
     mtcalc log --git ~/linux -o json
     """
     # They bring the C parser, which a TAB has no need of.

@@ -39,6 +39,7 @@ COMMANDS = {
     "map": CommandRow("map:map_", "A picture of the guest-physical address space."),
     "decode": CommandRow("decode:decode", "PAT, MTRR and EPT entry values in words."),
     "import": CommandRow("import_:import_", "Other tools' dumps, this host, a running QEMU, to a scenario."),
+    "audit": CommandRow("audit:audit", "Recorded SPTEs against what the rules say they should be."),
     "check": CommandRow("check:check", "The expectations of scenarios, and the hazards in them."),
     "example": CommandRow("example:example", "The shipped examples: list them, print one."),
     "schema": CommandRow("schema:schema", "The JSON Schema of scenarios, for editors; their keys in a table."),

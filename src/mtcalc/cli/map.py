@@ -50,10 +50,10 @@ def map_(
     effective type and, in brackets, the PAT type that the guest's kernel chooses.
 
     \b
-    mtcalc map examples/vfio.yaml
-    mtcalc map examples/vfio.yaml -r 6.6 -r 6.12 --pat wb
-    mtcalc map examples/vfio.yaml --request memremap --guest 6.8
-    mtcalc map examples/vfio.yaml -o svg > vfio.svg
+    mtcalc example vfio | mtcalc map -
+    mtcalc map vm.yaml -r 6.6 -r 6.12 --pat wb
+    mtcalc map vm.yaml --request memremap --guest 6.8
+    mtcalc map vm.yaml -o svg > vm.svg
     """
     from mtcalc.analysis.address_map import address_map
     from mtcalc.output.map import map_document, map_record, map_records, map_rows

@@ -44,7 +44,7 @@ def mtrr(
     """The guest's MTRRs decoded; the address space as KVM and as the manual see it, and where the two part.
 
     \b
-    mtcalc mtrr examples/vfio.yaml
+    mtcalc example vfio | mtcalc mtrr -
     mtcalc mtrr vm.yaml --gpa 3G -r 6.1 -o json
     """
     from mtcalc.output import mtrr as show

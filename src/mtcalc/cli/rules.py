@@ -26,7 +26,12 @@ def rules() -> None:
 @rules.command("list")
 @output_options()
 def list_(output: Output) -> None:
-    """Every built-in rule set, oldest first, then the proposals."""
+    """Every built-in rule set, oldest first, then the proposals.
+
+    \b
+    mtcalc rules list
+    mtcalc rules list -o json
+    """
     from mtcalc.output.rules import list_document, list_rows, rule_set_record
     from mtcalc.rules.builtin import built_in, built_in_names
 
@@ -49,6 +54,10 @@ def show(ref: str, output: Output) -> None:
     """One rule set: its rules in order, their reasons and sources, the kernel around it.
 
     -o yaml writes it as a rule file, to be changed and given as REF.
+
+    \b
+    mtcalc rules show 6.12.80
+    mtcalc rules show v6.7 -o yaml > mine.yaml
     """
     from mtcalc.output.rules import rule_record, rule_set_record, show_document, show_rows
     from mtcalc.rulefile.write import write_rule_file
@@ -74,6 +83,10 @@ def check(ctx: click.Context, ref: str, output: Output) -> None:
     """A rule file, C source or patch: rules that never match, inputs not caught, rules without effect.
 
     Exit status 1 if there is a finding.
+
+    \b
+    mtcalc rules check mine.yaml
+    mtcalc example idea | mtcalc rules check -
     """
     from mtcalc.analysis.rule_check import check_rules
     from mtcalc.output.rules import finding_record, findings_document, findings_rows

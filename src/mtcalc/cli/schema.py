@@ -30,8 +30,8 @@ def schema(words: tuple[str, ...], form: str) -> None:
     """The JSON Schema of scenarios, for editors; in Markdown a table of their keys.
 
     With NAME that of rule files (rule-file) or of a command's JSON: lookup, eval, table, explain, diff, review,
-    rules-list, rules-show, rules-check, mtrr, decode-pat, decode-mtrr, decode-epte, check. NAME-jsonl is that of a line
-    of its jsonl, of streams and --expand too.
+    rules-list, rules-show, rules-check, mtrr, decode-pat, decode-mtrr, decode-epte, audit, check. NAME-jsonl is that of
+    a line of its jsonl, of streams and --expand too.
 
     \b
     mtcalc schema > scenario.schema.json

@@ -119,6 +119,9 @@ CODES: dict[str, Code] = {
     "not-fewest": Code(_COMPARISON, "the search for the fewest rows was cut short"),
     "incomplete": Code(_VM, "a mask with holes makes more pieces than can be named"),
     "shortened": Code(_VM, "a list is longer than people read"),
+    "audit-private": Code(_ENTRY, "recorded entries are those of a TD's private pages", "TDX: the module's own EPT"),
+    "audit-no-slot": Code(_DECODING, "a trace has leaves where the scenario has no slot", "x86_set_memory_region()"),
+    "audit-undecided": Code(_DECODING, "nothing in a trace tells EPT from NPT or shadow paging"),
     "spte": Code(_DECODING, "how an SPTE was read", "mtcalc.kvm.spte_eras"),
 }
 """Every code there is."""

@@ -174,6 +174,12 @@ def _fitting(entry: EptEntry) -> tuple[list[Fit], list[Fit]]:
     return ept, pte
 
 
+def read_both(entry: EptEntry, layout: Layout) -> tuple[Reading, Reading | None]:
+    """An entry under a layout as EPT's, and as one of NPT or shadow paging, None where it can't be one."""
+    ept = read_ept(entry, layout)
+    return ept, _pte(entry, layout, ept)
+
+
 def _pte(entry: EptEntry, layout: Layout, ept: Reading) -> Reading | None:
     if ept.kind in (SpteKind.EMPTY, SpteKind.REMOVED):  # the same in every paging mode
         return None

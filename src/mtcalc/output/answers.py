@@ -165,14 +165,17 @@ def _lead(answer: Answer) -> list[Content]:
     ]
 
 
+_SIX = f"columns {PAT_TYPES[0]} to {PAT_TYPES[-1]}: the effective type of a page of that PAT type"
+
+
 def ranges_document(answers: Sequence[Answer]) -> Document:
-    """Slots as ranges, a row each, a column a PAT type."""
+    """Slots as ranges in the order of addresses, a row each, a column a PAT type."""
     header = ("GPA", "END", "LVL", *entry_columns(_npt(answers)), *map(str, PAT_TYPES), "RULE", "SLOT")
     rows = [
         [hex(a.gpa or 0), hex(a.end or 0), *_lead(a), *_effective(a), a.rule.id if a.rule else "-", _slot(a)]
-        for a in answers
+        for a in sorted(answers, key=lambda a: (a.slot.address_space if a.slot else 0, a.gpa or 0))
     ]
-    return Document([_title(answers), Table(header, rows)], grouped(answers))
+    return Document([_title(answers), Table(header, rows, _SIX)], grouped(answers))
 
 
 def _npt(answers: Sequence[Answer]) -> bool:
@@ -197,7 +200,7 @@ def pages_document(answers: Sequence[Answer]) -> Document:
         blocks.append(Table(("GPA", "LVL", *names, "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
     if six:
         rows = [[hex(a.gpa or 0), *_lead(a), *_effective(a), a.rule.id if a.rule else "-", _slot(a)] for a in six]
-        blocks.append(Table(("GPA", "LVL", *names, *map(str, PAT_TYPES), "RULE", "SLOT"), rows))
+        blocks.append(Table(("GPA", "LVL", *names, *map(str, PAT_TYPES), "RULE", "SLOT"), rows, _SIX))
     return Document(blocks, grouped(answers))
 
 

@@ -7,9 +7,9 @@ A bar is a `|`, the longest of its texts that fits, and its fill; what is cut en
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from mtcalc.output.document import FAINT, STRONG, Bar, BarLayer, Bars, Cell
+from mtcalc.output.document import FAINT, STRONG, Cell
 from mtcalc.text.errors import columns_of, printable
 
 CUT = "~"
@@ -19,6 +19,38 @@ _LEAST = 4
 
 Clean: TypeAlias = Callable[[str], str]
 """What makes text fit to be printed."""
+
+
+class Bar(NamedTuple):
+    """One value over neighbouring pieces, the first and the last by number."""
+
+    first: int
+    last: int
+    texts: tuple[str, ...]  # longest first: the first that fits is written
+    fill: str  # one character behind the text, '' for none
+    tone: str = ""
+
+
+class BarLayer(NamedTuple):
+    """A line of bars, in order; without bars its name is a heading.
+
+    `marks`: it only marks pieces, and is left out where it marks none.
+    """
+
+    name: str
+    bars: tuple[Bar, ...]
+    marks: bool = False
+
+
+class Bars(NamedTuple):
+    """Layers of bars aligned to the pieces of an axis, in as many bands below each other as the width asks for."""
+
+    axis: str
+    labels: tuple[str, ...]  # where each piece begins
+    end: str  # where the last one ends
+    extra: tuple[int, ...]  # columns that a piece has beyond what its texts need
+    shortened: tuple[bool, ...]  # pieces drawn much shorter than they are
+    layers: tuple[BarLayer, ...]
 
 
 def lines(bars: Bars, width: int, clean: Clean = printable) -> Iterator[list[Cell]]:

@@ -2,11 +2,14 @@
 """What commands show people: paragraphs, tables and notes, before it is known on what."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias, Union
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
 from mtcalc.kvm.notes import Note
 from mtcalc.rules.kernel import Kernel, kernel_label, platform_words
 from mtcalc.x86.memtype import CACHEABLE, Effective, MemType, NptType
+
+if TYPE_CHECKING:
+    from mtcalc.output.bars import Bars
 
 # Tones: what a colour means. Nothing is said by a tone alone.
 CACHED = "cacheable"
@@ -42,39 +45,7 @@ class Fields(NamedTuple):
     title: str = ""
 
 
-class Bar(NamedTuple):
-    """One value over neighbouring pieces, the first and the last by number."""
-
-    first: int
-    last: int
-    texts: tuple[str, ...]  # longest first: the first that fits is written
-    fill: str  # one character behind the text, '' for none
-    tone: str = ""
-
-
-class BarLayer(NamedTuple):
-    """A line of bars, in order; without bars its name is a heading.
-
-    `marks`: it only marks pieces, and is left out where it marks none.
-    """
-
-    name: str
-    bars: tuple[Bar, ...]
-    marks: bool = False
-
-
-class Bars(NamedTuple):
-    """Layers of bars aligned to the pieces of an axis, in as many bands below each other as the width asks for."""
-
-    axis: str
-    labels: tuple[str, ...]  # where each piece begins
-    end: str  # where the last one ends
-    extra: tuple[int, ...]  # columns that a piece has beyond what its texts need
-    shortened: tuple[bool, ...]  # pieces drawn much shorter than they are
-    layers: tuple[BarLayer, ...]
-
-
-Block: TypeAlias = Union[str, Cell, Table, Fields, Bars]
+Block: TypeAlias = Union[str, Cell, Table, Fields, "Bars"]
 
 
 class Document(NamedTuple):

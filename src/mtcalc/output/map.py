@@ -11,12 +11,10 @@ from typing import Any
 from mtcalc.analysis.address_map import AddressMap, KernelPiece, Piece, differs
 from mtcalc.analysis.answer import Answer, NptEntry
 from mtcalc.output.answers import entry_columns, entry_text, mtrr_that_counts, npt_legend
+from mtcalc.output.bars import Bar, BarLayer, Bars
 from mtcalc.output.document import (
     STRONG,
     WARN,
-    Bar,
-    BarLayer,
-    Bars,
     Block,
     Document,
     memtype_tone,

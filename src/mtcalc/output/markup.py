@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mtcalc.output import bars
+from mtcalc.output.bars import Bars
 from mtcalc.output.document import (
     CACHED,
     COMBINING,
@@ -13,7 +14,6 @@ from mtcalc.output.document import (
     STRONG,
     UNCACHED,
     WARN,
-    Bars,
     Cell,
     Content,
     Document,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.output.document import Bars, Document, Fields, Table, text_of
+from mtcalc.output.document import Cell, Document, Fields, Table, text_of
 
 WIDTH = 80
 
@@ -14,19 +14,19 @@ def render(document: Document) -> Iterator[str]:
     """The lines of a document, without line ends."""
     first = True
     for block in document.blocks:
-        if not first and isinstance(block, Table | Fields | Bars):
+        if not first and not isinstance(block, str | Cell):
             yield ""
         first = False
         if isinstance(block, Table):
             yield from table_lines(block)
         elif isinstance(block, Fields):
             yield from _field_lines(block)
-        elif isinstance(block, Bars):
+        elif isinstance(block, str | Cell):
+            yield from wrap(text_of(block), "", "")
+        else:
             from mtcalc.output import bars  # one command draws them
 
             yield from ("".join(cell.text for cell in line).rstrip() for line in bars.lines(block, WIDTH, escape))
-        else:
-            yield from wrap(text_of(block), "", "")
     for note in document.notes:
         yield from wrap(note, "note: ", "      ")
 

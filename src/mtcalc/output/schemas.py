@@ -461,6 +461,52 @@ _READING = {
 }
 _SPTE = {**_READING, "value": _HEX, "ignored_bits": _HEX, "notes": _TEXTS}
 _ENTRY = _object({**_SPTE, "readings": _list(_object(_READING)), "other_levels": _list(_object(_SPTE))})
+_COUNTS = _map(_COUNT)
+_AUDIT_SIDE: Schema = {"memtype": _MEMTYPE, "ipat": _IPAT, "mask": _HEX, "level": _or_null(_LEVEL)}
+_AUDIT_LINE_KEYS: Schema = {
+    "line": _COUNT,
+    "address_space": _COUNT,
+    "gfn": _or_null(_HEX),
+    "level": _SPTE_LEVEL,
+    "spte": _HEX,
+}
+_AUDIT_GROUP_KEYS: Schema = {
+    "slot": _or_null(_TEXT),
+    "reason": _TEXT,
+    "cause": {"enum": ["rules", "vm", "mmio", "slot", "level", "mtrr", "stale", "era", "odd", "not-ept", "unknown"]},
+    "wanted": _object({}, **_AUDIT_SIDE),
+    "got": _object({"kind": _TEXT, "text": _TEXT, "level": _or_null(_LEVEL)}, **_AUDIT_SIDE),
+}
+_AUDIT_GROUP = _object(
+    {
+        **_AUDIT_GROUP_KEYS,
+        "also": _TEXTS,
+        "count": _COUNT,
+        "example": _object(_AUDIT_LINE_KEYS, trace=_or_null(_TEXT)),
+        "command": _TEXT,
+    }
+)
+_AUDIT = _object(
+    {
+        **{name: _or_null(_TEXT) for name in ("rules", "ref", "label", "file", "trace", "era")},
+        "lines": _COUNT,
+        "complete": _BOOL,
+        "entries": _object(
+            {
+                "matched": _or_null(_COUNT),
+                "mismatched": _or_null(_COUNT),
+                "no_type": _COUNTS,
+                "undecided": _COUNT,
+                "no_slot": _COUNT,
+                "leaves": _COUNTS,
+            }
+        ),
+        "groups": _list(_AUDIT_GROUP),
+        "notes": _TEXTS,
+    },
+    audits=_COUNT,
+)
+_AUDIT_LINE = {"anyOf": [_object({**_AUDIT_LINE_KEYS, **_AUDIT_GROUP_KEYS}), _AUDIT_GROUP]}
 
 
 def _scenario() -> Schema:
@@ -491,6 +537,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "decode-pat": _fixed("mtcalc decode pat -o json", _PAT_RECORD),
     "decode-mtrr": _fixed("mtcalc decode mtrr -o json", _list(_REGISTER)),
     "decode-epte": _fixed("mtcalc decode epte -o json", _list(_ENTRY)),
+    "audit": _fixed("mtcalc audit -o json, and of --merge", _AUDIT),
     "check": _fixed("mtcalc check -o json, and with --list", {"anyOf": [_list(_CHECKED), _list(_HAZARD_ROW)]}),
 }
 """By the name that `mtcalc schema` takes: a command's words joined by hyphens, `scenario`, `rule-file`."""
@@ -508,6 +555,7 @@ LINES: dict[str, Schema] = {
     "decode-pat": _PAT_RECORD,
     "decode-mtrr": _REGISTER,
     "decode-epte": _ENTRY,
+    "audit": _AUDIT_LINE,
     "check": {"anyOf": [_in_file(_VERDICT), _in_file(_HAZARD), _HAZARD_ROW]},
 }
 """By the command, what a line of its jsonl holds; `mtcalc schema` takes NAME-jsonl."""

@@ -20,7 +20,7 @@ from mtcalc.output.document import (
     STRONG,
     UNCACHED,
     WARN,
-    Bars,
+    Cell,
     Content,
     Document,
     Fields,
@@ -73,19 +73,19 @@ def render(document: Document, stream: TextIO, colour: bool, width: int | None =
         legacy_windows=False,
     )
     for number, block in enumerate(document.blocks):
-        if number and isinstance(block, Table | Fields | Bars):
+        if number and not isinstance(block, str | Cell):
             console.print()
         if isinstance(block, Table):
             _draw_table(console, block, edges)
         elif isinstance(block, Fields):
             _draw_fields(console, block)
-        elif isinstance(block, Bars):
+        elif isinstance(block, str | Cell):
+            console.print(_text(block))
+        else:
             from mtcalc.output import bars  # one command draws them
 
             for line in bars.lines(block, min(console.width, WIDEST)):
                 console.print(Text.assemble(*map(_text, line)), soft_wrap=True)
-        else:
-            console.print(_text(block))
     _draw_fields(console, Fields([("note", note) for note in document.notes]))
     # rich fills every row with blanks.
     stream.writelines(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mtcalc.output import bars
-from mtcalc.output.document import FAINT, STRONG, WARN, Bars, Cell, Content, Document, Fields, Table, text_of
+from mtcalc.output.bars import Bars
+from mtcalc.output.document import FAINT, STRONG, WARN, Cell, Content, Document, Fields, Table, text_of
 from mtcalc.output.markup import BAR_TONES, DARK, LIGHT, TYPE_TONES, escape_xml, plain_title
 from mtcalc.text.errors import columns_of, printable
 

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""SPTEs in traces and logs of KVM, as they arrive: by ftrace, trace-cmd, perf, bpftrace, printk.
+
+The tracepoints are found by their own text wherever it stands, so what a tool, a mail or a journal puts in front does
+not matter, nor a line that a mail wrapped. Source of the texts: arch/x86/kvm/mmu/mmutrace.h, and the printks in
+arch/x86/kvm/vmx/vmx.c, mmu/mmu.c and mmu/tdp_mmu.c (before 4.20 and 5.10 in vmx.c and mmu.c).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Generator, Iterator
+from itertools import repeat
+from typing import BinaryIO
+
+from mtcalc.kvm.recorded import NO_GFN, NO_LEVEL, Batch, Entry, batch_of
+from mtcalc.text.errors import InputError, Place
+from mtcalc.text.packed import BLOCK, unpacked
+
+FORMS = {
+    "trace": "tracepoints, as ftrace, trace-cmd report and perf script print them",
+    "log": "what KVM prints of misconfigured and reserved entries, in dmesg or a journal",
+    "spte": "three words a line, gfn and spte in hex and the level, as bpftrace prints them",
+}
+"""The formats by name. Without one, trace and log are looked for together."""
+
+_HELD = 1 << 12
+"""Bytes at the end of a block that may be an event whose rest has not come."""
+_LONGEST_LINE = 1 << 16
+_MARK = 6
+"""Bytes that tell how a file is packed."""
+_RECENT = 1 << 17
+"""Events remembered, so that what repeats costs little; the same entry may be handed out again all the same."""
+_UNREMEMBERED = 7
+"""Blocks for which nothing is remembered, once nearly all of one was new."""
+_NOT_TEXT = {
+    b"\x17\x08\x44tracing": "trace-cmd's own data (trace-cmd report prints it as text)",
+    b"PERFILE2": "perf's own data (perf script prints it as text)",
+}
+
+# Of each event one group, the text that its entries are made of: what repeats is told by that, and never made again.
+_HEX = rb"(?:0x)?[0-9a-fA-F]{1,16}\b"
+_CHANGED = re.compile(
+    rb"kvm_tdp_mmu_spte_changed:\s+as\s+id\s+(\d{1,2}\s+gfn\s+" + _HEX + rb"\s+level\s+[1-5]"
+    + rb"\s+old_spte\s+" + _HEX + rb"\s+new_spte\s+" + _HEX + rb")"
+)  # fmt: skip
+_SET = re.compile(
+    rb"kvm_mmu_s(?:et_spte|plit_huge_page):\s+gfn\s+(" + _HEX + rb"\s+spte\s+" + _HEX
+    + rb"(?:\s+\([^()\s]{0,16}\))?\s+level\s+[1-5]\b)"
+)  # fmt: skip
+_FAST = re.compile(
+    rb"fast_page_fault:\s+vcpu\s+\d+\s+g[vp]a\s+(" + _HEX + rb"\s+error_code(?:\s+(?!sptep)\S+)?\s+sptep\s+\S+"
+    + rb"\s+old\s+" + _HEX + rb"\s+new\s+" + _HEX + rb")"
+)  # fmt: skip
+_CHECKED = re.compile(rb"check_mmio_spte:\s+spte\s+(" + _HEX + rb")")
+_WORDS = re.compile(
+    rb"^[ \t]*((?:0x)?[0-9a-fA-F]{1,16}[ \t]+(?:0x)?[0-9a-fA-F]{1,16}[ \t]+[1-5])[ \t\r]*$", re.MULTILINE
+)
+_PLAIN_HEX = rb"[0-9a-f]{1,16}"
+_QUICK: dict[re.Pattern[bytes], tuple[re.Pattern[bytes], tuple[bytes, ...]]] = {
+    _CHANGED: (
+        re.compile(
+            rb"kvm_tdp_mmu_spte_changed: as id (\d gfn " + _PLAIN_HEX + rb" level [1-5] old_spte " + _PLAIN_HEX
+            + rb" new_spte " + _PLAIN_HEX + rb")\b"
+        ),
+        (b"kvm_tdp_mmu_spte_changed:",),
+    ),
+    _SET: (
+        re.compile(
+            rb"kvm_mmu_set_spte: +gfn (" + _PLAIN_HEX + rb" spte " + _PLAIN_HEX + rb" \([rwxu-]{1,8}\) level [1-5])\b"
+        ),
+        (b"kvm_mmu_set_spte:", b"kvm_mmu_split_huge_page:"),
+    ),
+}  # fmt: skip
+"""The events as the kernel writes them, found in two thirds of the time; and the words that count them. Where there
+are more words than were found so, some stand otherwise, and the block is looked through again."""
+# The texts up to 5.12, and those since; a line above tells the address.
+_PRINTED = re.compile(
+    rb"EPT:\s+GPA:\s+0x(?P<gpa>[0-9a-f]{1,16})\b"
+    rb"|reserved bits [a-zA-Z -]{0,40}, addr 0x(?P<addr>[0-9a-f]{1,16})\b"
+    rb"|as_id:\s+(?P<space>\d{1,2})\s+gfn:\s+(?P<gfn>[0-9a-f]{1,16})\s+old_spte:\s+(?P<old>[0-9a-f]{1,16})"
+    rb"\s+new_spte:\s+(?P<new>[0-9a-f]{1,16})\s+level:\s+(?P<at>[1-5])\b"
+    rb"|(?:inspect_spte:|------|: )\s*spte(?:\s+=)?\s+0x(?P<spte>[0-9a-f]{1,16}),?\s+level(?:\s+=)?\s+"
+    rb"(?P<level>[1-5])\b"
+)
+_PRINTED_SIGNS = (b"inspect_spte", b"------", b"spte = 0x", b"as_id:", b"EPT: GPA", b"hierarchy")
+_RARE_SIGNS = ((b"G", b"EPT: GPA"), (b"y", b"hierarchy"), (b",", b", level ="), (b"P", b"SPTE"))
+"""Among tracepoints: a byte that is rare there, which is found thirty times faster, and the words that it begins."""
+_BEGINS = re.compile(rb"kvm_\w+:|fast_page_fault:|check_mmio_spte:|EPT:|as_id:|inspect_spte:|------")
+_QUOTED = re.compile(rb"^(?:[>|][ \t]?)+", re.M)
+_SOFT = re.compile(rb"=\r?\n(?:[>|] ?)*([^\n]*)")
+_MARKUP = (
+    (b"\xc2", ((b"\xc2\xa0", b" "),)),
+    (b"&", ((b"&nbsp;", b" "), (b"&gt;", b">"), (b"&lt;", b"<"))),
+    (b"<", ((b"<br", b" <br"),)),
+)
+"""A byte that tells that there may be some, and what each is replaced with."""
+
+
+class TraceReader:
+    """The entries of one file, '-' for standard input, in batches as they arrive; an entry may come more than once.
+
+    Memory does not grow with the file.
+    """
+
+    def __init__(self, path: str, form: str | None = None, tick: Callable[[], None] = lambda: None) -> None:
+        """`form` is a key of FORMS, None for what the text tells; `tick` is called after each block."""
+        self.file = path
+        self.lines = 0  # handed out so far
+        self.stopped = False
+        self._form = form
+        self._tick = tick
+        self._reading = False
+        self._in_print = False
+        self._gfn = NO_GFN  # of the last printk that told an address
+        self._recent: dict[re.Pattern[bytes], set[bytes]] = {}
+        self._unremembered: dict[re.Pattern[bytes], int] = {}
+
+    def stop(self) -> None:
+        """Ends the file here, from a signal handler: what has arrived is handed out still."""
+        self.stopped = True
+        if self._reading:
+            raise KeyboardInterrupt
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Raises InputError for what can't be opened, read or unpacked, and for what is no text."""
+        rest = b""
+        first = True
+        for block in unpacked(self._blocks(), self.file):
+            if first:
+                self._check(block)
+                block = block.removeprefix(b"\xef\xbb\xbf")
+                first = False
+            if b"\0" in block:
+                line = self.lines + (rest + block[: block.index(b"\0")]).count(b"\n") + 1
+                raise InputError("NUL byte (text; is this a binary file?)", Place(self.file, line, 1))
+            rest = yield from self._whole_events(rest + block)
+            self._tick()
+        if rest:
+            yield from self._entries(_plain(rest if rest.endswith(b"\n") else rest + b"\n"))
+
+    def _check(self, head: bytes) -> None:
+        for mark, what in _NOT_TEXT.items():
+            if head.startswith(mark):
+                raise InputError(what, Place(self.file, 1, 1))
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InputError("UTF-16 or UTF-32 text (save it as UTF-8)", Place(self.file, 1, 1))
+
+    def _whole_events(self, data: bytes) -> Generator[Batch, None, bytes]:
+        """The entries of the events that are whole; returns what may be the begin of another."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            return data[-_LONGEST_LINE:]
+        begin = end
+        for found in _BEGINS.finditer(data, max(0, end - _HELD), end):
+            begin = found.start()
+        cut = data.rfind(b"\n", 0, begin) + 1
+        yield from self._entries(_plain(data[:cut]))
+        return data[cut:]
+
+    def _entries(self, data: bytes) -> Iterator[Batch]:
+        if self._form == "spte":
+            yield from self._fresh(_WORDS, _words, data)
+        if self._form in (None, "trace"):
+            for sign, pattern, make in _EVENTS:
+                if sign in data:
+                    yield from self._fresh(pattern, make, data)
+        if self._form in (None, "log") and (self._in_print or any(sign in data for sign in _PRINTED_SIGNS)):
+            printed = self._printed(data)
+            self._in_print = bool(printed.entries)  # the rest of what an address leads to may come yet
+            yield printed
+        self.lines += data.count(b"\n")
+
+    def _may_print(self, data: bytes) -> bool:
+        if self._in_print:
+            return True
+        if any(sign in data for sign, _, _ in _EVENTS):
+            return any(byte in data and words in data for byte, words in _RARE_SIGNS)
+        return any(sign in data for sign in _PRINTED_SIGNS)
+
+    def _fresh(self, pattern: re.Pattern[bytes], make: Make, data: bytes) -> Iterator[Batch]:
+        """The entries of the events that are not remembered."""
+        events = _events(pattern, data)
+        if not events:
+            return
+        if self._unremembered.get(pattern, 0) > 0:
+            self._unremembered[pattern] -= 1
+        else:
+            recent = self._recent.setdefault(pattern, set())
+            if recent.issuperset(events):
+                return
+            fresh = set(events) - recent
+            if len(recent) + len(fresh) > _RECENT:
+                recent.clear()
+            recent |= fresh
+            if 10 * len(fresh) > 9 * len(events):  # remembering costs more than it saves
+                self._unremembered[pattern] = _UNREMEMBERED
+            events = list(dict.fromkeys(filter(fresh.__contains__, events)))
+        before = self.lines
+        places: dict[bytes, int] = {}
+
+        def line(number: int) -> int:
+            if not places:
+                at, last = before + 1, 0
+                for event in pattern.finditer(data):
+                    at += data.count(b"\n", last, event.start())
+                    last = event.start()
+                    places.setdefault(event[1], at)
+            return places[events[number]]
+
+        for columns in make(events):
+            yield Batch(*columns, line)
+
+    def _printed(self, data: bytes) -> Batch:
+        """What KVM prints itself: an address, then the entries that lead there, the root first."""
+        entries: list[Entry] = []
+        lines: list[int] = []
+        line, last = self.lines + 1, 0
+        for part in _PRINTED.finditer(data):
+            at = part.start()
+            line += data.count(b"\n", last, at)
+            last = at
+            address = part["gpa"] or part["addr"]
+            if address:
+                self._gfn = int(address, 16) >> 12
+            elif part["spte"]:
+                entries.append((0, self._gfn, int(part["level"]), int(part["spte"], 16)))
+                lines.append(line)
+            else:
+                space, gfn, level = int(part["space"]), int(part["gfn"], 16), int(part["at"])
+                entries += ((space, gfn, level, int(part[name], 16)) for name in ("old", "new"))
+                lines += (line, line)
+        return batch_of(entries, lines.__getitem__)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """The file as it arrives, a first block of six bytes at least where there are as many."""
+        with self._open() as stream:
+            head = b""
+            begun = False
+            while block := self._read(stream):
+                if not begun:
+                    head += block
+                    if len(head) < _MARK:
+                        continue
+                    block, begun = head, True
+                yield block
+            if not begun:
+                yield head
+
+    def _read(self, stream: BinaryIO) -> bytes:
+        """What has arrived, b'' at the end, and from stop() on."""
+        try:
+            self._reading = True
+            return b"" if self.stopped else os.read(stream.fileno(), BLOCK)
+        except KeyboardInterrupt:
+            return b""
+        except IsADirectoryError:
+            raise InputError(f"{self.file}: is a directory (a file)") from None
+        except OSError as error:
+            raise InputError(f"{self.file}: {(error.strerror or str(error)).lower()} (a readable file)") from None
+        finally:
+            self._reading = False
+
+    def _open(self) -> BinaryIO:
+        try:
+            if self.file == "-":
+                if sys.stdin is None:
+                    raise InputError("-: standard input is closed (a file, or a pipe into the program)")
+                return sys.stdin.buffer
+            return open(self.file, "rb")
+        except FileNotFoundError:
+            raise InputError(f"{self.file}: no such file (a path, or - for standard input)") from None
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise InputError(f"{self.file}: {reason.lower()} (a readable file)") from None
+
+
+Columns = tuple[list[int], list[int], list[int], list[int]]
+Make = Callable[[list[bytes]], list[Columns]]
+"""The entries of events, in columns as Batch has them: the first one of each event, then the second ones."""
+
+
+def blocks_of(path: str) -> int:
+    """How many blocks a file is read in, 0 where that is not known: a pipe."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return 0
+    return status.st_size // BLOCK + 1 if stat.S_ISREG(status.st_mode) else 0
+
+
+def _events(pattern: re.Pattern[bytes], data: bytes) -> list[bytes]:
+    """What a pattern finds."""
+    quick, names = _QUICK.get(pattern, (pattern, ()))
+    found: list[bytes] = quick.findall(data)
+    if names and len(found) != sum(map(data.count, names)):
+        found = pattern.findall(data)
+    return found
+
+
+def _words_of(events: list[bytes], each: int) -> list[bytes]:
+    """The words of events that have as many each, one behind the other; empty where they have not."""
+    words = b" ".join(events).split()
+    return words if len(words) == each * len(events) else []
+
+
+def _hex(words: list[bytes]) -> list[int]:
+    return list(map(int, words, repeat(16)))
+
+
+def _changed(events: list[bytes]) -> list[Columns]:
+    words = _words_of(events, 9)
+    spaces, gfns, levels = list(map(int, words[::9])), _hex(words[2::9]), list(map(int, words[4::9]))
+    return [(spaces, gfns, levels, _hex(words[at::9])) for at in (6, 8)]
+
+
+def _set(events: list[bytes]) -> list[Columns]:
+    nothing = [0] * len(events)
+    words = _words_of(events, 6)
+    if words:
+        return [(nothing, _hex(words[::6]), list(map(int, words[5::6])), _hex(words[2::6]))]
+    rows = [event.split() for event in events]  # not every one has the letters of its rights
+    levels = [int(words[-1]) for words in rows]
+    return [(nothing, _hex([words[0] for words in rows]), levels, _hex([words[2] for words in rows]))]
+
+
+def _fast(events: list[bytes]) -> list[Columns]:
+    nothing, levels = [0] * len(events), [NO_LEVEL] * len(events)
+    rows = [event.split() for event in events]
+    gfns = [int(words[0], 16) >> 12 for words in rows]
+    return [(nothing, gfns, levels, _hex([words[at] for words in rows])) for at in (-3, -1)]
+
+
+def _checked(events: list[bytes]) -> list[Columns]:
+    # MMIO SPTEs are made at level 1 alone; the page stands in the value.
+    count = len(events)
+    return [([0] * count, [NO_GFN] * count, [1] * count, _hex(events))]
+
+
+def _words(events: list[bytes]) -> list[Columns]:
+    words = _words_of(events, 3)
+    return [([0] * len(events), _hex(words[::3]), list(map(int, words[2::3])), _hex(words[1::3]))]
+
+
+_EVENTS: tuple[tuple[bytes, re.Pattern[bytes], Make], ...] = (
+    (b"kvm_tdp_mmu_spte_changed:", _CHANGED, _changed),
+    (b"kvm_mmu_s", _SET, _set),
+    (b"fast_page_fault:", _FAST, _fast),
+    (b"check_mmio_spte:", _CHECKED, _checked),
+)
+
+
+def _plain(data: bytes) -> bytes:
+    """The lines without what mail puts around them: quoting, soft line breaks, HTML. As many lines as before."""
+    # One byte is looked for some thirty times faster than two.
+    for sign, marks in _MARKUP:
+        if sign in data:
+            for mark, plain in marks:
+                data = data.replace(mark, plain)
+    if (b">" in data and b"\n>" in data) or (b"|" in data and b"\n|" in data) or data[:1] in (b">", b"|"):
+        data = _QUOTED.sub(b"", data)
+    for _ in range(4):  # a line may be broken more than once
+        if b"=" not in data or (b"=\n" not in data and b"=\r\n" not in data):
+            break
+        data = _SOFT.sub(rb"\1\n", data)
+    return data
