@@ -10,6 +10,7 @@ from typing import Any
 from mtcalc.analysis.around import WORDS
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, PAIRS, UNDEFINED_CHECKS, WALKS, Row
+from mtcalc.kvm.nested import L2_PATS_EPT, L2_PATS_NPT
 from mtcalc.kvm.notes import CODES
 from mtcalc.kvm.quirks import QUIRK_SPANS
 from mtcalc.kvm.release import Version
@@ -117,6 +118,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "mmio": lambda: _rows(MMIO_TESTS, lambda test: MMIO_RULES[test].title),
     "slots": _slots,
     "quirks": _quirks,
+    "nested-ept": lambda: _rows(L2_PATS_EPT, lambda rule: rule.value),
+    "nested-npt": lambda: _rows(L2_PATS_NPT, lambda rule: rule.value),
     "sptes": _sptes,
     "notes": _notes,
 }

@@ -6,12 +6,17 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.analysis.address_map import address_map, differs
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.analysis.guest_pages import request_page
 from mtcalc.analysis.mtrr_map import MtrrView
+from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.kvm.vm import Slot, Vm
+from mtcalc.linux.functions import parse_request
 from mtcalc.refs.resolve import resolve
 from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import VariableRange
@@ -37,6 +42,62 @@ def test_a_piece_answers_what_each_of_its_addresses_does(case: RandomVm, chance:
             assert (side.answer is None) == (page.slot is None)
             if side.answer is not None:
                 assert (side.answer.byte, side.answer.effective) == (page.byte, page.effective)
+
+
+def as_requested(case: RandomVm, ref: str, gpas: list[int], size: int) -> dict[int, list[object]]:
+    """What single addresses are answered to every request, with their types by the guest's kernel."""
+    evaluator = Evaluator(resolve(ref), case.vm, case.slots)
+    return {
+        gpa: [_said(request_page(evaluator, gpa, request, size)[0]) for request in REQUESTS]
+        for gpa in gpas
+        if evaluator.page(gpa).slot is not None
+    }
+
+
+def _said(answer: Answer) -> object:
+    return answer.pat, answer.pat_index, answer.effective, answer.byte
+
+
+REQUESTS = tuple(map(parse_request, ("WB", "WC", "UC-", "ioremap", "memremap", "set_memory_wc", "vmf_insert_pfn")))
+
+
+@pytest.mark.property
+@settings(max_examples=60)
+@given(
+    random_vms(),
+    st.randoms(use_true_random=False),
+    st.sampled_from((None, (2, 6, 30), (4, 0), (6, 1, 10), (7, 3))),
+    st.sampled_from((("6.6", Vendor.INTEL), ("7.3", Vendor.INTEL), ("4.14", Vendor.AMD), ("7.3", Vendor.AMD))),
+)
+def test_a_request_is_answered_alike_all_over_a_piece(
+    case: RandomVm, chance: random.Random, guest: tuple[int, ...] | None, host: tuple[str, Vendor]
+) -> None:
+    ref, vendor = host
+    case = case._replace(vm=case.vm._replace(guest_release=guest, vendor=vendor, paging=True))
+    found = address_map((resolve(ref),), case.vm, case.slots, (), REQUESTS)
+    assert found.requests == REQUESTS
+    for piece in found.pieces:
+        drawn = [_said(answer) for answer in piece.sides[0].requests]
+        gpas = [piece.start, chance.randrange(piece.start, piece.end) & -4096, piece.end - 4096]
+        for said in as_requested(case, ref, gpas, 4096).values():
+            assert drawn == said
+        assert bool(drawn) is (piece.sides[0].answer is not None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "vendor"), [(VmType.NORMAL, Vendor.INTEL), (VmType.TD, Vendor.INTEL), (VmType.SNP, Vendor.AMD)]
+)
+def test_pieces_are_cut_where_a_guests_kernel_answers_another_way(kind: VmType, vendor: Vendor) -> None:
+    """In one slot: at the ISA window and its end; of a TD or an SNP guest in the PCI hole, which it forces to UC."""
+    vm = Vm(type=kind, vendor=vendor, guest_release=(6, 18))
+    slots = (Slot(0, G, "ram"), Slot(2 * G, 4 * G, "dev", 1, device=True))
+    bare = [piece.start for piece in address_map((resolve("7.3"),), vm, slots).pieces]
+    found = address_map((resolve("7.3"),), vm, slots, (), REQUESTS[:1])
+    more = {4 * G} if kind is not VmType.NORMAL else set()
+    assert {piece.start for piece in found.pieces} == {*bare, 0xA0000, 0x100000} | more
+    types = {piece.start: answer.pat for piece in found.pieces for answer in piece.sides[0].requests}
+    assert types[2 * G] is (MemType.UC_MINUS if more else MemType.WB)
+    assert types.get(4 * G, types[2 * G]) is MemType.WB
 
 
 def test_what_differs_is_what_the_entry_or_an_effective_type_does() -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mtcalc.analysis.answer import UNKNOWN, Answer, lookup, notes_of_each
 from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, NO_SLOT_NPT, Evaluator
@@ -25,6 +25,9 @@ from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import MtrrLookup, Mtrrs, manual_lookup
 from mtcalc.x86.pat import Pat
 
+if TYPE_CHECKING:
+    from mtcalc.analysis.l2 import L2Page
+
 SDM_EFFECTIVE = 'SDM vol. 3, "Memory Type Used for Translated Guest-Physical Addresses"'
 SDM_PAT = 'SDM vol. 3, "Page Attribute Table (PAT)"'
 SDM_MISCONFIGURED = 'SDM vol. 3, "EPT Misconfigurations"'
@@ -36,6 +39,7 @@ class Explanation(NamedTuple):
 
     steps: tuple[Step, ...]
     answer: Answer
+    l2: L2Page | None = None  # what the answer is for: a page of L2, in the L1 page that it speaks of
 
 
 def explain_lookup(
@@ -230,18 +234,19 @@ def _effective_step(answer: Answer, ipat: bool, paging: bool) -> Step:
         return Step("effective type", "none", (why,), SDM_MISCONFIGURED)
     if ipat:
         return Step(
-            "effective type", _types(answer), ("ignore PAT is set: the EPT type, whatever the PAT",), SDM_EFFECTIVE
+            "effective type", types_text(answer), ("ignore PAT is set: the EPT type, whatever the PAT",), SDM_EFFECTIVE
         )
     row = mask_text(answer.byte or 0)
     lines = [f"row EPT {row} of the table of effective types, column the page's PAT type"]
     if not paging:
         lines.append("guest CR0.PG=0: the PAT type is WB")
-    return Step("effective type", _types(answer), tuple(lines), f"{SDM_EFFECTIVE}; {SDM_PAT}")
+    return Step("effective type", types_text(answer), tuple(lines), f"{SDM_EFFECTIVE}; {SDM_PAT}")
 
 
-def _types(answer: Answer) -> str:
-    star = {pat: "*" if answer.starred(pat) else "" for pat, _ in answer.effective}
-    return ", ".join(f"{kind}{star[pat]} (PAT {pat})" for pat, kind in answer.effective)
+def types_text(answer: Answer) -> str:
+    """Each PAT type with the effective type: 'UC* (PAT WT)', 'none (PAT WC)'."""
+    star = {pat: "*" if kind is not None and answer.starred(pat) else "" for pat, kind in answer.effective}
+    return ", ".join(f"{'none' if kind is None else kind}{star[pat]} (PAT {pat})" for pat, kind in answer.effective)
 
 
 def _level_step(evaluator: Evaluator, slot: Slot, level: int, gpa: int) -> Step:

@@ -76,6 +76,12 @@ def _low_ram_end(evaluator: Evaluator, guest: GuestLinux) -> int:
     return max((min(slot.end, FOUR_GIGABYTES) for slot in low), default=0)
 
 
+def choice_edges(evaluator: Evaluator) -> tuple[int, ...]:
+    """Addresses in bytes where a guest's kernel answers another way, besides the edges of slots and MTRRs."""
+    low = _low_ram_end(evaluator, guest_of(evaluator.vm))
+    return (ISA_START, ISA_END, *((low, FOUR_GIGABYTES) if low else ()))
+
+
 def _outside_isa(start: int, end: int) -> Iterator[tuple[int, int]]:
     """The parts of [start, end) that are not in the ISA window."""
     for low, high in ((start, min(end, ISA_START)), (max(start, ISA_END), end)):

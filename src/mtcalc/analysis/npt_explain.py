@@ -41,15 +41,17 @@ def npt_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool, guest_
     pats = [pat for pat, _ in answer.effective]
     ways = {pat: chain(kernel, facts, pat, table, paging) for pat in pats}
     found = {pat: way for pat, way in ways.items() if way is not None}
-    return [*_steps(kernel, facts, found, table, paging), _effective_step(kernel, answer)]
+    guest = _guest_step(kernel, found, table, paging)
+    return [*entry_steps(kernel, facts, found, [guest]), _effective_step(kernel, answer)]
 
 
-def _steps(kernel: Kernel, facts: Facts, ways: dict[MemType, Chain], table: Pat, paging: bool) -> Iterator[Step]:
+def entry_steps(kernel: Kernel, facts: Facts, ways: dict[MemType, Chain], guest: Iterable[Step]) -> Iterator[Step]:
+    """From the entry to what comes under the host's MTRRs; `guest`: the steps to the guest's own type in between."""
     for rule in kernel.rules.rules:
         yield Step(f"rule {rule.id}", "matches", (rule.text, rule.why), rule.source)
     selected = f"PWT, PCD and PAT clear select entry {ENTRY.pat_index} of the host's PAT, which Linux has as WB"
     yield Step("NPT entry", f"entry {ENTRY.pat_index}, so {ENTRY.memtype}", (selected,), "make_spte()")
-    yield _guest_step(kernel, ways, table, paging)
+    yield from guest
     mtrr = host_mtrr(facts)
     usual = "as firmware sets it for RAM" if mtrr is MemType.WB else "as it usually is for device memory"
     yield Step(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mtcalc.linux.functions import Request
     from mtcalc.refs.guest import GuestKernel
+    from mtcalc.x86.pat import Pat
 
 T = TypeVar("T")
 
@@ -70,6 +71,16 @@ MTRR_TYPE: Word[MemType] = Word(
     "type", lambda text: parse_memtype(text, MTRR_TYPES), lambda: [str(kind) for kind in MTRR_TYPES]
 )
 PAT_TYPE: Word[MemType] = Word("type", parse_memtype, lambda: [str(kind) for kind in PAT_TYPES])
+
+
+def _read_pat(text: str) -> Pat:
+    from mtcalc.x86.pat import parse_pat
+
+    return parse_pat(text)
+
+
+PAT_REGISTER: Word[Pat] = Word("pat", _read_pat, lambda: ["linux", "reset"])
+"""A whole PAT: by name, as its register or as eight types."""
 SLOT_FLAG: Word[int] = Word("name", parse_slot_flag, lambda: _completed(SLOT_FLAGS))
 QUIRK: Word[int] = Word("name", parse_quirk, lambda: _completed(QUIRKS))
 

@@ -46,6 +46,9 @@ QUIRK_SPANS: dict[str, tuple[QuirkSpan, ...]] = {
 }
 """Every quirk by name. Where trees in between were not read, the first release is the first tree's."""
 
+OF_L2 = "NESTED_SVM_SHARED_PAT"
+"""The quirk that gives L2, a guest's own guest, the PAT of L1, the guest: on AMD alone."""
+
 _OFF_AT_START: tuple[tuple[Version, int, str], ...] = (
     # What KVM turns off itself when it makes a VM on Intel; what it turned off, nothing turns on again.
     ((0,), 0, "KVM_CAP_DISABLE_QUIRKS overwrites: a later call turns quirks on again"),

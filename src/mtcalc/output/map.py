@@ -8,7 +8,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from mtcalc.analysis.address_map import AddressMap, Piece, differs
+from mtcalc.analysis.address_map import AddressMap, KernelPiece, Piece, differs
 from mtcalc.analysis.answer import Answer, NptEntry
 from mtcalc.output.answers import entry_columns, entry_text, mtrr_that_counts, npt_legend
 from mtcalc.output.bars import Bar, BarLayer, Bars
@@ -63,7 +63,8 @@ def map_document(found: AddressMap, pats: Sequence[MemType]) -> Document:
         )
     )
     answers = [side.answer for piece in shown for side in piece.sides if side.answer is not None]
-    notes = [*npt_legend(answers), *_legend(shown, pats, len(found.views) > 1, names.first), *_notes(found, names)]
+    legend = _legend(shown, pats, len(found.views) > 1, names.first, bool(found.requests))
+    notes = [*npt_legend(answers), *legend, *_notes(found, names)]
     if len(found.pieces) > MOST_PIECES:
         notes.append(f"the first {MOST_PIECES} of {len(found.pieces)} pieces: -o jsonl has them")
     return Document(blocks, notes)
@@ -84,6 +85,9 @@ def _kernel_layers(
     yield _layer(entry_columns(view.kernel.npt is not None)[1], shown, lambda piece: _entry(piece.sides[at].answer))
     for pat in pats:
         yield _layer(f"PAT {pat}", shown, partial(_effective, at, pat))
+    for number, request in enumerate(found.requests):
+        asked = request.name if request.name != str(request.asks) else f"asked {request.name}"
+        yield _layer(asked, shown, partial(_requested, at, number))
     if at:
         marks = _layer("", shown, lambda piece: (("",), "^", STRONG) if differs(piece, at) else None)
         yield marks._replace(marks=True)
@@ -153,6 +157,20 @@ def _effective(at: int, pat: MemType, piece: Piece) -> _Look | None:
     return (f"{kind}{star}",), fill, memtype_tone(kind)
 
 
+def _requested(at: int, number: int, piece: Piece) -> _Look | None:
+    if not piece.sides[at].requests:
+        return None
+    answer = piece.sides[at].requests[number]
+    if answer.pat is None:
+        return ("refused", "no"), "!", WARN
+    kind = answer.effective[0][1] if answer.effective else None
+    if kind is None:
+        return (f"? ({answer.pat})", "?"), "?", WARN
+    text = f"{kind}{'*' if answer.starred(answer.pat) else ''}"
+    fill = _FILLS_NPT[kind] if isinstance(kind, NptType) else _FILLS[kind]
+    return (f"{text} ({answer.pat})", text), fill, memtype_tone(kind)
+
+
 def _address(address: int) -> str:
     """An address as short as is exact and easily read: 0, 640K, 3G, 0xfee00000."""
     size = format_size(address)
@@ -170,7 +188,9 @@ def _shortened(piece: Piece) -> bool:
     return piece.slot is None and piece.end - piece.start >= _SHORT_FROM
 
 
-def _legend(shown: Sequence[Piece], pats: Sequence[MemType], several: bool, first: str) -> Iterator[str]:
+def _legend(
+    shown: Sequence[Piece], pats: Sequence[MemType], several: bool, first: str, requests: bool
+) -> Iterator[str]:
     yield "not to scale: a slot is a column wider for every fourfold size; /// is a hole of 1G or more, shortened"
     if all(piece.slot is None for piece in shown):
         yield "no memslots: the guest's MTRRs alone"
@@ -180,10 +200,12 @@ def _legend(shown: Sequence[Piece], pats: Sequence[MemType], several: bool, firs
         for side in piece.sides
         for answer in [side.answer]
         if answer is not None
-        for pat in pats
+        for pat in (*pats, *(asked.pat for asked in side.requests if asked.pat is not None))
     )
     if starred:
         yield "* undefined in previous editions of the manual, so implementation-defined"
+    if requests:
+        yield "of a request: the effective type (the PAT type that the guest's kernel chooses)"
     if several:
         yield f"^^^ entry or effective types differ from those of {first}"
 
@@ -233,8 +255,22 @@ def piece_record(found: AddressMap, piece: Piece, at: int) -> dict[str, Any]:
         "ept": said and said["ept"],
         **npt,
         "effective": said and said["effective"],
+        **({"requests": _requests_record(found, side)} if found.requests else {}),
         "differs": differs(piece, at),
     }
+
+
+def _requests_record(found: AddressMap, side: KernelPiece) -> dict[str, Any] | None:
+    """What comes of each request, by its name; None where no slot holds the piece."""
+    if not side.requests:
+        return None
+    records = {
+        request.name: answer_record(answer) for request, answer in zip(found.requests, side.requests, strict=True)
+    }
+    return {name: {key: said[key] for key in _OF_REQUEST} for name, said in records.items()}
+
+
+_OF_REQUEST = ("pat", "pat_index", "effective")
 
 
 def map_record(found: AddressMap) -> dict[str, Any]:
@@ -247,7 +283,8 @@ def map_rows(found: AddressMap) -> Iterator[list[str]]:
     """Header and a row a piece; under NPT with a column for what the entry selects."""
     npt = ("npt",) if any(kernel.npt for kernel in found.kernels) else ()
     header = ("rules", "gpa", "end", "slot", "kvm", "manual", "rule", "mask", *map(str, PAT_TYPES), "ref", "differs")
-    yield [*header, *npt]
+    asked = [request.name for request in found.requests]
+    yield [*header, *npt, *(f"{name}:{key}" for name in asked for key in ("pat", "effective"))]
     for record in map_records(found):
         effective = record["effective"] or {}
         entry = record.get("npt")
@@ -258,4 +295,9 @@ def map_rows(found: AddressMap) -> Iterator[list[str]]:
             record["ref"],
             "yes" if record["differs"] else "no",
             *([f"{entry['index']}:{entry['memtype']}" if entry else ""] if npt else []),
+            *(
+                (record["requests"] or {}).get(name, {}).get(key) or ""
+                for name in asked
+                for key in ("pat", "effective")
+            ),
         ]

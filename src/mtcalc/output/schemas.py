@@ -108,13 +108,30 @@ _WHO = _object(
         "notes": _TEXTS,
     }
 )
+# One value where one PAT type was asked for, else one a type.
+_L2_PAT = {"type": "object", "propertyNames": _PAT, "additionalProperties": _or_null(_PAT)}
+_PAT_INDEX = _or_null({"enum": list(range(8))})
+_L2 = _object(
+    {
+        "pat_from": {"enum": ["vmcs12", "vmcb12", "l1", "hardware"]},
+        "register": _or_null(_HEX),
+        "own_register": _or_null(_HEX),
+        "pat": {"anyOf": [{"type": "null"}, _PAT, _L2_PAT]},
+        "pat_index": {
+            "anyOf": [_PAT_INDEX, {"type": "object", "propertyNames": _PAT, "additionalProperties": _PAT_INDEX}]
+        },
+        "effective": {"anyOf": [{"type": "null"}, _EFFECTIVE, _BY_PAT]},
+    },
+    quirks=_map(_BOOL),
+)
 _EXPLANATION = _object(
     {
         "answer": ANSWER,
         "steps": _list(
             _object({"step": _TEXT, "result": _TEXT, "text": _TEXTS, "source": {"type": ["string", "null"]}})
         ),
-    }
+    },
+    l2=_L2,  # with --l2
 )
 _VERDICT = _object(
     {
@@ -396,6 +413,9 @@ _AREA = _object(
         "differs": _BOOL,
     },
     npt=_or_null(_NPT),
+    requests=_or_null(
+        _map(_object({"pat": _or_null(_PAT), "pat_index": _PAT_INDEX, "effective": _or_null(_EFFECTIVE)}))
+    ),
 )
 _PAT_RECORD = _object(
     {

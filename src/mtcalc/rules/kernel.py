@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.history import MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
 from mtcalc.kvm.notes import Note
-from mtcalc.kvm.quirks import first_releases, has_quirk, known_quirks, off_at_start, unconcerned
+from mtcalc.kvm.quirks import OF_L2, first_releases, has_quirk, known_quirks, off_at_start, unconcerned
 from mtcalc.kvm.release import Version as Version
 from mtcalc.kvm.release import in_force, newest
 from mtcalc.kvm.release import since as since
@@ -199,6 +199,9 @@ def _quirk_notes(kernel: Kernel, disabled: int) -> Iterator[Note]:
             came = f" (first in {first_releases(name)})" if name not in QUIRKS else ""
             yield Note("quirk-unknown", f"this kernel has no quirk {name}{came}: disabling it does nothing here")
     others = [name for name in unconcerned(disabled) if name in known]
+    if kernel.npt is not None and OF_L2 in others:
+        others.remove(OF_L2)
+        yield Note("quirk-idle", f"quirk {OF_L2} decides of the guest's own guests alone (explain --l2)")
     if others:
         yield Note("quirk-idle", f"no memory type hangs on quirk {', '.join(others)}")
 
