@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 
@@ -183,6 +184,28 @@ def test_a_pages_index_counts_up_to_4_14(said: str, got: str) -> None:
     done = quick("eval", "-", "-o", "json", stdin=f"{text}pages: [{page}}}]\n")
     assert [(a["pat"], a["effective"]) for a in done.json["results"]] == [("WC", got)]
     assert quick("check", "-", stdin=f"{text}expect: [{page}, effective: {got}}}]\n").status == 0
+
+
+def test_explain_goes_by_the_entry_that_the_guests_kernel_chose(tmp_path: Path) -> None:
+    """Entries 0 and 3 of this PAT are WB: a request for UC takes the second, and up to 4.14 the index counts."""
+    path = tmp_path / "vm.yaml"
+    path.write_text("""\
+rules: "4.14"
+host: {vendor: amd}
+guest: {kernel: linux-4.6, pat: 0x0100070406050106, mtrr: {enabled: false}}
+memslots:
+  - {name: ram, gpa: 0, size: 1G}
+  - {name: bar, gpa: 0xe0000000, size: 16M, device: true}
+pages:
+  - {gpa: 0xe0000000, request: UC}
+""")
+    (page,) = quick("eval", str(path), "-o", "json").json["results"]
+    assert (page["pat"], page["pat_index"], page["effective"]) == ("WB", 3, "CD")
+    found = quick("explain", str(path), "--gpa", "0xe0000000", "--request", "UC", "-o", "json").json
+    steps = {step["step"]: step["result"] for step in found["steps"]}
+    assert steps["guest PAT type"] == "UC (PAT WB)"
+    assert steps["effective type"] == "CD (PAT WB)"
+    assert found["answer"] == page
 
 
 def test_diff_has_a_status_and_the_same_rows_in_each_form() -> None:

@@ -32,14 +32,21 @@ def guest_mtrr_step() -> Step:
     return Step("guest MTRR type", "not asked", _NO_MTRR, "svm_get_mt_mask(), there up to 5.19, returned 0")
 
 
-def npt_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool, guest_pat: Pat | None = None) -> list[Step]:
+def npt_steps(
+    kernel: Kernel,
+    facts: Facts,
+    answer: Answer,
+    paging: bool,
+    guest_pat: Pat | None = None,
+    index: int | None = None,
+) -> list[Step]:
     """From the entry to the effective type. `facts`: before the host's MTRR type was filled in.
 
-    `guest_pat` None: that of Linux.
+    `guest_pat` None: that of Linux; `index` as in chain().
     """
     table = guest_pat or LINUX_PAT
     pats = [pat for pat, _ in answer.effective]
-    ways = {pat: chain(kernel, facts, pat, table, paging) for pat in pats}
+    ways = {pat: chain(kernel, facts, pat, table, paging, index) for pat in pats}
     found = {pat: way for pat, way in ways.items() if way is not None}
     return [*_steps(kernel, facts, found, table, paging), _effective_step(kernel, answer)]
 
