@@ -208,6 +208,28 @@ pages:
     assert found["answer"] == page
 
 
+@pytest.mark.parametrize("args", [(), ("--request",), ("--request", "-r", "4.14", "-r", "4.15"), ("--where", "pat=WC")])
+def test_every_table_says_what_cd_and_wc_plus_are_and_nothing_twice(args: tuple[str, ...]) -> None:
+    """Wherever one of the two stands, in whichever row and side."""
+    out = " ".join(quick("table", "--vendor", "amd", *args, "-o", "plain").out.split())
+    table, *notes = out.split(" note: ")
+    for kind, words in (("CD", "uncached like UC, with snooping"), ("WC+", "write-combining, with snooping")):
+        assert (kind in table.replace("CR0.CD", "").replace("CD_NW", "")) is (f"{kind}: {words}" in notes)
+    assert sum("up to 4.14 NPT goes by" in note for note in notes) == ("4.14" in args)
+    assert len(notes) == len(set(notes))
+
+
+def test_a_refused_request_has_no_index_to_speak_of() -> None:
+    """Linux 4.1 has no WT."""
+    args = ("--vendor", "amd", "-r", "4.14", "--guest", "4.1", "--request", "WT", "-o")
+    (answer,) = quick("lookup", *args, "json").json
+    assert (answer["pat"], answer["effective"]) == (None, None)
+    assert not any("up to 4.14" in note for note in answer["notes"])
+    table = quick("table", *args, "plain")
+    assert table.status == 0
+    assert "up to 4.14" not in " ".join(table.out.split())
+
+
 def test_diff_has_a_status_and_the_same_rows_in_each_form() -> None:
     assert quick("diff", "--vendor", "amd", "5.15", "6.8").status == 0
     done = quick("diff", "--vendor", "amd", "4.14", "4.15", "-o", "json")
