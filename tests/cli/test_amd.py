@@ -230,6 +230,25 @@ def test_a_refused_request_has_no_index_to_speak_of() -> None:
     assert "up to 4.14" not in " ".join(table.out.split())
 
 
+@pytest.mark.parametrize("command", ["eval", "map"])
+def test_vendor_goes_over_the_scenarios_own(command: str, tmp_path: Path) -> None:
+    """As if the file said so, in every format."""
+    path = tmp_path / "vm.yaml"
+    path.write_text('rules: "6.8"\nmemslots:\n  - {gpa: 0, size: 2M}\n')
+    found = [quick(command, str(path), "--vendor", "amd", "-o", form) for form in ("plain", "json", "csv")]
+    path.write_text('rules: "6.8"\nhost: {vendor: amd}\nmemslots:\n  - {gpa: 0, size: 2M}\n')
+    assert found == [quick(command, str(path), "-o", form) for form in ("plain", "json", "csv")]
+    assert "NPT" in found[0].out
+    assert "EPT" not in found[0].out
+
+
+def test_explain_and_check_say_that_cd_is_uncached() -> None:
+    steps = quick("explain", "--vendor", "amd", "--pat", "uc", "-o", "json").json["steps"]
+    assert steps[-1]["text"] == ["CD: uncached like UC, with snooping"]
+    hazards = quick("check", "reports/02-ivshmem-amd/scenario.yaml", "--vendor", "amd", "-o", "json").json[0]["hazards"]
+    assert any("which is CD (uncached) here" in hazard["text"] for hazard in hazards)
+
+
 def test_diff_has_a_status_and_the_same_rows_in_each_form() -> None:
     assert quick("diff", "--vendor", "amd", "5.15", "6.8").status == 0
     done = quick("diff", "--vendor", "amd", "4.14", "4.15", "-o", "json")

@@ -5,9 +5,18 @@ from __future__ import annotations
 
 import click
 
-from mtcalc.cli.options import Assumptions, Output, assume_option, kernels, output_options, rules_option
+from mtcalc.cli.options import (
+    Assumptions,
+    Output,
+    assume_option,
+    kernels,
+    output_options,
+    rules_option,
+    vendor_option,
+)
 from mtcalc.cli.params import PAT_TYPE, SCENARIO_FILE
 from mtcalc.cli.read import check_pats, read_scenario
+from mtcalc.kvm.versions import Vendor
 from mtcalc.output.emit import Result
 from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
@@ -21,8 +30,16 @@ DEFAULT_PATS = (MemType.WB, MemType.WC, MemType.UC_MINUS)
 @click.option("--pat", "pats", type=PAT_TYPE, multiple=True, help="A line for this PAT type.  [WB, WC and UC-]")
 @rules_option
 @assume_option
+@vendor_option
 @output_options()
-def map_(file: str, pats: tuple[MemType, ...], refs: tuple[str, ...], assume: Assumptions, output: Output) -> None:
+def map_(
+    file: str,
+    pats: tuple[MemType, ...],
+    refs: tuple[str, ...],
+    assume: Assumptions,
+    vendor: Vendor | None,
+    output: Output,
+) -> None:
     """A picture of the guest-physical address space: slots, guest MTRRs, entries, effective types.
 
     The guest's MTRRs are drawn by the manual and as KVM reads them. With -r twice, what the second kernel makes
@@ -36,7 +53,7 @@ def map_(file: str, pats: tuple[MemType, ...], refs: tuple[str, ...], assume: As
     from mtcalc.analysis.address_map import address_map
     from mtcalc.output.map import map_document, map_record, map_records, map_rows
 
-    scenario = read_scenario(file, need_slots=False, assume=assume)
+    scenario = read_scenario(file, need_slots=False, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
     asked = tuple(dict.fromkeys(pats)) or DEFAULT_PATS
     if not scenario.vm.paging:
