@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 
@@ -183,6 +184,69 @@ def test_a_pages_index_counts_up_to_4_14(said: str, got: str) -> None:
     done = quick("eval", "-", "-o", "json", stdin=f"{text}pages: [{page}}}]\n")
     assert [(a["pat"], a["effective"]) for a in done.json["results"]] == [("WC", got)]
     assert quick("check", "-", stdin=f"{text}expect: [{page}, effective: {got}}}]\n").status == 0
+
+
+def test_explain_goes_by_the_entry_that_the_guests_kernel_chose(tmp_path: Path) -> None:
+    """Entries 0 and 3 of this PAT are WB: a request for UC takes the second, and up to 4.14 the index counts."""
+    path = tmp_path / "vm.yaml"
+    path.write_text("""\
+rules: "4.14"
+host: {vendor: amd}
+guest: {kernel: linux-4.6, pat: 0x0100070406050106, mtrr: {enabled: false}}
+memslots:
+  - {name: ram, gpa: 0, size: 1G}
+  - {name: bar, gpa: 0xe0000000, size: 16M, device: true}
+pages:
+  - {gpa: 0xe0000000, request: UC}
+""")
+    (page,) = quick("eval", str(path), "-o", "json").json["results"]
+    assert (page["pat"], page["pat_index"], page["effective"]) == ("WB", 3, "CD")
+    found = quick("explain", str(path), "--gpa", "0xe0000000", "--request", "UC", "-o", "json").json
+    steps = {step["step"]: step["result"] for step in found["steps"]}
+    assert steps["guest PAT type"] == "UC (PAT WB)"
+    assert steps["effective type"] == "CD (PAT WB)"
+    assert found["answer"] == page
+
+
+@pytest.mark.parametrize("args", [(), ("--request",), ("--request", "-r", "4.14", "-r", "4.15"), ("--where", "pat=WC")])
+def test_every_table_says_what_cd_and_wc_plus_are_and_nothing_twice(args: tuple[str, ...]) -> None:
+    """Wherever one of the two stands, in whichever row and side."""
+    out = " ".join(quick("table", "--vendor", "amd", *args, "-o", "plain").out.split())
+    table, *notes = out.split(" note: ")
+    for kind, words in (("CD", "uncached like UC, with snooping"), ("WC+", "write-combining, with snooping")):
+        assert (kind in table.replace("CR0.CD", "").replace("CD_NW", "")) is (f"{kind}: {words}" in notes)
+    assert sum("up to 4.14 NPT goes by" in note for note in notes) == ("4.14" in args)
+    assert len(notes) == len(set(notes))
+
+
+def test_a_refused_request_has_no_index_to_speak_of() -> None:
+    """Linux 4.1 has no WT."""
+    args = ("--vendor", "amd", "-r", "4.14", "--guest", "4.1", "--request", "WT", "-o")
+    (answer,) = quick("lookup", *args, "json").json
+    assert (answer["pat"], answer["effective"]) == (None, None)
+    assert not any("up to 4.14" in note for note in answer["notes"])
+    table = quick("table", *args, "plain")
+    assert table.status == 0
+    assert "up to 4.14" not in " ".join(table.out.split())
+
+
+@pytest.mark.parametrize("command", ["eval", "map"])
+def test_vendor_goes_over_the_scenarios_own(command: str, tmp_path: Path) -> None:
+    """As if the file said so, in every format."""
+    path = tmp_path / "vm.yaml"
+    path.write_text('rules: "6.8"\nmemslots:\n  - {gpa: 0, size: 2M}\n')
+    found = [quick(command, str(path), "--vendor", "amd", "-o", form) for form in ("plain", "json", "csv")]
+    path.write_text('rules: "6.8"\nhost: {vendor: amd}\nmemslots:\n  - {gpa: 0, size: 2M}\n')
+    assert found == [quick(command, str(path), "-o", form) for form in ("plain", "json", "csv")]
+    assert "NPT" in found[0].out
+    assert "EPT" not in found[0].out
+
+
+def test_explain_and_check_say_that_cd_is_uncached() -> None:
+    steps = quick("explain", "--vendor", "amd", "--pat", "uc", "-o", "json").json["steps"]
+    assert steps[-1]["text"] == ["CD: uncached like UC, with snooping"]
+    hazards = quick("check", "reports/02-ivshmem-amd/scenario.yaml", "--vendor", "amd", "-o", "json").json[0]["hazards"]
+    assert any("which is CD (uncached) here" in hazard["text"] for hazard in hazards)
 
 
 def test_diff_has_a_status_and_the_same_rows_in_each_form() -> None:

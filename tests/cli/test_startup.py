@@ -24,6 +24,7 @@ OWN_OF_LOOKUP = """
     mtcalc
     mtcalc.analysis mtcalc.analysis.answer
     mtcalc.cli mtcalc.cli.environment mtcalc.cli.lookup mtcalc.cli.main mtcalc.cli.options mtcalc.cli.params
+    mtcalc.cli.question
     mtcalc.kvm mtcalc.kvm.flags mtcalc.kvm.history mtcalc.kvm.notes mtcalc.kvm.quirks mtcalc.kvm.release
     mtcalc.kvm.slot_history mtcalc.kvm.versions
     mtcalc.output mtcalc.output.answers mtcalc.output.document mtcalc.output.emit mtcalc.output.plain

@@ -118,6 +118,16 @@ def test_without_mtrrs_in_cpuid(release: tuple[int, ...], asked: str, got: str) 
 
 
 @pytest.mark.parametrize(
+    ("release", "asked", "got"),
+    [((4, 1), "WC", "UC-"), ((4, 1), "WB", "WB"), ((4, 6), "WB", "WB"), ((4, 6), "WT", "UC-"), ((4, 6), "WC", "UC-")],
+)
+def test_nopat_turns_the_pat_off_whatever_the_mtrrs_are(release: tuple[int, ...], asked: str, got: str) -> None:
+    """An option of the command line, read before CPUID: pat_enabled() is false without MTRRs too."""
+    choice = ask(asked, release, device(NONE), cpuid_mtrr=False, nopat=True)
+    assert (choice.pat.on, choice.pat.written, str(choice.memtype)) == (False, False, got)
+
+
+@pytest.mark.parametrize(
     ("release", "on", "written"),
     [((6, 1), True, True), ((6, 2), True, False), ((6, 8), True, False), ((6, 9), True, True)],
 )

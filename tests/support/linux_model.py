@@ -47,20 +47,12 @@ def got(
     blind = not cpuid or (not enabled and n >= v4_2)  # as far as the PAT goes
     if blind and n >= v6_2:
         blind = False
-    on, writes, table = True, True, "register"
-    if blind:
-        writes = False
-        if n < v4_2:
-            pass
-        elif n < v4_7:
-            table = "four"
-        elif n < v6_0 or nopat:
-            on = False
-    elif nopat:
-        writes, on = False, False
-        if v4_2 <= n < v4_7:
-            table = "reset"
-    if nopat and n < v4_2 and cpuid:
+    on, writes, table = not nopat, not (blind or nopat), "register"
+    if blind and v4_2 <= n < v4_7:
+        table = "four"
+    elif nopat and v4_2 <= n < v4_7:
+        table = "reset"
+    elif blind and v4_7 <= n < v6_0:
         on = False
     if n < v4_2:
         table = "fixed"

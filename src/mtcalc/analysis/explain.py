@@ -58,10 +58,14 @@ def explain_lookup(
 
 
 def explain_page(
-    evaluator: Evaluator, gpa: int, pat: MemType | None = None, private: bool | None = None
+    evaluator: Evaluator,
+    gpa: int,
+    pat: MemType | None = None,
+    private: bool | None = None,
+    index: int | None = None,
 ) -> Explanation:
-    """The derivation for one guest address in bytes. Raises ValueError as Evaluator.page() does."""
-    answer = evaluator.page(gpa, pat, private)
+    """The derivation of what Evaluator.page() answers for one guest address in bytes. Raises ValueError as it does."""
+    answer = evaluator.page(gpa, pat, private, index)
     kernel, vm = evaluator.kernel, evaluator.vm
     if answer.slot is None or answer.facts is None or answer.level is None:
         return Explanation((_no_slot_step(evaluator, gpa),), answer)
@@ -72,7 +76,7 @@ def explain_page(
             _slot_step(answer.slot),
             _mmio_step(kernel, answer.slot, answer.facts, vm.host_pat),
             guest_mtrr_step(),
-            *npt_steps(kernel, evaluator.facts(answer.slot, gpa), answer, vm.paging, vm.pat),
+            *npt_steps(kernel, evaluator.facts(answer.slot, gpa), answer, vm.paging, vm.pat, index),
             _level_step(evaluator, answer.slot, answer.level, gpa),
         ]
         return Explanation(tuple(of_page), answer)

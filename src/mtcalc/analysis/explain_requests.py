@@ -37,7 +37,7 @@ def explain_request_page(
 ) -> Explanation:
     """The derivation of what request_page() answers for a guest address in bytes. Raises ValueError as it does."""
     answer, choice = request_page(evaluator, gpa, request, size, (), private)
-    return Explanation(_joined(choice, explain_page(evaluator, gpa, choice.memtype, private)), answer)
+    return Explanation(_joined(choice, explain_page(evaluator, gpa, choice.memtype, private, choice.entry)), answer)
 
 
 def _joined(choice: Choice, found: Explanation) -> tuple[Step, ...]:

@@ -106,7 +106,7 @@ def request_page(
     choice = choose(request, guest, where_of(evaluator, gpa, size, guest))
     found = evaluator.page(gpa, choice.memtype, private, choice.entry)
     if choice.memtype is None:
-        notes = tuple(note for note in found.notes if note.code != "starred")
+        notes = tuple(note for note in found.notes if note.code not in ("starred", "npt-index"))
         found = found._replace(effective=(), notes=notes)
     more = [*guest_notes(evaluator.vm), *_ram_notes(evaluator, choice, gpa), *_met_notes(choice, gpa, size, before)]
     return with_choice(found, choice, more), choice

@@ -39,6 +39,10 @@ def _names(kinds: set[object]) -> str:
     return ", ".join(str(kind) for kind in sorted(kinds, key=str))
 
 
+def _slow_names(kinds: set[object]) -> str:
+    return _names(kinds).replace("CD", "CD (uncached)")
+
+
 def _firm(answer: Answer) -> str:
     return ", ignore PAT" if pat_ignored(answer) else ""
 
@@ -193,7 +197,7 @@ def bars(case: Case) -> Iterator[Hazard]:
         if doubtful and slow:
             where = f"{_mtrrs_say(case, slot)} over a BAR in RAM"
             by_entry = any(is_uncached(effective_of(answer, MemType.WB)) for answer in answers)
-            linux = f"a Linux guest maps a request for WB UC-, which is {_names(slow)} here"
+            linux = f"a Linux guest maps a request for WB UC-, which is {_slow_names(slow)} here"
             yield of_slot("MT018", slot, f"{where}: {'so is the memory' if by_entry else linux}")
             continue
         if doubtful and answers and all(map(pat_ignored, answers)):

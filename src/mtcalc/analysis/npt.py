@@ -104,7 +104,7 @@ def npt_notes(
         notes.append(Note("host-mtrr", f"{what} (--host-mtrr, or backing: host_mtrr, says it)"))
     if not paging:
         notes.append(Note("no-paging", "guest CR0.PG is 0: the PAT memory type is WB"))
-    elif kernel.npt is GuestPat.HARDWARES:
+    elif kernel.npt is GuestPat.HARDWARES and pats:  # none: what was asked for is refused
         notes.append(_index_note(pats, guest_pat, index))
     if caches_off(kernel, given):
         text = "guest CR0.CD reaches the hardware (quirk CD_NW_CLEARED is off): CD of what would be cached"

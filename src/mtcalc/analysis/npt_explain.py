@@ -13,7 +13,7 @@ from mtcalc.kvm.history import NPT_PATS, row_at
 from mtcalc.kvm.versions import GuestPat
 from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel
-from mtcalc.x86.memtype import MemType
+from mtcalc.x86.memtype import MemType, NptType
 from mtcalc.x86.npt import CROSS_CHECKED, CROSS_CHECKED_MTRR, SOURCE
 from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, Pat
 
@@ -32,14 +32,21 @@ def guest_mtrr_step() -> Step:
     return Step("guest MTRR type", "not asked", _NO_MTRR, "svm_get_mt_mask(), there up to 5.19, returned 0")
 
 
-def npt_steps(kernel: Kernel, facts: Facts, answer: Answer, paging: bool, guest_pat: Pat | None = None) -> list[Step]:
+def npt_steps(
+    kernel: Kernel,
+    facts: Facts,
+    answer: Answer,
+    paging: bool,
+    guest_pat: Pat | None = None,
+    index: int | None = None,
+) -> list[Step]:
     """From the entry to the effective type. `facts`: before the host's MTRR type was filled in.
 
-    `guest_pat` None: that of Linux.
+    `guest_pat` None: that of Linux; `index` as in chain().
     """
     table = guest_pat or LINUX_PAT
     pats = [pat for pat, _ in answer.effective]
-    ways = {pat: chain(kernel, facts, pat, table, paging) for pat in pats}
+    ways = {pat: chain(kernel, facts, pat, table, paging, index) for pat in pats}
     found = {pat: way for pat, way in ways.items() if way is not None}
     guest = _guest_step(kernel, found, table, paging)
     return [*entry_steps(kernel, facts, found, [guest]), _effective_step(kernel, answer)]
@@ -106,7 +113,8 @@ def _effective_step(kernel: Kernel, answer: Answer) -> Step:
     result = ", ".join(f"{'none' if kind is None else kind} (PAT {pat})" for pat, kind in answer.effective)
     lacking = [str(pat) for pat, kind in answer.effective if kind is None]
     lines = (f"the guest's PAT has no entry {', '.join(lacking)}: no page can be of that type",) if lacking else ()
-    return Step("effective type", result, lines, SOURCE)
+    named = tuple(kind.words for kind in NptType if kind in {got for _, got in answer.effective})
+    return Step("effective type", result, (*named, *lines), SOURCE)
 
 
 def _joined(pairs: Iterable[tuple[MemType, Effective]]) -> str:

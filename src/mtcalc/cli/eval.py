@@ -13,7 +13,6 @@ from mtcalc.analysis.answer import Answer
 from mtcalc.cli.options import (
     Assumptions,
     Output,
-    asked_of,
     assume_option,
     kernels,
     one_kernel,
@@ -22,6 +21,7 @@ from mtcalc.cli.options import (
     vendor_option,
 )
 from mtcalc.cli.params import GPA, GUEST, PAT_TYPE, REQUEST, SCENARIO_FILE
+from mtcalc.cli.question import asked_of
 from mtcalc.cli.read import check_pats, evaluator_for, read_scenario, with_guest
 from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result, pages_document, ranges_document

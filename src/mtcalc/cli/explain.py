@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mtcalc.analysis.explain import Explanation, explain_lookup, explain_page
-from mtcalc.cli.options import (
-    Output,
-    Question,
-    asked_kernels,
-    input_options,
-    one_kernel,
-    output_options,
-    rules_option,
-    unread_note,
-)
+from mtcalc.cli.options import Output, one_kernel, output_options, rules_option
 from mtcalc.cli.params import ADDRESS, PAT_REGISTER, SCENARIO_FILE
+from mtcalc.cli.question import Question, asked_kernels, input_options, unread_note
 from mtcalc.cli.read import check_pats, evaluator_for, read_scenario, with_guest
 from mtcalc.output.emit import Result, formats
 from mtcalc.output.explain import step_records

@@ -7,7 +7,8 @@ import click
 
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.answer import lookup as look_up
-from mtcalc.cli.options import Output, Question, asked_kernels, input_options, output_options, rules_option, unread_note
+from mtcalc.cli.options import Output, output_options, rules_option
+from mtcalc.cli.question import Question, asked_kernels, input_options, unread_note
 from mtcalc.output.answers import answers_result, lookup_document
 from mtcalc.output.document import Document
 from mtcalc.rules.kernel import Kernel

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtcalc.cli.options import Assumptions, Output, asked_of, assume_option, kernels, output_options, rules_option
+from mtcalc.cli.options import (
+    Assumptions,
+    Output,
+    assume_option,
+    kernels,
+    output_options,
+    rules_option,
+    vendor_option,
+)
 from mtcalc.cli.params import GUEST, PAT_TYPE, REQUEST, SCENARIO_FILE
+from mtcalc.cli.question import asked_of
 from mtcalc.cli.read import check_pats, read_scenario, with_guest
+from mtcalc.kvm.versions import Vendor
 from mtcalc.output.emit import Result
 from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
@@ -33,6 +43,7 @@ DEFAULT_PATS = (MemType.WB, MemType.WC, MemType.UC_MINUS)
 )
 @rules_option
 @assume_option
+@vendor_option
 @output_options()
 def map_(
     file: str,
@@ -41,6 +52,7 @@ def map_(
     guest: GuestKernel | None,
     refs: tuple[str, ...],
     assume: Assumptions,
+    vendor: Vendor | None,
     output: Output,
 ) -> None:
     """A picture of the guest-physical address space: slots, guest MTRRs, entries, effective types.
@@ -58,7 +70,7 @@ def map_(
     from mtcalc.analysis.address_map import address_map
     from mtcalc.output.map import map_document, map_record, map_records, map_rows
 
-    scenario = read_scenario(file, need_slots=False, assume=assume)
+    scenario = read_scenario(file, need_slots=False, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
     of_guest = asked_of(requests, guest)
     if of_guest is not None and not of_guest.requests:

@@ -15,7 +15,7 @@ from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.memtype import MemType
 
 if TYPE_CHECKING:
-    from mtcalc.cli.options import Asked
+    from mtcalc.cli.question import Asked
     from mtcalc.scenario.record import Scenario
 
 

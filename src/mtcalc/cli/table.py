@@ -9,17 +9,9 @@ import click
 
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.table import Search, Where, matrix, search
-from mtcalc.cli.options import (
-    Output,
-    Question,
-    asked_kernels,
-    input_options,
-    kernels,
-    output_options,
-    rules_option,
-    unread_note,
-)
+from mtcalc.cli.options import Output, kernels, output_options, rules_option
 from mtcalc.cli.params import Word, one_of
+from mtcalc.cli.question import Question, asked_kernels, input_options, unread_note
 from mtcalc.cli.where import parse_where, where_keys
 from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result

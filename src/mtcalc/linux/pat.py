@@ -40,6 +40,7 @@ class Left(Enum):
 
     FIXED = "the PAT counts as on, and each type keeps the entry it has in this kernel's own PAT"
     MINIMAL = "the PAT counts as on, and of its types UC-, UC and WB alone are used"
+    MINIMAL_OFF = "the PAT counts as off: requests pass unchanged, to the entries of UC-, UC and WB alone"
     OFF = "the PAT counts as off: requests pass unchanged, to the entries that the register has"
     OFF_AT_RESET = "the PAT counts as off: requests pass unchanged, to the entries of the reset value"
     AS_FOUND = "the PAT counts as on, with the entries that the register has"
@@ -122,22 +123,25 @@ def guest_pat(guest: GuestLinux) -> GuestPat:
     register = RESET_PAT if guest.pat is None else guest.pat
     if not row_at(OWN_ENTRIES, guest.release).what:
         entries = FIXED_ENTRIES
-    elif left is Left.MINIMAL:
+    elif left in (Left.MINIMAL, Left.MINIMAL_OFF):
         entries = STATIC_ENTRIES
     else:
         entries = _lowest(RESET_PAT if left is Left.OFF_AT_RESET else register)
-    on = left not in (Left.OFF, Left.OFF_AT_RESET)
+    on = left not in (Left.OFF, Left.OFF_AT_RESET, Left.MINIMAL_OFF)
     return GuestPat(register, False, on, entries, _reason(guest), left.value, row.source)
 
 
 def _left(guest: GuestLinux) -> tuple[Left | None, Row[Pat] | Row[Left | None] | Row[Left]]:
     """What the kernel does without writing the register, None where it writes, and the row that says so."""
     without = row_at(WITHOUT_MTRRS, guest.release)
-    if without.what is not None and _no_mtrrs(guest) and not (guest.nopat and without.what is Left.AS_FOUND):
-        return without.what, without
-    if guest.nopat:
+    lacks = without.what is not None and _no_mtrrs(guest)
+    if guest.nopat:  # pat_enabled() is false then, whatever the MTRRs are
+        if lacks and without.what is Left.MINIMAL:
+            return Left.MINIMAL_OFF, without
         off = row_at(NOPAT, guest.release)
         return off.what, off
+    if lacks:
+        return without.what, without
     if guest.kind is VmType.TD:
         td = row_at(IN_A_TD, guest.release)
         if td.what is not None:

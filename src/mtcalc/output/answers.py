@@ -55,12 +55,8 @@ _HONOURED = {
 
 def npt_legend(answers: Iterable[Answer]) -> list[str]:
     """What the types are that exist under NPT alone, where some answer has one; nothing under EPT."""
-    words = {
-        NptType.CD: "CD: uncached like UC, with snooping",
-        NptType.WC_PLUS: "WC+: write-combining, with snooping",
-    }
     found = {kind for answer in answers if answer.kernel.npt for _, kind in answer.effective}
-    return [text for kind, text in words.items() if kind in found]
+    return [kind.words for kind in NptType if kind in found]
 
 
 def answers_result(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from re import sub
 
 from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.side_by_side import difference
@@ -84,6 +85,10 @@ def _notes(sides: Sequence[Sequence[Answer]], names: Sides) -> list[str]:
     """The notes of each side's answers, whichever of them has it, but for those that rows say."""
 
     def all_of(side: Sequence[Answer]) -> tuple[Note, ...]:
-        return tuple(dict.fromkeys(note for one in side for note in one.notes if note.code not in _OF_A_ROW))
+        said = {note: None for one in side for note in one.notes if note.code not in (*_OF_A_ROW, "npt-index")}
+        # Which entry it is stands in the row, so what is left is the same of all.
+        plain = {sub(r" \([^)]*\)", "", note.text) for one in side for note in one.notes if note.code == "npt-index"}
+        return (*said, *(Note("npt-index", text) for text in sorted(plain)))
 
-    return side_notes([[side[0]._replace(notes=all_of(side)) for side in sides]], names)
+    everyones = [side[0]._replace(notes=all_of(side)) for side in sides]
+    return side_notes([everyones], names, [answer for side in sides for answer in side])

@@ -228,15 +228,15 @@ def _same(pieces: Sequence[Sequence[Answer]]) -> list[Block]:
     return blocks
 
 
-def side_notes(places: Iterable[Sequence[Answer]], names: Sides) -> list[str]:
+def side_notes(places: Iterable[Sequence[Answer]], names: Sides, shown: Iterable[Answer] | None = None) -> list[str]:
     """Notes of answers to the same questions, each with whose it is, where it is not everyone's.
 
-    Those on starred cells are one legend.
+    Those on starred cells are one legend. `shown`: the answers whose types want one, None: these.
     """
     places = list(places)
     owned = list(_owned(places, names))
     starred = any(note.code == "starred" for _, note in owned)
-    legend = npt_legend(answer for answers in places for answer in answers)
+    legend = npt_legend((answer for answers in places for answer in answers) if shown is None else shown)
     notes = [*legend, *grouped_notes(pair for pair in owned if pair[1].code != "starred")]
     return [_STAR_LEGEND, *notes] if starred else notes
 

@@ -130,7 +130,7 @@ def _notes(sides: Sequence[Sequence[Answer]], names: Sides) -> list[str]:
         side[0]._replace(notes=tuple(dict.fromkeys(note for answer in side for note in notes_of_each(answer))))
         for side in sides
     ]
-    return side_notes([everyones], names)
+    return side_notes([everyones], names, [answer for side in sides for answer in side])
 
 
 def _apart(result: Search) -> str:

@@ -37,6 +37,12 @@ class NptType(Enum):
     def __str__(self) -> str:
         return self.value
 
+    @property
+    def words(self) -> str:
+        """What the name means, for those who have not met it."""
+        what = "uncached like UC" if self is NptType.CD else "write-combining"
+        return f"{self.value}: {what}, with snooping"
+
 
 Effective: TypeAlias = Union[MemType, NptType]
 """What an access really gets: a memory type, under NPT one of those two as well."""
