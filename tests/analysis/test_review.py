@@ -207,6 +207,12 @@ def claims(before: Kernel, after: Kernel, items: tuple[Input, ...], changed: Cha
         found[rf"{verb} mattering there"] = lambda _, __, v, m=mine, s=side: any(  # type: ignore[misc]
             flips(items, region, v, at, s) for at in m
         )
+    nowhere = [
+        {at for at in range(len(items)) for values in everywhere if flips(items, everywhere, values, at, side)}
+        for side in (0, 1)
+    ]
+    lost = nowhere[0] - nowhere[1] - (matter[0] - matter[1])
+    found["nowhere any longer"] = lambda _, __, v: any(flips(items, everywhere, v, at, 0) for at in lost)
     split = after.split_when
     stops = {items[at] for at in matter[0] - matter[1]}
     if GUEST_MTRR in stops and split is not None and NONCOHERENT_DMA in items:
@@ -395,6 +401,11 @@ PROVOKED: dict[str, tuple[Kernel, str, int]] = {
         v6_7_with(Rule("x", READONLY, ept(WB, 0), "")),
         "non-coherent DMA, guest CR0.CD, quirk CD_NW_CLEARED, guest MTRR type stop mattering there: is that said?",
         33,  # all of them: without N it is 0x70, which it is nowhere with N
+    ),
+    "an input that matters nowhere any longer": (
+        v6_7_with(without="cd-quirk"),
+        "quirk CD_NW_CLEARED matters nowhere any longer: is that said?",
+        5,
     ),
     "an input that starts mattering": (
         v6_7_with(Rule("x", And((READONLY, Not(Atom(NONCOHERENT_DMA)))), guest_mtrr(0), "")),

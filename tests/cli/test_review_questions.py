@@ -180,6 +180,13 @@ CASES = [
     Case("quirk-mask", quirk("IGNORE_GUEST_PAT"), quirk("CD_NW_CLEARED"), "quirk IGNORE_GUEST_PAT is new"),
     Case("quirk-default", quirk("OWN").and_(MASK), quirk("FIX_HYPERCALL_INSN"), "with EPT off or without self-snoop"),
     Case("input-stops", flag(), edited("v6.7", (f"({UC}) |", f"({WC}) |")), "stop mattering there"),
+    # What changes has it disabled, so that it can't stop mattering there.
+    Case(
+        "input-gone",
+        edited("v6.16", (" && kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_IGNORE_GUEST_PAT)", "")),
+        edited("v6.16", (f"if ({NO_DMA}", f"if ({READONLY} && {NO_DMA}")),
+        "quirk IGNORE_GUEST_PAT matters nowhere any longer",
+    ),
     Case("input-starts", rule(f"{READONLY} && {NO_DMA}", GUEST), flag(), "guest MTRR type starts mattering there"),
     Case("mtrr-split", flag(), flag(base="v6.11"), "mapping level"),
     Case(

@@ -247,3 +247,14 @@ def test_a_question_that_a_line_shows(tmp_path: Path) -> None:
     for rev in ("git:HEAD", "git:HEAD~2..HEAD"):
         (asked,) = terse(rev, status=0, cwd=tmp_path)
         assert (asked.file, asked.line, asked.code) == (header, 2, "uapi-number")
+
+
+def test_what_a_commit_changes_beside_stands_in_the_file_of_the_tree(tmp_path: Path) -> None:
+    """Of one commit, and of several of which another is the last; an editor opens no file of a commit."""
+    tree, header = linux(tmp_path), "arch/x86/include/asm/kvm_host.h"
+    tree.commit("before", {header: "/* masks */\n"})
+    tree.commit("a mask", {header: "/* masks */\n#define KVM_X86_VALID_QUIRKS (KVM_X86_QUIRK_OWN)\n"})
+    tree.commit("words", {"a.rst": "words"})
+    for rev in ("git:HEAD~1", "git:HEAD~3..HEAD"):
+        (said,) = terse(rev, status=0, cwd=tmp_path)
+        assert (said.file, said.line, said.code) == (header, 2, "beside-quirks")

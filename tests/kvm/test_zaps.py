@@ -18,7 +18,9 @@ READ = [
     ((2, 6, 31), (4, 1, 3), {N: Zap.NEVER, CD: Zap.NEVER, MTRR: Zap.NEVER}),
     ((4, 2, 8), (6, 6, 9), {N: Zap.NEVER, CD: Zap.NONCOHERENT_DMA_WITHOUT_QUIRK, MTRR: Zap.NONCOHERENT_DMA}),
     ((6, 8, 0), (6, 10, 0), {N: Zap.ALWAYS, CD: Zap.NONCOHERENT_DMA_WITHOUT_QUIRK, MTRR: Zap.NONCOHERENT_DMA}),
-    ((6, 11, 11), (6, 14, 0), {N: Zap.ALWAYS, CD: Zap.NEVER, MTRR: Zap.NEVER}),
+    ((6, 11, 11), (6, 12, 0), {N: Zap.ALWAYS, CD: Zap.NEVER, MTRR: Zap.NEVER}),
+    ((6, 12, 78), (6, 12, 117), {N: Zap.IGNORE_GUEST_PAT, CD: Zap.NEVER, MTRR: Zap.NEVER}),  # the quirk's backport
+    ((6, 13, 2), (6, 14, 0), {N: Zap.ALWAYS, CD: Zap.NEVER, MTRR: Zap.NEVER}),
     ((6, 16, 1), (7, 3, 4), {N: Zap.IGNORE_GUEST_PAT, CD: Zap.NEVER, MTRR: Zap.NEVER}),
 ]
 

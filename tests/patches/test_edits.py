@@ -72,6 +72,30 @@ def test_other_architectures_and_tools_give_out_nothing() -> None:
         ("arch/x86/include/asm/kvm_host.h", "x", (" a", "+\t KVM_X86_QUIRK_OWN)"), {"OWN"}),
         ("arch/x86/kvm/x86.c", "x", (" a", "+\tkvm_caps.supported_quirks |= KVM_X86_QUIRK_OWN;"), {"OWN"}),
         ("arch/x86/kvm/x86.c", "x", (" #define KVM_X86_VALID_QUIRKS \\", "+\tKVM_X86_QUIRK_OWN"), {"OWN"}),
+        # What is off from the start is not what may be turned off.
+        (
+            "arch/x86/include/asm/kvm_host.h",
+            "x",
+            (" #define KVM_X86_CONDITIONAL_QUIRKS \\", " \t(KVM_X86_QUIRK_A |\\", "+\t KVM_X86_QUIRK_OWN |\\"),
+            set(),
+        ),
+        (
+            "arch/x86/include/asm/kvm_host.h",
+            "x",
+            ("+\t KVM_X86_QUIRK_OWN)", " ", " #define KVM_X86_CONDITIONAL_QUIRKS \\", "+\t(KVM_X86_QUIRK_OTHER)"),
+            {"OWN"},
+        ),
+        (
+            "arch/x86/include/asm/kvm_host.h",
+            "x",
+            (
+                "+#define KVM_X86_CONDITIONAL_QUIRKS \\",
+                "+\t(KVM_X86_QUIRK_OWN)",
+                "+#define KVM_X86_VALID_QUIRKS (KVM_X86_QUIRK_A | KVM_X86_CONDITIONAL_QUIRKS)",
+            ),
+            {"A", "OWN"},
+        ),
+        ("arch/x86/kvm/vmx/vmx.c", "x", (" a", "+\tkvm_caps.inapplicable_quirks &= ~KVM_X86_QUIRK_OWN;"), set()),
         ("arch/x86/kvm/x86.c", "x", (" a", "+\tif (kvm_check_has_quirk(kvm, KVM_X86_QUIRK_OWN))"), set()),
         ("arch/x86/include/asm/kvm_host.h", "x", (" a", "-\t KVM_X86_QUIRK_OWN)"), set()),
         ("arch/x86/include/uapi/asm/kvm.h", "x", (" a", "+#define KVM_X86_QUIRK_OWN (1 << 12)"), set()),
@@ -96,6 +120,11 @@ def test_masks(path: str, section: str, lines: tuple[str, ...], masked: set[str]
         ("int kvm_set_memory_region(struct kvm *kvm,", ("+\t(flags ^ old) & KVM_MEM_OWN",), {"OWN"}),
         ("int check_memory_region_flags(struct kvm *kvm,", ("+\tvalid_flags |= KVM_MEM_OWN;",), set()),
         ("void kvm_post_set_cr0(struct kvm_vcpu *vcpu,", ("-\tkvm_zap_gfn_range(kvm, 0, ~0);",), set()),
+        ("void kvm_post_set_cr0(struct kvm_vcpu *vcpu,", ("+\t * kvm_zap_gfn_range() is for others.",), set()),
+        ("void kvm_post_set_cr0(struct kvm_vcpu *vcpu,", ("+\tflush(kvm); /* no kvm_mmu_zap_all() */",), set()),
+        ("void kvm_post_set_cr0(struct kvm_vcpu *vcpu,", ("+\tif (a) /* b */ kvm_mmu_zap_all(kvm);",), {"cr0_cd"}),
+        ("x", ("+void kvm_zap_gfn_range(struct kvm *kvm, gfn_t a, gfn_t b);",), set()),
+        ("int kvm_set_memory_region(struct kvm *kvm,", ("+\t * KVM_MEM_OWN may change.",), set()),
         ("void kvm_post_set_cr0(struct kvm_vcpu *vcpu,", ("+\tkvm_mmu_reset_context(vcpu);",), set()),
     ],
 )

@@ -59,14 +59,14 @@ def region(found: Diff) -> int:
     return states
 
 
-def sensitive(found: Diff, item: Input, side: int) -> int:
+def sensitive(found: Diff, item: Input, side: int, everywhere: bool = False) -> int:
     """The states of the region where another value of an input, still in the region, makes another byte.
 
-    `side` 0: by the rules before, 1: by those after.
+    `side` 0: by the rules before, 1: by those after; `everywhere`: of all states that can be reached.
     """
     space, at = found.space, found.inputs.index(item)
     by_byte = (found.bytes_before, found.bytes_after)[side]
-    here = region(found)
+    here = found.reachable if everywhere else region(found)
     values, stride = space.domains[at], space.strides[at]
     columns = [atom_set(space, item, value) for value in values]
     states = 0
@@ -93,6 +93,17 @@ def mattering(found: Diff) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
         if after and not before:
             starts.append(item)
     return tuple(stops), tuple(starts)
+
+
+def gone(found: Diff) -> tuple[Input, ...]:
+    """The inputs that made another byte in some state, and make none in any; without those that stop there alone."""
+    stops = mattering(found)[0]
+    rest = [item for item in found.inputs if item not in stops] if found.changed else []
+    return tuple(
+        item
+        for item in rest
+        if sensitive(found, item, 0, everywhere=True) and not sensitive(found, item, 1, everywhere=True)
+    )
 
 
 def notes(found: Diff) -> tuple[Note, ...]:

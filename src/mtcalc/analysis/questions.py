@@ -74,6 +74,9 @@ QUESTIONS: dict[str, Question] = {
     "input-starts": Question(
         "input", "an input made no other byte where the changes are, and does so", _BOTH, level=Level.NOTE
     ),
+    "input-gone": Question(
+        "input", "an input made another byte in some state, and makes none in any", _BOTH, level=Level.NOTE
+    ),
     "mtrr-split": Question(
         "mapping level", "the guest's MTRRs decide no byte any longer, and limit the page size", "mtcalc.kvm.history"
     ),

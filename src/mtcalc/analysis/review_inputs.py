@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mtcalc.analysis.diff import Diff
-from mtcalc.analysis.diff_words import mattering, sensitive, word_list
+from mtcalc.analysis.diff_words import gone, mattering, sensitive, word_list
 from mtcalc.analysis.questions import Remark
 from mtcalc.analysis.review_states import Changes, asked, facts_of, newly_decided, within
 from mtcalc.kvm.flags import QUIRK_ALIASES
@@ -163,6 +163,14 @@ def about_inputs(found: Diff, changes: Changes) -> Iterator[Remark]:
             words = ", ".join(map(input_words, items))
             text = f"{words} {verb}{'s' if len(items) == 1 else ''} mattering there: is that said?"
             yield from asked(code, text, changes, within(found, states))
+    nowhere = gone(found)
+    if nowhere:
+        states = 0
+        for item in nowhere:
+            states |= sensitive(found, item, 0, everywhere=True)
+        verb = "matters" if len(nowhere) == 1 else "matter"
+        text = f"{_words(nowhere)} {verb} nowhere any longer: is that said?"
+        yield from asked("input-gone", text, changes, within(found, states))
     split = found.after.split_when
     if GUEST_MTRR in stops and split is not None and set(inputs(split)) <= set(found.inputs):
         text = f"the guest's MTRRs still limit the mapping level there ({condition_text(split)})"

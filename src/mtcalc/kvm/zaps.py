@@ -27,6 +27,8 @@ ZAPS: dict[str, tuple[Row[Zap], ...]] = {
     "noncoherent_dma": (
         Row((0,), Zap.NEVER, "the count alone is kept; read: 2.6.31 to 6.6.9"),
         Row((6, 7), Zap.ALWAYS, "commit 362ff6dca541; read: 6.6.9 -> 6.8.0"),
+        Row((6, 12, 78), Zap.IGNORE_GUEST_PAT, "with the quirk, Debian's changelog of 6.12.78; read: 6.12.117"),
+        Row((6, 13), Zap.ALWAYS, "as before; read: 6.14.0"),
         Row((6, 16), Zap.IGNORE_GUEST_PAT, "kvm_noncoherent_dma_assignment_start_or_stop(); read: 6.14.0 -> 6.16.1"),
     ),
     "cr0_cd": (

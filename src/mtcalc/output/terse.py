@@ -7,6 +7,7 @@ a warning, a leading `-:` is dropped; each line on standard error is a failure, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -71,6 +72,8 @@ ERROR; what a guest can feel a WARNING."""
 
 _OF_QUESTIONS = {notes.Level.ERROR: _ERROR, notes.Level.WARNING: _WARNING, notes.Level.NOTE: _CHECK}
 
+_COMMIT = re.compile(r"git:[0-9a-f]{12}:")
+
 _NOTED = ("taken-as-before", "patch", "around", "test-unread")
 """Notes on the rules after the patches that are findings: without them an assumption would go unsaid."""
 
@@ -122,17 +125,24 @@ def findings(
     for note in found.after.notes if found else ():
         if note.code in _NOTED:
             yield Finding(_first(last), note.code, note.text)
-    places = {one.name: one.place for one in whole.beside}
+    places = {one.name: _in_tree(one.place) for one in whole.beside}
     for name in whole.asked:
         text = f"changes {listed_names([name])}, asked by name: its meaning is taken as before"
         yield Finding(places.get(f"{name}()", _first(last)), "taken-as-before", text)
     for one in whole.beside:
         if one.name.removesuffix("()") not in whole.asked:
-            yield Finding(one.place, f"beside-{one.kind}", f"{one.name} is changed, and not followed: {one.text}")
+            yield Finding(
+                places[one.name], f"beside-{one.kind}", f"{one.name} is changed, and not followed: {one.text}"
+            )
     if earlier is not None and not earlier.found.same:
         on = f" (on top of {earlier.base})" if earlier.base and earlier.base != whole.base else ""
         text = f"against {earlier.file}{on}: {_rows_text(earlier.found) or _hosts_text(earlier.found)}"
         yield Finding(_first(last), "against", text)
+
+
+def _in_tree(place: Place) -> Place:
+    """A place by its file's path alone: editors know no file of a commit."""
+    return place._replace(file=_COMMIT.sub("", place.file, count=1))
 
 
 def _one_says_all(parts: Sequence[Judged]) -> bool:

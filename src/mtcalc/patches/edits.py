@@ -27,6 +27,11 @@ _PLAIN = re.compile(r"\(?\s*(0[xX][0-9a-fA-F]{1,16}|\d{1,9})[uUlL]*\s*\)?")
 _QUIRK = re.compile(r"\bKVM_(?:X86_)?QUIRK_(\w+)")
 _FLAG = re.compile(r"\bKVM_MEM_(\w+)")
 _MASK = re.compile(r"\b(?:KVM_X86_(?:VALID|CONDITIONAL)_QUIRKS|supported_quirks|inapplicable_quirks)\b")
+_MASK_OF_NONE = re.compile(r"\s*#\s*define\s+KVM_X86_CONDITIONAL_QUIRKS\b|\binapplicable_quirks\b")
+"""Masks of quirks that are off from the start; who may turn one off, KVM_X86_VALID_QUIRKS says."""
+_GOES_ON = ("\\", "|", "=", "(")
+_COMMENT = re.compile(r"^\s*\*(?!\w*\s*=(?!=)).*|/\*.*?(?:\*/|$)|//.*")
+_HEAD = re.compile(r"\s*(?:static|extern|inline|void|bool|int)\b")
 _ZAP = re.compile(r"\b\w*zap\w*\s*\(")
 
 _FIRST_NAMES = {
@@ -82,13 +87,15 @@ def edits_of(mails: Sequence[Mail]) -> Edits:
     masked: set[str] = set()
     zapping: set[str] = set()
     for path, hunk in _code(mails):
-        lines = [line for line in hunk.lines if line.kind == "+"]
-        if (
-            path.endswith("asm/kvm_host.h")
-            or _MASK.search(hunk.section)
-            or any(_MASK.search(n.text) for n in hunk.lines)
-        ):
-            masked.update(name for line in lines for name in _QUIRK.findall(line.text))
+        lines = [line for line in hunk.lines if line.kind != "-"]
+        if path.endswith("asm/kvm_host.h") or _MASK.search(hunk.section) or any(_MASK.search(n.text) for n in lines):
+            allowing = _allowing([line.text for line in lines])
+            masked.update(
+                name
+                for line, on in zip(lines, allowing, strict=True)
+                if on and line.kind == "+"
+                for name in _QUIRK.findall(line.text)
+            )
         for line in hunk.lines:
             number = number_in(line.text, line.place) if line.kind != " " else None
             if number and line.kind == "+":
@@ -149,19 +156,42 @@ def edits_between(files: Sequence[Sides]) -> Edits:
                 given.setdefault(number[:2], number)
         numbers = (number_in(text, Place(file.path, 1, 1)) for text, count in old.items() if count)
         gone.update(number[:2] for number in numbers if number)
-    masks = there.get(MASKS, "")
+    masks = there.get(MASKS, "").split("\n")
+    masked = [text for text, on in zip(masks, _allowing(masks), strict=True) if on]
     return Edits(
         tuple(number for key, number in given.items() if key not in gone),
-        frozenset(_QUIRK.findall(masks)) if masks else None,
+        frozenset(_QUIRK.findall("\n".join(masked))) if MASKS in there else None,
         frozenset(zapping) if SLOTS in there else None,
     )
 
 
+def _allowing(texts: Sequence[str]) -> list[bool]:
+    """Of each line, whether what it lists may be in a mask of quirks that user space can turn off.
+
+    One mask may be part of another.
+    """
+    found = []
+    aside = goes_on = composed = False
+    for text in texts:
+        if _MASK_OF_NONE.search(text):
+            aside = True
+        elif not goes_on:
+            aside = False
+        composed = composed or (not aside and "KVM_X86_CONDITIONAL_QUIRKS" in text)
+        found.append(not aside)
+        goes_on = text.rstrip().endswith(_GOES_ON)
+    return [True] * len(found) if composed else found
+
+
 def seen_to(function: str, text: str) -> Iterable[str]:
-    """The kinds of inputs, and the slot flags, whose change a new line of a function sees to."""
+    """The kinds of inputs, and the slot flags, whose change a new line of a function sees to.
+
+    A comment sees to nothing, nor does the head of a function that drops entries.
+    """
+    text = _COMMENT.sub("", text)
     if _SLOT_CODE.match(function):
         return [_FIRST_NAMES.get(name, name) for name in _FLAG.findall(text)]
-    if not _ZAP.search(text):
+    if not _ZAP.search(text) or _HEAD.match(text):
         return ()
     return next((kinds for functions, kinds in _ZAPPING if functions.match(function)), _ALL)
 
