@@ -890,6 +890,13 @@ def test_an_address_in_the_host_without_its_list_is_an_error() -> None:
         "2023 Nov  4 12:00:00 myhost kernel: ",
         "12:00:00.123 [    0.000000] ",
         "[2023-11-04 12:00:00.123] [    0.000000] ",
+        "2023-11-04 12:00:00 ",  # no zone: the MTRR and PAT that follow are none
+        "2023-11-04T12:00:00 ",
+        "2023-11-04 12:00:00 CEST ",
+        "2023-11-04 12:00:00.123 +0100 ",
+        "[    0.000000] [    T0] ",
+        "Sat Nov  4 12:00:00 2023 ",
+        "[12:00:00] ",
     ],
 )
 def test_what_stands_in_front_of_a_log_is_taken_off(prefix: str) -> None:
