@@ -40,7 +40,8 @@ HAZARDS: dict[str, HazardRow] = {
         "a slot fails a check of this release: its id, address space, host address, size, or its last page against "
         "host.maxphyaddr",
         "KVM answers EINVAL, so the VM has no such slot and accesses there exit to be emulated.",
-        "change the slot as the text says, or take a release that accepts it (-r)",
+        "change the slot as the text says, give host.maxphyaddr (46 where nothing does), or take a release that "
+        "accepts it (-r)",
         _SET,
     ),
     "MT002": HazardRow(
