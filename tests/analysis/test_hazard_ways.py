@@ -15,6 +15,10 @@ RAM = "{name: ram, gpa: 0, size: 1G}"
 BAR = "{name: bar, gpa: 0xe0000000, size: 16M, backing: mmio}"
 BLOB = "{name: blob, gpa: 0x800000000, size: 256M, device: true}"
 N = "vm: {noncoherent_dma: true}\n"
+ROM = "{name: rom, gpa: 0xfffc0000, size: 256K, flags: [READONLY]}"
+LOW = "fixed: {0x250: 0x0606060606060606, 0x258: 0x0606060606060606}"
+UC = "variable: [{base: 1M, size: 1M, type: UC}, {base: 2G, size: 2G, type: WB}]"
+TD = "vm: {noncoherent_dma: true, type: td}\n"
 OFF = "vm: {disabled_quirks: [IGNORE_GUEST_PAT]}\n"
 
 
@@ -59,6 +63,22 @@ WAYS = [
         "vm: {noncoherent_dma: true, disabled_quirks: [2]}\nguest: {cr0: {cd: true}}\n",
         [("ram", 0)],
     ),
+    # What every firmware makes uncached is a note: its flash, and below 1M; what goes on above it is none of that.
+    ("MT011", "v6.7", ROM, N + mtrr("default: UC"), []),
+    ("MT012", "v6.7", ROM, N + mtrr("default: UC"), [("rom", 0xFFFC0000)]),
+    ("MT011", "v6.7", RAM, N + mtrr(f"default: UC, {LOW}"), [("ram", 1 << 20)]),
+    ("MT012", "v6.7", RAM, N + mtrr(f"default: UC, {LOW}"), [("ram", 0), ("ram", 0xA0000)]),
+    ("MT011", "v6.7", RAM, N + mtrr("default: UC"), [("ram", 0)]),
+    ("MT011", "v6.7", RAM, N + mtrr(f"enabled: false, {LOW}"), [("ram", 0)]),
+    # A page that somebody names is looked at by itself, wherever else in its slot an alias is certain.
+    (
+        "MT011",
+        "v6.7",
+        RAM,
+        f"{N}guest: {{mtrr: {{{LOW}, variable: [{{base: 512M, size: 512M, type: UC}}]}}}}\n"
+        "pages: [{gpa: 1M, pat: UC}, {gpa: 513M, pat: UC}]\n",
+        [("ram", 1 << 29), ("ram", 1 << 20)],
+    ),
     ("MT011", "latest", "{name: wc, gpa: 0, size: 1M, backing: {host_type: WC}}", "", [("wc", 0)]),
     ("MT012", "latest", "{name: wc, gpa: 0, size: 1M, backing: {host_type: WC}}", OFF, [("wc", 0)]),
     ("MT011", "latest", RAM, f"{OFF}pages: [{{gpa: 4K, pat: WP}}, {{gpa: 8K}}]\n", []),
@@ -80,7 +100,17 @@ WAYS = [
     ("MT017", "latest", RAM, "guest: {cr0: {cd: true}}\n", [("ram", 0)]),
     ("MT017", "latest", RAM, mtrr("enabled: false"), [("ram", 0)]),
     ("MT017", "latest", RAM, "guest: {cpuid_mtrr: false, mtrr: {enabled: false}}\n", []),
-    ("MT017", "latest", "{name: rom, gpa: 0xfffc0000, size: 256K, flags: [READONLY]}", mtrr("default: UC"), []),
+    ("MT017", "latest", ROM, mtrr("default: UC"), []),
+    # SMRAM lies behind the VGA window, of which the fixed range speaks; what SMM has above 1M is as it says.
+    ("MT017", "latest", "{name: smram, address_space: 1, gpa: 0xa0000, size: 128K}", mtrr(LOW), []),
+    ("MT017", "latest", "{name: tseg, address_space: 1, gpa: 1M, size: 2M}", mtrr(UC), [("tseg", 1 << 20)]),
+    # No device of the host's reads private memory, nor does the guest write what is READONLY.
+    ("MT015", "latest", f"{{name: td, gpa: 4G, size: 1G, private: true}}, {RAM}", TD, []),
+    ("MT014", "latest", f"{{name: td, gpa: 4G, size: 1G, private: true}}, {RAM}", TD, [("ram", 0)]),
+    ("MT016", "latest", "{name: td, gpa: 1M, size: 2M, private: true}", TD + mtrr(UC), []),
+    ("MT017", "latest", "{name: td, gpa: 1M, size: 2M, private: true}", TD + mtrr(UC), [("td", 1 << 20)]),
+    ("MT014", "latest", ROM, N, []),
+    ("MT012", "latest", ROM, N, [("rom", 0xFFFC0000)]),
     # A request for WB becomes UC-: mixed types, MTRRs off or missing; not a WT one.
     ("MT018", "latest", BLOB, OFF, []),
     ("MT018", "latest", BLOB, OFF + mtrr("enabled: false"), [("blob", 0x800000000)]),
@@ -172,8 +202,17 @@ def test_what_the_dma_bypasses_is_said_of_the_slot_or_of_the_vm() -> None:
     assert at("MT015", hazards("kvm-mem-dma", RAM, "vm: {mem_dma: true}\nguest: {cr0: {cd: true}}\n")) == [("ram", 0)]
 
 
+def test_a_rom_and_its_copy_below_1m_are_no_alias() -> None:
+    copy = "{name: copy, gpa: 0xe0000, size: 128K, hva: 0x7f0000020000, flags: [READONLY]}"
+    rom = "{name: rom, gpa: 0xfffc0000, size: 256K, hva: 0x7f0000000000, flags: [READONLY]}"
+    more = N + mtrr("variable: [{base: 2G, size: 2G, type: UC}]")
+    assert at("MT013", hazards("v6.7", f"{copy}, {rom}", more)) == []
+    writable = copy.replace("READONLY", "")
+    assert at("MT013", hazards("v6.7", f"{writable}, {rom}", more)) == [("copy", 0xE0000)]
+
+
 def test_neighbours_of_one_text_are_one_range() -> None:
     """Cut by the fixed ranges, said once."""
     fixed = "fixed: {0x250: 0x0606060606060606, 0x258: 0x0606060606060606}"
-    found = [each for each in hazards("v6.7", RAM, N + mtrr(fixed)) if each.code == "MT011"]
-    assert [(each.gpa, each.end) for each in found] == [(0xA0000, 0xFFFFF)]
+    found = [each for each in hazards("v6.7", RAM, N + mtrr(fixed)) if "fixed ranges" in each.text]
+    assert [(each.code, each.gpa, each.end) for each in found] == [("MT012", 0xA0000, 0xFFFFF)]

@@ -222,11 +222,12 @@ def codes_by_the_model(case: RandomVm, gpa: int) -> set[str] | None:
         return found
     if mmio or str(backing.host_type) != "WB":
         return found
-    if all(uncached):
+    firmwares = slot.flags & 2 or (follows and gpa < 1 << 20 and case.regs.def_type & 0xC00 == 0xC00)
+    if all(uncached) and not firmwares:
         found.add("MT011")
     elif any(uncached):
         found.add("MT012")
-    if (case.vm.noncoherent_dma or case.vm.mem_dma or slot.flags & 8) and cached_for_wb:
+    if (case.vm.noncoherent_dma or case.vm.mem_dma or slot.flags & 8) and cached_for_wb and not slot.flags & 2:
         if byte & 0x40:
             found.add("MT015")
         elif any(uncached):

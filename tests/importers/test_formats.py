@@ -672,6 +672,17 @@ def test_a_slot_above_46_bits_asks_for_the_width() -> None:
     assert imported(text, given=WB._replace(maxphyaddr=48)).scenario.slots[0].gpa == 1 << 47
 
 
+def test_a_host_is_as_wide_as_the_slots_that_kvm_took() -> None:
+    """Else check would say that KVM refuses a slot of a VM that runs."""
+    text = TRACE.format(0, 0, 1 << 47, 0x1000, 0x7000, 0)
+    found = imported(text, given=WB._replace(maxphyaddr=50))
+    assert found.scenario.vm.host_maxphyaddr == 50
+    assert any("the host's maxphyaddr: no dump tells; slots need 48, taken as 50" in each for each in found.remarks)
+    assert imported(text, given=WB._replace(maxphyaddr=50, host_maxphyaddr=48)).scenario.vm.host_maxphyaddr == 48
+    low = TRACE.format(0, 0, (1 << 46) - 0x1000, 0x1000, 0x7000, 0)
+    assert "host:" not in imported(low, given=WB._replace(maxphyaddr=50)).text
+
+
 def test_what_the_user_says_against_a_dump() -> None:
     assert "WB here, UC on the command line" in error(CLEAN, given=Given(default=MemType.UC)).message
     vm = imported(
@@ -890,6 +901,13 @@ def test_an_address_in_the_host_without_its_list_is_an_error() -> None:
         "2023 Nov  4 12:00:00 myhost kernel: ",
         "12:00:00.123 [    0.000000] ",
         "[2023-11-04 12:00:00.123] [    0.000000] ",
+        "2023-11-04 12:00:00 ",  # no zone: the MTRR and PAT that follow are none
+        "2023-11-04T12:00:00 ",
+        "2023-11-04 12:00:00 CEST ",
+        "2023-11-04 12:00:00.123 +0100 ",
+        "[    0.000000] [    T0] ",
+        "Sat Nov  4 12:00:00 2023 ",
+        "[12:00:00] ",
     ],
 )
 def test_what_stands_in_front_of_a_log_is_taken_off(prefix: str) -> None:

@@ -208,7 +208,12 @@ class Case:
         return is_ram(slot, self.evaluator) and (slot.device or self.calls_uncached(slot))
 
     def bypasses(self, slot: Slot) -> bool:
-        """Whether a device's DMA that does not snoop can reach the memory of a slot."""
+        """Whether a device's DMA that does not snoop can share the memory of a slot with the guest.
+
+        Not what the guest can't write, nor its private memory, which no device of the host's reaches.
+        """
+        if slot.private or slot.flags & SLOT_FLAGS["READONLY"]:
+            return False
         flagged = bool(slot.flags & SLOT_FLAGS["NON_COHERENT_DMA"])
         return self.vm.noncoherent_dma or self.vm.mem_dma or flagged
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from mtcalc.analysis.answer import Answer
@@ -75,7 +76,7 @@ def _plainly_device(slot: Slot) -> bool:
 
 def aliases(case: Case) -> Iterator[Hazard]:
     """MT011 and MT012: host memory whose type for the guest is, or may be, another than the host's."""
-    certain: set[Slot] = set()
+    certain: dict[Slot, list[Answer]] = {}
     for answer in case.ranges:
         kinds = types(answer)
         slot = answer.slot
@@ -84,22 +85,49 @@ def aliases(case: Case) -> Iterator[Hazard]:
         host = slot.backing.host_type
         other = {kind for kind in kinds if _part(kind, host)}
         if other == kinds:
-            certain.add(slot)
+            certain.setdefault(slot, []).append(answer)
             text = f"the guest gets {_names(kinds)} whatever its PAT says, the host maps it {host}: an alias"
-            yield of_answer("MT011", answer, text)
+            yield from _alias_of(case, answer, slot, text)
         elif other:
             ways = "WC or UC" if is_cacheable(host) else "WB"
             text = f"the guest's PAT decides, the host maps it {host}: what the guest maps {ways} is an alias"
             yield of_answer("MT012", answer, text)
     for answer in case.pages:
         slot = answer.slot
-        if slot is None or slot in certain or not is_memory(slot, case.evaluator) or case.is_assumed(answer):
+        if slot is None or not is_memory(slot, case.evaluator) or case.is_assumed(answer):
+            continue
+        if _covered(certain.get(slot, []), answer):
             continue
         host = slot.backing.host_type
         kinds = types(answer)
         if kinds and all(_part(kind, host) for kind in kinds):
             text = f"{named_page(answer)} is {_names(kinds)} for the guest, the host maps it {host}: an alias"
             yield of_answer("MT011", answer, text)
+
+
+def _alias_of(case: Case, answer: Answer, slot: Slot, text: str) -> Iterator[Hazard]:
+    """An alias that no PAT type avoids: a note where it is of what every firmware makes uncached.
+
+    That is memory that the guest can't write, such as its flash, and the part of a range below 1M, where firmware
+    has fixed ranges UC around what it copies its ROMs to.
+    """
+    if slot.flags & SLOT_FLAGS["READONLY"]:
+        yield of_answer("MT012", answer, f"{text}, of memory that the guest can't write")
+        return
+    start, end = answer.gpa or 0, answer.end or 0
+    mtrrs = case.vm.mtrrs
+    if follows_mtrrs(answer) and mtrrs.enabled and mtrrs.fixed_enabled and start < ONE_MEGABYTE:
+        low = min(end, ONE_MEGABYTE - 1)
+        yield Hazard("MT012", f"{text}, below 1M, by the fixed ranges", slot, start, low)
+        start = low + 1
+    if start <= end:
+        yield Hazard("MT011", text, slot, start, end)
+
+
+def _covered(ranges: list[Answer], page: Answer) -> bool:
+    """Whether a page is in one of a slot's ranges, which ascend."""
+    before = bisect_right(ranges, page.gpa or 0, key=lambda known: known.gpa or 0)
+    return before > 0 and (page.gpa or 0) <= (ranges[before - 1].end or 0)
 
 
 def _part(kind: object, host: MemType) -> bool:
@@ -126,6 +154,8 @@ def slots_alias(case: Case) -> Iterator[Hazard]:
         for other, (stop, before) in reach.items():
             if other == key or stop <= start or before.slot is None or answer.slot is None:
                 continue
+            if before.slot.flags & answer.slot.flags & SLOT_FLAGS["READONLY"]:
+                continue  # a ROM and its copy below 1M, which nobody writes through either
             names = (before.slot.name, answer.slot.name)
             if names not in said:
                 said.add(names)
@@ -175,13 +205,16 @@ def uncached_ignored(case: Case) -> Iterator[Hazard]:
             kind = effective_of(answer, MemType.WB)
             if not is_cacheable(kind) or follows_mtrrs(answer):
                 continue
+            shared = case.vm.noncoherent_dma and not slot.private
             if case.vm.cr0_cd:
                 text = f"guest CR0.CD is set, and memory stays {kind}{_firm(answer)}"
-                yield of_answer("MT016" if case.vm.noncoherent_dma else "MT017", answer, text)
+                yield of_answer("MT016" if shared else "MT017", answer, text)
             for piece in case.pieces_of(answer):
+                if slot.address_space and piece.end <= ONE_MEGABYTE:
+                    continue  # SMRAM behind the VGA window, of which alone the fixed range speaks
                 if is_uncached(piece.memtype):
                     text = f"the guest's MTRRs say {piece.memtype}, and memory stays {kind}{_firm(answer)}"
-                    grave = case.vm.noncoherent_dma and piece.end > ONE_MEGABYTE
+                    grave = shared and piece.end > ONE_MEGABYTE
                     yield Hazard("MT016" if grave else "MT017", text, slot, piece.start, piece.end - 1)
 
 

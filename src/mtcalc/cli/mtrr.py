@@ -55,7 +55,7 @@ def mtrr(
 
         check_stream(file, gpas, refs, "write all addresses on standard input")
         output = streamed(output, "--gpa -", FROM_INPUT)
-    scenario = read_scenario(file, need_slots=False, vendor=vendor)
+    scenario = read_scenario(file, need_slots=False, vendor=vendor, need_mtrrs=True)
     kernel = one_kernel(refs, scenario)
     view = MtrrView(kernel, scenario.vm, scenario.slots, scenario.notes)
     if None in gpas and output.form != "json":

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 def read_scenario(
-    path: str, need_slots: bool = True, assume: Sequence[tuple[str, Value]] = (), vendor: Vendor | None = None
+    path: str,
+    need_slots: bool = True,
+    assume: Sequence[tuple[str, Value]] = (),
+    vendor: Vendor | None = None,
+    need_mtrrs: bool = False,
 ) -> Scenario:
     """The scenario in a file, '-' for standard input, or what another tool's dump in it tells.
+
+    What `need_mtrrs` asks for no scenario lacks, as it has a default; a dump does.
 
     `assume` and `vendor` go over its own. Raises InputError; UsageError for a vendor whose CPUs run no such VM.
     """
@@ -35,7 +41,7 @@ def read_scenario(
     except InputError as error:
         from mtcalc.importers.direct import dump_scenario
 
-        scenario = dump_scenario(data, path, error, need_slots)
+        scenario = dump_scenario(data, path, error, need_slots, need_mtrrs)
     if need_slots and not scenario.slots:
         raise InputError("no memslots (memslots: a list with one slot at least)", Place(path, 1, 1))
     vm = scenario.vm._replace(assume={**scenario.vm.assume, **dict(assume)})

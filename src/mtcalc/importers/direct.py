@@ -27,7 +27,7 @@ _OF_ALL = (*_OF_MTRRS, "pat", "dma")
 MAKE = "mtcalc import makes a scenario of it, to which more can be added"
 
 
-def dump_scenario(data: bytes, file: str, error: InputError, need_slots: bool) -> Scenario:
+def dump_scenario(data: bytes, file: str, error: InputError, need_slots: bool, need_mtrrs: bool) -> Scenario:
     """The scenario that a dump tells. Raises `error`, why it is no scenario, where it is no dump either.
 
     Raises InputError as well where the dump lacks what the question needs: it names `mtcalc import`.
@@ -44,14 +44,14 @@ def dump_scenario(data: bytes, file: str, error: InputError, need_slots: bool) -
     if need_slots and not scenario.slots:
         what = f"this is {name}, in which no memory slots are"
         raise InputError(f"{what} (mtcalc import {file} MTREE: with info mtree -f of the same VM)", dumps[0].place)
-    if not need_slots and imported.machine.mtrrs is None:
+    if imported.machine.mtrrs is None and (need_mtrrs or not scenario.slots):
         what = f"this is {name}, in which no MTRRs are"
         raise InputError(
             f"{what} (mtcalc import {file} DMESG: with a dump of the same VM that has them)", dumps[0].place
         )
     remarks = [(remark.about, _OPTION.sub("", remark_text(remark))) for remark in imported.machine.remarks]
     head = f"{name}, not a scenario: {MAKE}"
-    said = [text for about, text in remarks if about in (_OF_ALL if need_slots else _OF_MTRRS)]
+    said = [text for about, text in remarks if about in (_OF_MTRRS if need_mtrrs else _OF_ALL)]
     return scenario._replace(
         file=file,
         slot_places=tuple(fact.place for fact, _ in imported.machine.slots),

@@ -31,7 +31,7 @@ from mtcalc.kvm.guest_mtrr import KVM_PAIRS
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.pat import decode_pat
 
-DEFAULT_WIDTH = 46
+DEFAULT_WIDTH, WIDEST = 46, 52
 
 
 class Machine(NamedTuple):
@@ -91,7 +91,7 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
         rules=rules,
         vendor=_user(given.vendor) or told_in(settings, "vendor"),
         self_snoop=_user(given.self_snoop) or told_in(settings, "self_snoop"),
-        host_maxphyaddr=_user(given.host_maxphyaddr) or told_in(settings, "host_maxphyaddr"),
+        host_maxphyaddr=_host_width(settings, given, number_of(maxphyaddr), slots, remarks),
         noncoherent_dma=dma,
         ignore_guest_pat_off=told_in(settings, "honor_guest_pat"),
         maxphyaddr=maxphyaddr,
@@ -196,6 +196,27 @@ def _maxphyaddr(
         )
     remarks.append(unsaid(f"maxphyaddr: no dump tells; taken as {DEFAULT_WIDTH} (--maxphyaddr)", "width"))
     return Told(DEFAULT_WIDTH, None, True)
+
+
+def _host_width(
+    settings: Mapping[str, Setting],
+    given: Given,
+    guests: int,
+    slots: Sequence[tuple[SlotFact, str | None]],
+    remarks: list[ImportRemark],
+) -> Told | None:
+    """The host's maxphyaddr in bits: given, told, or at least what its slots need, since KVM took them.
+
+    None leaves it to the scenario's default.
+    """
+    known = _user(given.host_maxphyaddr) or told_in(settings, "host_maxphyaddr")
+    needed = max(((fact.gpa + fact.size - 1).bit_length() for fact, _ in slots), default=0)
+    if known is not None or needed <= DEFAULT_WIDTH:
+        return known
+    value = max(guests, min(needed, WIDEST))
+    what = f"the host's maxphyaddr: no dump tells; slots need {needed}, taken as {value} (--host-maxphyaddr)"
+    remarks.append(unsaid(what, "width"))
+    return Told(value, None, True)
 
 
 def _reach(

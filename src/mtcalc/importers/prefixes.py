@@ -17,13 +17,15 @@ _LEAD = re.compile(
       | \(XEN\)(?:\ \[[0-9a-f]{16}\])?                                    # console_timestamps=raw
       | \d{1,3},\d{1,20},\d{1,20},[^;\s]{1,40};                            # /dev/kmsg
       | [\w./-]{1,200}\.(?:dmesg|log|out|txt):(?:\d{1,7}:)?                # grep, in several files
-      | \[\ *\d+\.\d{3,9}\](?:\[\ *[TC]\d+\])?                            # printk.time, and the caller's number
+      | \[\ *\d+\.\d{3,9}\](?:\ ?\[\ *[TC]\d+\])?                         # printk.time, and the caller's number
       | \[\ *\+\ *\d+\.\d+\]                                              # dmesg -H
       | \[[A-Z][a-z]{2}\ ?\d{1,2}\ \d\d:\d\d\]                            # dmesg -H, the first of a minute
       | \[[A-Z][a-z]{2}\ [A-Z][a-z]{2}\ [\ \d]\d\ \d\d:\d\d:\d\d\ \d{4}\] # dmesg -T
       | (?:[A-Z][a-z]{2}\ )?\[?\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?
-        (?:Z|[+-]\d\d:?\d\d|\ [A-Z]{3,5}(?=\ ))?\]?
+        (?:Z|\ ?[+-]\d\d:?\d\d|\ (?!MTRR|PAT\b|DMI\b|BIOS|CPU)[A-Z]{3,5}(?=\ ))?\]?  # a zone, not the line's own word
+      | [A-Z][a-z]{2}\ [A-Z][a-z]{2}\ [\ \d]\d\ \d\d:\d\d:\d\d\ \d{4}(?=\ )  # ctime
       | \d\d:\d\d:\d\d(?:[.,]\d{3,9})?(?=\ )                              # ts, a terminal's log
+      | \[\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]
       | (?:\d{4}\ )?[A-Z][a-z]{2}\ [\ \d]?\d\ \d\d:\d\d:\d\d(?:\.\d{1,9})?(?=\ )      # syslog
       | (?:[\w.-]{1,64}\ )?kernel(?:\[\d+\])?:
       | (?:kern|user)\ *:(?:emerg|alert|crit|err|warn|notice|info|debug)\ *:  # dmesg --decode

@@ -40,7 +40,8 @@ HAZARDS: dict[str, HazardRow] = {
         "a slot fails a check of this release: its id, address space, host address, size, or its last page against "
         "host.maxphyaddr",
         "KVM answers EINVAL, so the VM has no such slot and accesses there exit to be emulated.",
-        "change the slot as the text says, or take a release that accepts it (-r)",
+        "change the slot as the text says, give host.maxphyaddr (46 where nothing does), or take a release that "
+        "accepts it (-r)",
         _SET,
     ),
     "MT002": HazardRow(
@@ -134,8 +135,8 @@ HAZARDS: dict[str, HazardRow] = {
         "alias",
         "another type for the guest than the host",
         _WARNING,
-        "memory that the host maps WB is UC or WC for the guest, or the other way round: whatever its PAT says, or on "
-        "a page that `pages` or `expect` name",
+        "memory that the host maps WB is UC or WC for the guest, or the other way round: whatever its PAT says (but "
+        "see MT012), or on a page that `pages` or `expect` name",
         "host accesses, live migration among them, and the guest's are an alias: either may see stale data.",
         "flush around accesses of the host, or keep the memory WB",
         f"{_PAT_ALIAS}; {_COVER}",
@@ -145,7 +146,8 @@ HAZARDS: dict[str, HazardRow] = {
         "the guest's PAT can make an alias",
         _NOTE,
         "the guest's PAT decides the type of memory, so that the guest's can be UC or WC where the host maps it WB, or "
-        "the other way round",
+        "the other way round; or where it is so whatever the PAT says, of a READONLY slot or below 1M by the fixed "
+        "ranges, which firmware makes uncached everywhere",
         "a page that the guest maps WC or UC is an alias of the host's WB mapping.",
         "the host has to flush around its accesses to such pages",
         f"{_PAT_ALIAS}; {_COVER}",
@@ -154,7 +156,7 @@ HAZARDS: dict[str, HazardRow] = {
         "slots-alias",
         "one host page under two types",
         _WARNING,
-        "two slots share host addresses (both have hva), and their entries differ there",
+        "two slots, not both READONLY, share host addresses (both have hva), and their entries differ there",
         "the guest reaches one host page under two memory types: an alias, either view may be stale.",
         "give both slots the same flags and, if KVM reads them, the same MTRR type; or unmap one",
         _PAT_ALIAS,
@@ -163,8 +165,8 @@ HAZARDS: dict[str, HazardRow] = {
         "dma-cached",
         "DMA that does not snoop, memory WB",
         _NOTE,
-        "a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag), and memory is WB for a page "
-        "of PAT WB, the guest's PAT being honoured",
+        "a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag), and memory that the guest can "
+        "write and that is not private is WB for a page of PAT WB, the guest's PAT being honoured",
         "what the guest maps WB there is stale for the device, or the device's data for the guest.",
         "drivers have to flush, or map what the device touches WC or UC, as on real hardware",
         _COVER,
@@ -173,8 +175,8 @@ HAZARDS: dict[str, HazardRow] = {
         "dma-pat-ignored",
         "DMA that does not snoop, PAT ignored",
         _WARNING,
-        "a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag), and memory stays cacheable "
-        "with ignore-PAT set",
+        "a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag), and memory that the guest can "
+        "write and that is not private stays cacheable with ignore-PAT set",
         "a driver that maps buffers WC or UC gets them cached: the device reads stale memory.",
         "rules that honour the guest's PAT with non-coherent DMA, CR0.CD clear, or a device whose DMA snoops",
         _EFFECTIVE,
@@ -183,8 +185,8 @@ HAZARDS: dict[str, HazardRow] = {
         "uncached-ignored-dma",
         "called uncached, is not, with such DMA",
         _WARNING,
-        "the guest's MTRRs (from 1M on) or CR0.CD call memory uncached, KVM leaves it cacheable, and the VM has "
-        "non-coherent DMA",
+        "the guest's MTRRs (from 1M on) or CR0.CD call memory uncached that is not private, KVM leaves it cacheable, "
+        "and the VM has non-coherent DMA",
         "the guest counts on uncached memory, and a device that does not snoop shares it through caches.",
         "the guest has to say it with its PAT, where that is honoured, or to flush",
         _MTRR,
