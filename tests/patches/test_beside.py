@@ -379,6 +379,14 @@ def test_elsewhere_it_is_not(wanted: tuple[str, str], where: tuple[str, str], li
     assert beside(path, section, " \tint a;", *moved) == []
 
 
+def test_a_test_that_is_renamed_is_asked_the_same() -> None:
+    where = (f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp,")
+    head = " \t\tspte |= kvm_x86_call(get_mt_mask)(vcpu, gfn,"
+    old = "-\t\t\t\t\t\t kvm_is_mmio_pfn(pfn));"
+    assert beside(*where, head, old, "+\t\t\t\t\t\t __kvm_is_mmio_pfn(pfn));") == []
+    assert beside(*where, head, old, "+\t\t\t\t\t\t __kvm_is_mmio_pfn(gfn));") == [("caller", "make_spte()")]
+
+
 def test_a_call_with_one_argument_more_is_no_gate() -> None:
     """Where the byte is asked for, and not whether."""
     where = (f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp,")

@@ -129,6 +129,9 @@ _MMIO_CALL = re.compile(r"\b(?:__)?kvm_is_(?:mmio|reserved)_pfn\s*\(")
 _KEPT = re.compile(r"(?<=kvm_is_mmio_pfn \( )(\w+) , & \w+(?= \))")
 """From 6.17 on the answer is kept beside; which page is asked about stays. Read: 6.16.1 -> 6.17.0."""
 
+_INNER = re.compile(r"\b__(?=kvm_is_mmio_pfn\b)")
+"""The same test under its name from 6.17 on: who only renames it asks nothing else."""
+
 _WORDS = tuple((re.compile(f"(?:{row.functions})\\Z"), re.compile(row.words), row) for row in ROWS)
 
 
@@ -207,7 +210,7 @@ def _calls(words: Sequence[str]) -> list[list[str]]:
             elif (text, depth) != ("(", 1) or given[-1]:
                 given[-1] += f" {text}"
         shown = given[:3] if not depth else given[:-1][:3]
-        found.append([_KEPT.sub(r"\1", text) for text in shown])
+        found.append([_KEPT.sub(r"\1", _INNER.sub("", text)) for text in shown])
     return found
 
 
