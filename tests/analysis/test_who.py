@@ -63,7 +63,7 @@ def test_on_amd_the_release_alone_counts(ref: str, answer: Honours) -> None:
 
 def test_no_vmm_but_qemu_from_11_on_can_turn_the_quirk_off() -> None:
     rows = {row.vmm: row for row in who_rows((resolve("6.16"),), Vendor.INTEL)}
-    assert rows["qemu 11.0 on"].needs == (DMA, OPTION)
+    assert rows["qemu 11.0 on"].needs == (DMA, f"{OPTION} and {SNOOP}")
     assert rows["qemu before 11.0"].needs == rows["crosvm (?)"].needs == (DMA,)
     assert {row.vmm for row in who_rows((resolve("6.15"),), Vendor.INTEL)} == {""}
 
@@ -94,3 +94,11 @@ def test_the_forms_hold_the_same_rows() -> None:
     assert all(bool(record["needs"]) is (record["honours_pat"] == "only") for record in records)
     amd = quick("table", "--who", "honours-pat", "--vendor", "amd", "-r", "6.8", "-o", "json").json
     assert [(each["vendor"], each["honours_pat"]) for each in amd] == [("amd", "yes")]
+
+
+def test_a_cpu_without_self_snoop_keeps_the_quirk_whatever_the_vmm_says() -> None:
+    """There the kernel refuses to turn it off."""
+    words = " and on a CPU with self-snoop"
+    for ref in ("6.12.78", "6.16", "latest"):
+        needs = [row["needs"] for row in quick("table", "--who", "honours-pat", "-r", ref, "-o", "json").json]
+        assert ["with non-coherent DMA", f"with -accel kvm,honor-guest-pat=on{words}"] in needs

@@ -230,6 +230,26 @@ def test_a_refused_request_has_no_index_to_speak_of() -> None:
     assert "up to 4.14" not in " ".join(table.out.split())
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "plain"])
+def test_an_index_in_a_stream_counts_as_that_of_a_page_does(form: str, tmp_path: Path) -> None:
+    """Entries 0 and 3 of this PAT are WB, and up to 4.14 the hardware has UC in the second."""
+    path = tmp_path / "vm.yaml"
+    path.write_text("""\
+rules: "4.14"
+host: {vendor: amd}
+guest: {pat: 0x0100070406050106}
+memslots: [{gpa: 0, size: 1G}]
+pages: [{gpa: 0, pat_index: 3}, {gpa: 0, pat_index: 0}, {gpa: 0, pat: WB}]
+""")
+    stream = quick("eval", str(path), "--gpa", "-", "-o", form, stdin="0x0 3\n0x0 0\n0x0 WB\n")
+    pages = quick("eval", str(path), "-o", form)
+    assert stream.status == 0
+    if form == "plain":
+        assert [line.split()[5] for line in stream.out.splitlines()[1:4]] == ["CD", "WB", "WB"]
+    else:
+        assert stream.out == pages.out
+
+
 @pytest.mark.parametrize("command", ["eval", "map"])
 def test_vendor_goes_over_the_scenarios_own(command: str, tmp_path: Path) -> None:
     """As if the file said so, in every format."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from mtcalc.kvm.flags import SLOT_FLAGS
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.history import NPT_PATS, row_at
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import OLDEST, Version, before, newest, sort_key
@@ -160,7 +160,10 @@ def _by_vmm(kernel: Kernel, name: str, flag: str | None, bits: int) -> Iterator[
     unread = (
         [Note("vmm-unread", f"not known, whether they can turn the quirk off: {', '.join(others)}")] if others else []
     )
-    for named, option, told in _vmms():
+    switched = Facts(disabled_quirks=QUIRKS["IGNORE_GUEST_PAT"], self_snoop=False)
+    snoop = " and on a CPU with self-snoop" if any(holds(state.when, switched) for state in kernel.unreachable) else ""
+    for named, switch, told in _vmms():
+        option = f"{switch}{snoop}" if switch else ""
         needs = [_words(when, option) for when in ways if option or not _turns_off(when)]
         got = Honours.ONLY if needs else Honours.NO
         yield WhoRow(Vendor.INTEL, name, rules, named, flag, got, tuple(needs), f"{source}; {told}", (*notes, *unread))

@@ -29,15 +29,16 @@ _PLAIN_DIGITS = b"0123456789abcdefx\n"
 class _Tails(dict[int, bytes]):
     """Tails by segment, made when first asked for."""
 
-    def __init__(self, source: LineSource, pat: MemType | None) -> None:
+    def __init__(self, source: LineSource, pat: MemType | None, index: int | None = None) -> None:
         super().__init__()
         self._source = source
         self._pat = pat
+        self._index = index
 
     def __missing__(self, segment: int) -> bytes:
         starts = self._source.starts
         gpa = starts[segment - 1] if starts is not None else segment
-        tail = encode(self._source.tail(gpa, self._pat))
+        tail = encode(self._source.tail(gpa, self._pat, self._index))
         if starts is not None:
             self[segment] = tail
         return tail
@@ -66,7 +67,8 @@ class Stream:
         self._head = encode(source.head)
         self._line = 0
         self._tails: dict[bytes, _Tails] = {b"": _Tails(source, default)}  # by the word behind the address
-        self._by_type: dict[MemType | None, _Tails] = {default: self._tails[b""]}
+        # By type, and by the PAT index of lines that name one: under NPT the index itself can count.
+        self._by_type: dict[tuple[MemType | None, int | None], _Tails] = {(default, None): self._tails[b""]}
 
     def run(self, header: Callable[[bool], str]) -> None:
         """Reads standard input to its end. `header` is asked once, with whether the first answer is for one PAT type.
@@ -156,9 +158,10 @@ class Stream:
         found = self._tails.get(word)
         if found is None:
             kind = self._pat_type(word.decode("utf-8", "backslashreplace"))
-            if kind not in self._by_type:
-                self._by_type[kind] = _Tails(self.source, kind)
-            found = self._tails[word] = self._by_type[kind]
+            index = int(word) if word.isdigit() else None
+            if (kind, index) not in self._by_type:
+                self._by_type[kind, index] = _Tails(self.source, kind, index)
+            found = self._tails[word] = self._by_type[kind, index]
         return found
 
     def _pat_type(self, word: str) -> MemType:

@@ -35,7 +35,7 @@ class LineSource(NamedTuple):
     head: str
     width: int
     starts: Sequence[int] | None  # of the segments, ascending from 0; None: each address is its own
-    tail: Callable[[int, MemType | None], str]  # of a gpa in bytes and a PAT type, line end included
+    tail: Callable[[int, MemType | None, int | None], str]  # of a gpa in bytes, a PAT type, its index; with line end
     limit: int  # addresses are below this
 
 
@@ -71,8 +71,8 @@ def page_lines(evaluator: Evaluator, form: str) -> PageLines:
             return ""
         return _plain_header(six, rule_width, npt) if form == "plain" else _row(answer_header(six, rare), form)
 
-    def tail(gpa: int, pat: MemType | None) -> str:
-        answer = evaluator.page(gpa, pat)
+    def tail(gpa: int, pat: MemType | None, index: int | None) -> str:
+        answer = evaluator.page(gpa, pat, index=index)
         if form == "jsonl":
             return json.dumps(answer_record(answer))[len(head) + len(hex(gpa)) :] + "\n"
         if form == "plain":
