@@ -57,17 +57,24 @@ def with_choice(answer: Answer, choice: Choice, notes: Sequence[Note] = ()) -> A
     )
 
 
+NOT_RAM = Note(
+    "request-not-ram", "taken as memory that is not the guest's RAM, which its kernel maps WB (a scenario's slots say)"
+)
+
+
 def lookup_request(
     kernel: Kernel, facts: Facts, request: Request, guest: GuestLinux, notes: Sequence[Note] = (), latest: bool = True
 ) -> Answer:
     """The answer to a what-if without addresses, for what a guest's kernel makes of a request.
 
-    The memory is not the guest's RAM. `notes`: what there is to say of the guest; `latest` as in lookup().
+    The memory is not the guest's RAM, which a note says. `notes`: what there is to say of the guest; `latest` as in
+    lookup(), without which the answer is one of many, and neither note is made.
     Raises UnknownInput as lookup() does.
     """
     choice = what_if_choice(request, guest, facts)
     pats = () if choice.memtype is None else (choice.memtype,)
-    return with_choice(lookup(kernel, facts, pats, beside_latest=latest, guest_pat=choice.pat.register), choice, notes)
+    answer = lookup(kernel, facts, pats, beside_latest=latest, guest_pat=choice.pat.register)
+    return with_choice(answer, choice, (*notes, NOT_RAM) if latest else notes)
 
 
 def request_matrix(

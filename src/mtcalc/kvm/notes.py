@@ -95,6 +95,7 @@ CODES: dict[str, Code] = {
     "request-entry": Code(_PAGE, "the PAT entry that the guest's kernel uses holds another type", "init_cache_modes()"),
     "request-refused": Code(_PAGE, "the guest's kernel refuses a request, or has no such function"),
     "request-ram": Code(_PAGE, "a request is for a slot that is taken as the guest's RAM"),
+    "request-not-ram": Code(_PAGE, "a request without an address: whether it is for RAM was not said"),
     "request-conflict": Code(_PAGE, "requests for one range do not go together", "memtype_check_conflict()"),
     "not-chosen": Code(_PAGE, "the guest's kernel would not choose the page's PAT type", "pat_x_mtrr_type()"),
     "odd-byte": Code(_ENTRY, "the byte has bits besides memory type and ignore-PAT"),

@@ -87,8 +87,9 @@ def _notes(sides: Sequence[Sequence[Answer]], names: Sides) -> list[str]:
     def all_of(side: Sequence[Answer]) -> tuple[Note, ...]:
         said = {note: None for one in side for note in one.notes if note.code not in (*_OF_A_ROW, "npt-index")}
         # Which entry it is stands in the row, so what is left is the same of all.
-        plain = {sub(r" \([^)]*\)", "", note.text) for one in side for note in one.notes if note.code == "npt-index"}
-        return (*said, *(Note("npt-index", text) for text in sorted(plain)))
+        indices = (note for one in side for note in one.notes if note.code == "npt-index")
+        plain = {note._replace(text=sub(r" \([^)]*\)", "", note.text)) for note in indices}
+        return (*said, *sorted(plain, key=str))
 
     everyones = [side[0]._replace(notes=all_of(side)) for side in sides]
     return side_notes([everyones], names, [answer for side in sides for answer in side])
