@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from mtcalc.analysis.questions import QUESTIONS
+from mtcalc.csource.mmio_writer import mmio_texts
 from mtcalc.csource.writer import Style, write_c
+from mtcalc.kvm.versions import MmioTest
+from mtcalc.rules.mmio import MMIO_RULES
 from support.patches import VMX, c_file, diff, kernel, mail
 from support.program import quick
 from support.readme import README, ROOT
@@ -44,6 +47,14 @@ def edited(base: str, *changes: tuple[str, str]) -> Patch:
         assert before in new, before
         new = new.replace(before, after, 1)
     return Patch(base, mail(diff(c_file(old), c_file(new))), c_file(new))
+
+
+def host_pages(before: str, after: str) -> Patch:
+    """A patch of 6.6's host-MMIO test."""
+    path = "arch/x86/kvm/mmu/spte.c"
+    old = mmio_texts(MMIO_RULES[MmioTest.E820], (6, 6))[0] + "\n"
+    assert before in old, old
+    return Patch("6.6", mail(diff(old, old.replace(before, after, 1), path)))
 
 
 def rule(condition: str, byte: str, base: str = "v6.7", before: str = f"\tif ({NO_DMA}") -> Patch:
@@ -108,6 +119,7 @@ CASES = [
     Case("not-cacheable", flag(byte=UC), flag(), "cacheable no longer"),
     Case("mmio-cacheable", edited("v6.7", (MMIO_UC, MMIO_UC.replace(UC, WB))), edited("v6.7", (UC, WC))),
     Case("mmio-touched", edited("v6.7", (UC, WC)), flag()),
+    Case("host-mmio-lost", host_pages("if (pfn_valid(pfn))", "if (true)"), host_pages("!is_zero_pfn(pfn) && ", "")),
     Case("guest-uc-to-wc", edited("v6.7", (f"({UC}) |", f"({WC}) |")), flag()),
     # A framebuffer in a BAR, which the guest maps WC; RAM that its MTRRs call WC and its page tables UC-.
     Case("wc-to-uc", edited("v6.7", (MMIO_UC, MMIO_UC.replace(UC, f"({UC}) {IPAT}"))), NOTHING, "that was WC"),

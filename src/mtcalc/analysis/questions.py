@@ -46,6 +46,11 @@ QUESTIONS: dict[str, Question] = {
         "mmio", "host MMIO may be cached", "kernel bug 104091, of machine checks with 4.2", Level.ERROR
     ),
     "mmio-touched": Question("mmio", "host MMIO has another byte", "UC,0 in every release from 2.6.29 on but 4.2"),
+    "host-mmio-lost": Question(
+        "mmio",
+        "a host page was MMIO by the host-MMIO test, and is none",
+        "kernel bug 104091, of machine checks with 4.2",
+    ),
     "guest-uc-to-wc": Question("combining", "what has PAT type UC was UC and becomes WC", _EFFECTIVE),
     "wc-to-uc": Question("combining", "with some PAT type memory was WC and becomes UC", _WC),
     "uc-to-wc": Question("combining", "with another PAT type than UC memory was UC and becomes WC", _EFFECTIVE),

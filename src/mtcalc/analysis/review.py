@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from mtcalc.analysis.diff import Change, Diff
+from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.questions import Remark as Remark
 from mtcalc.analysis.review_inputs import about_inputs, about_quirks, about_slots, about_vcpus
 from mtcalc.analysis.review_states import Changes, State, asked, own_inputs, spread, types_by_pat, within
@@ -31,6 +32,7 @@ def review(found: Diff, one_vcpu: Sequence[str] = (), edits: Edits = _NO_EDITS) 
         *_cacheable(changes),
         *_not_cacheable(changes),
         *_mmio(changes),
+        *_host_pages(found),
         *_combining(changes),
         *_uncached_ram(found, changes),
         *about_vcpus(found, changes, one_vcpu),
@@ -51,6 +53,17 @@ def about_numbers(edits: Edits) -> tuple[Remark, ...]:
         for number, other in taken
         if other
     )
+
+
+def _host_pages(found: Diff) -> Iterator[Remark]:
+    """Host pages that the test no longer calls MMIO: the rules map them as RAM, so WB."""
+    tests = found.mmio
+    lost = [] if tests is None else [change for change in tests.changes if change.before and not change.after]
+    if lost and tests is not None:
+        row = next(row for row in tests.rows if row.before.const)
+        pages = f"{len(lost)} of {tests.total} kinds of host pages" if len(lost) > 1 else "a kind of host page"
+        text = f"{pages} stop{'s' if len(lost) == 1 else ''} being MMIO, and may be mapped WB (`{when_text(row.when)}`)"
+        yield Remark("host-mmio-lost", text, len(lost), None)
 
 
 def _bytes(changes: Changes) -> Iterator[Remark]:
