@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import pytest
@@ -16,6 +17,14 @@ EXAMPLES = [(page.stem, example) for page in PAGES for example in shown(page.rea
 def test_the_readme_has_examples() -> None:
     assert len(shown(README.read_text())) >= 4
     assert len(EXAMPLES) > 40
+
+
+def test_the_first_two_commands_of_the_readme_install() -> None:
+    """Whoever runs its blocks from the top has the program, then the tests: nothing that needs it stands before."""
+    blocks = re.findall(r"^```(sh|console)\n(.*?)^```$", README.read_text(), re.M | re.S)
+    install = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt "
+    assert [(kind, text.startswith(install), text.count("\n")) for kind, text in blocks[:2]] == [("sh", True, 1)] * 2
+    assert {kind for kind, _ in blocks[2:]} == {"console"}
 
 
 @pytest.mark.parametrize(("page", "example"), EXAMPLES, ids=[f"{page}: {one.command[:60]}" for page, one in EXAMPLES])
