@@ -23,6 +23,11 @@ def run() -> NoReturn:
     import gc
 
     gc.disable()
+    # mtcalc speaks English: click need not look for a translation of its words (nor load locale for that), and none
+    # that another program left under the same domain can mix into ours.
+    import gettext
+
+    gettext.gettext = lambda message: message
     from mtcalc.cli.main import main
 
     try:
