@@ -77,12 +77,10 @@ def parse_memtype(text: str, types: tuple[MemType, ...] = PAT_TYPES) -> MemType:
     for prefix in _PREFIXES:
         word = word.removeprefix(prefix)
     kind = _BY_SPELLING.get(word)
-    names = ", ".join(map(str, types))
-    if kind is None:
-        raise ValueError(f"'{text}' is not a memory type (one of {names})")
-    if kind not in types:
-        raise ValueError(f"{kind} exists in the PAT alone (one of {names})")
-    return kind
+    if kind in types:
+        return kind
+    what = f"'{text}' is not a memory type" if kind is None else f"{kind} exists in the PAT alone"
+    raise ValueError(f"{what} (one of {', '.join(map(str, types))})")
 
 
 def memtype_name(encoding: int) -> str:
