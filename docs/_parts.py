@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from mtcalc.analysis.around import WORDS
-from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
+from mtcalc.kvm.flags import SLOT_FLAGS, TAKEN_FLAGS, flag_names
 from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, PAIRS, UNDEFINED_CHECKS, WALKS, Row
 from mtcalc.kvm.nested import L2_PATS_EPT, L2_PATS_NPT
-from mtcalc.kvm.notes import CODES
+from mtcalc.kvm.note_codes import CODES
 from mtcalc.kvm.quirks import QUIRK_SPANS
 from mtcalc.kvm.release import Version
-from mtcalc.kvm.slot_history import FLAGS, TABLES
+from mtcalc.kvm.slot_history import TABLES
 from mtcalc.kvm.spte_eras import LAYOUTS, spans
 from mtcalc.kvm.versions import WALK_WORDS
 from mtcalc.rules.mmio import MMIO_RULES
@@ -71,7 +71,7 @@ def _limits() -> str:
 def _slots() -> str:
     rows = [
         ("flags taken", _release(since), ", ".join(flag_names(bits, SLOT_FLAGS)), escape(source))
-        for since, bits, source in FLAGS
+        for since, bits, source in TAKEN_FLAGS
     ]
     for field, history in TABLES.items():
         what, said = WORDS[field]

@@ -12,6 +12,7 @@ from mtcalc.analysis import around
 from mtcalc.analysis.around import WORDS, Around, differences
 from mtcalc.analysis.diff import diff
 from mtcalc.kvm import history, slot_history
+from mtcalc.kvm.flags import TAKEN_FLAGS
 from mtcalc.kvm.history import LevelLimits, Row, row_at
 from mtcalc.kvm.quirks import QUIRK_SPANS, known_quirks, off_at_start
 from mtcalc.kvm.release import Version, in_force, newest, sort_key
@@ -56,7 +57,7 @@ def boundaries() -> list[Version]:
     """Every release with a row of its own, in any table, the first and the newest."""
     found = {row.since for rows in HISTORY.values() for row in rows}
     found |= {span.since for spans in QUIRK_SPANS.values() for span in spans}
-    for rows in vars(slot_history).values():
+    for rows in (*vars(slot_history).values(), TAKEN_FLAGS):
         if isinstance(rows, tuple) and rows and isinstance(rows[0], tuple):
             found |= {row[0] for row in rows}
     found |= {(6, 13), (6, 12, 117), newest()}
@@ -77,7 +78,7 @@ def facts(release: Version) -> dict[str, object]:
         else:
             found[SAID[name]] = what
     found |= {SAID[field]: value for field, value in slot_limits(release)._asdict().items()}
-    found["slot flags accepted"] = flags = in_force(slot_history.FLAGS, release)
+    found["slot flags accepted"] = flags = in_force(TAKEN_FLAGS, release)
     if not flags & 4:
         found[SAID["memfd_private_only"]] = True
     found["quirks known"] = known_quirks(release)

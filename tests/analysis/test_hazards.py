@@ -22,7 +22,7 @@ from mtcalc.analysis.hazards import FINDERS, Case, find_hazards
 from mtcalc.cli.options import kernels
 from mtcalc.cli.read import evaluator_for, read_scenario
 from mtcalc.kvm.hazards import HAZARDS, parse_hazard, parse_hazards
-from mtcalc.kvm.notes import CODES, Level
+from mtcalc.kvm.note_codes import CODES, Level
 from mtcalc.kvm.points import Page
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.kvm.vmm import PAT_SWITCH, parse_vmm

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import mtcalc
-from mtcalc.kvm.notes import CODES, About, Level, Note
+from mtcalc.kvm.note_codes import CODES, About, Level
+from mtcalc.kvm.notes import Note
 
 SRC = Path(mtcalc.__file__).parent
 

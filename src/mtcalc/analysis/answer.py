@@ -2,7 +2,7 @@
 """An answer, and the one to a what-if that names no address. What a quick lookup loads, and no more."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.notes import Note
@@ -17,6 +17,7 @@ from mtcalc.rules.kernel import (
     unknown_inputs,
 )
 from mtcalc.rules.rule import Rule, decide
+from mtcalc.text.record import Record
 from mtcalc.x86.effective import effective_type, implementation_defined
 from mtcalc.x86.ept import mask_text, split_mask
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, Effective, MemType
@@ -30,7 +31,7 @@ UNKNOWN = "unknown"
 """The name of a guest MTRR type that 4.2 and 4.3 take from bytes of their own."""
 
 
-class EptByte(NamedTuple):
+class EptByte(Record):
     """What KVM puts into an EPT entry: the byte of vmx_get_mt_mask(), 0 to 0xff."""
 
     byte: int
@@ -46,7 +47,7 @@ class EptByte(NamedTuple):
         return split_mask(self.byte)[1]
 
 
-class NptEntry(NamedTuple):
+class NptEntry(Record):
     """What an NPT entry of KVM's says: the entry of the host's PAT that it selects, 0 to 7, and the type there."""
 
     pat_index: int
@@ -61,7 +62,7 @@ class NptEntry(NamedTuple):
         """Nothing ignores the guest's PAT."""
 
 
-class Answer(NamedTuple):
+class Answer(Record):
     """One answer, of a what-if, a page or a range. Addresses in bytes; what does not apply is None.
 
     Its layers, each made from the one before: where it is, what the rules know of it (`facts`), the rule that

@@ -17,7 +17,7 @@ from mtcalc.analysis.answer import Answer, EptByte
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.hazards import HAZARDS
-from mtcalc.kvm.notes import Level
+from mtcalc.kvm.note_codes import Level
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.vm import Slot
 from mtcalc.kvm.vmm import Vmm

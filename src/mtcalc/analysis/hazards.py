@@ -13,7 +13,7 @@ from mtcalc.analysis.expectations import Failure
 from mtcalc.analysis.hazard_case import Case as Case
 from mtcalc.analysis.hazard_case import Hazard as Hazard
 from mtcalc.kvm.hazards import HAZARDS
-from mtcalc.kvm.notes import Level
+from mtcalc.kvm.note_codes import Level
 from mtcalc.kvm.points import ExpectHazard
 
 FINDERS: tuple[Callable[[Case], Iterator[Hazard]], ...] = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mtcalc.analysis.diff import Change
-from mtcalc.kvm.notes import Level
+from mtcalc.kvm.note_codes import Level
 from mtcalc.text.errors import Place
 from mtcalc.x86.memtype import MemType
 

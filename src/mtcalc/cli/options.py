@@ -4,7 +4,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -29,6 +29,7 @@ from mtcalc.rules.inputs import (
 from mtcalc.rules.kernel import Kernel, unread
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.filenames import C_SUFFIXES, PATCH_SUFFIXES, RULE_FILE_SUFFIXES, is_file_ref, is_git_ref, may_be
+from mtcalc.text.record import Record
 from mtcalc.x86.memtype import MemType
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ Assumptions: TypeAlias = tuple[tuple[str, Value], ...]
 """What --assume gives: source texts with their values."""
 
 
-class Output(NamedTuple):
+class Output(Record):
     """How to print: one of the formats, with colour or without."""
 
     form: str

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,7 @@ from mtcalc.kvm.notes import Note
 from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.rules.inputs import GUEST_MTRR, HOST_MTRR, KINDS, Facts, Input, with_value
 from mtcalc.rules.kernel import Kernel
+from mtcalc.text.record import Record
 from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mtcalc.refs.guest import GuestKernel
 
 
-class Asked(NamedTuple):
+class Asked(Record):
     """What --request asks of a Linux guest's kernel: what of, and the kernel of --guest."""
 
     requests: "tuple[Request, ...]"  # none: every type, which table alone has
@@ -63,7 +64,7 @@ class Asked(NamedTuple):
         return self.requests[0]
 
 
-class Question(NamedTuple):
+class Question(Record):
     """The inputs of one decision, as flags gave them."""
 
     facts: Facts

@@ -7,8 +7,12 @@ Source: include/uapi/linux/kvm.h (KVM_MEM_), arch/x86/include/uapi/asm/kvm.h (KV
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from mtcalc.text.numbers import parse_number
+
+if TYPE_CHECKING:
+    from mtcalc.kvm.release import Version
 
 QUIRKS = {"CD_NW_CLEARED": 1 << 1, "IGNORE_GUEST_PAT": 1 << 9}
 """The KVM_X86_QUIRK_ bits that decide a memory type. mtcalc.kvm.quirks says which release starts with which."""
@@ -38,6 +42,15 @@ SLOT_FLAGS = {"LOG_DIRTY_PAGES": 1, "READONLY": 2, "GUEST_MEMFD": 4, "NON_COHERE
 """The KVM_MEM_ bits (1 << 3 is proposed, not upstream)."""
 
 ALL_SLOT_FLAGS = 0xF
+
+_LOG, _READONLY, _MEMFD = (SLOT_FLAGS[name] for name in ("LOG_DIRTY_PAGES", "READONLY", "GUEST_MEMFD"))
+
+TAKEN_FLAGS: tuple[tuple[Version, int, str], ...] = (
+    ((0,), _LOG, "bit 0 alone means something; no flag is checked up to 3.6"),
+    ((3, 7), _LOG | _READONLY, "read: 3.6.5 -> 3.7.2"),
+    ((6, 8), _LOG | _READONLY | _MEMFD, "read: 6.6.9 -> 6.8.0; GUEST_MEMFD through the second ioctl alone"),
+)
+"""The slot flags that a release takes."""
 
 
 def _key(text: str) -> str:

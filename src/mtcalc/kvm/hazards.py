@@ -8,7 +8,7 @@ them. An error is what is surely broken, a warning what hurts, a note what to kn
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mtcalc.kvm.notes import Level
+from mtcalc.kvm.note_codes import Level
 from mtcalc.text.suggest import did_you_mean
 
 

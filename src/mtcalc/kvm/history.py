@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from mtcalc.kvm.release import Version, since
 from mtcalc.kvm.versions import GuestPat, MmioTest, MtrrLimit, MtrrWalk
+from mtcalc.text.record import Record
 
 T = TypeVar("T")
 
 
-class Row(NamedTuple, Generic[T]):
+class Row(Record, Generic[T]):
     """A behaviour: the release that brought it, what it is, and the source."""
 
     since: Version
@@ -23,7 +24,7 @@ class Row(NamedTuple, Generic[T]):
     source: str
 
 
-class LevelLimits(NamedTuple):
+class LevelLimits(Record):
     """What limits the mapping level besides the slot and the guest's MTRRs. Levels: 1 (4K) to 3 (1G)."""
 
     highest: int = 3  # the largest page KVM makes at all

@@ -6,14 +6,13 @@ kvm_vm_ioctl_enable_cap() in arch/x86/kvm/x86.c. A row's source gives the last t
 first with it.
 """
 
-from typing import NamedTuple
-
 from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS
 from mtcalc.kvm.release import Version, in_force, sort_key
 from mtcalc.kvm.versions import Vendor
+from mtcalc.text.record import Record
 
 
-class QuirkSpan(NamedTuple):
+class QuirkSpan(Record):
     """The releases that have a quirk: from one on, in one stable series alone where `series` is given."""
 
     since: Version

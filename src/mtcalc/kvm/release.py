@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernel releases as tuples, and tables of rows 'since release, what, source' looked up by release."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TypeAlias, TypeVar
 
@@ -48,7 +47,8 @@ def sort_key(release: Version) -> Version:
 
 def since(table: Sequence[tuple[Version, T]], release: Version) -> T:
     """The row of a table in force at a release."""
-    return table[bisect_right([sort_key(key) for key, _ in table], sort_key(release)) - 1][1]
+    asked = sort_key(release)
+    return [row for key, row in table if sort_key(key) <= asked][-1]
 
 
 def in_force(table: Sequence[tuple[Version, T, str]], release: Version) -> T:

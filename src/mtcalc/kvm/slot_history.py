@@ -8,7 +8,6 @@ without the fact and the first with it.
 
 from typing import Any, NamedTuple
 
-from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.release import Version, in_force
 
 
@@ -26,15 +25,6 @@ class SlotLimits(NamedTuple):
     host_maxphyaddr: bool  # the last page has to lie below the host's maxphyaddr
     internal_slots: bool  # overlaps with KVM's own slots are refused
 
-
-_LOG, _READONLY, _MEMFD = (SLOT_FLAGS[name] for name in ("LOG_DIRTY_PAGES", "READONLY", "GUEST_MEMFD"))
-
-FLAGS: tuple[tuple[Version, int, str], ...] = (
-    ((0,), _LOG, "bit 0 alone means something; no flag is checked up to 3.6"),
-    ((3, 7), _LOG | _READONLY, "read: 3.6.5 -> 3.7.2"),
-    ((6, 8), _LOG | _READONLY | _MEMFD, "read: 6.6.9 -> 6.8.0; GUEST_MEMFD through the second ioctl alone"),
-)
-"""The slot flags that a release takes."""
 
 _IDS: tuple[tuple[Version, int, str], ...] = (
     ((0,), 32, "KVM_MEMORY_SLOTS"),

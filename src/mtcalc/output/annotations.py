@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from mtcalc.analysis.hazards import Hazard
 from mtcalc.kvm.hazards import HAZARDS
-from mtcalc.kvm.notes import Level
+from mtcalc.kvm.note_codes import Level
 from mtcalc.output.markup import escape_xml
 from mtcalc.output.verdicts import AnyVerdict, Checked
 from mtcalc.text.errors import Place, printable

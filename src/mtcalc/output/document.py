@@ -2,10 +2,11 @@
 """What commands show people: paragraphs, tables and notes, before it is known on what."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from mtcalc.kvm.notes import Note
 from mtcalc.rules.kernel import Kernel, kernel_label, platform_words
+from mtcalc.text.record import Record
 from mtcalc.x86.memtype import CACHEABLE, Effective, MemType, NptType
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ WARN = "warn"
 FAINT = "faint"
 
 
-class Cell(NamedTuple):
+class Cell(Record):
     """A piece of text and its tone, '' for none."""
 
     text: str
@@ -30,7 +31,7 @@ class Cell(NamedTuple):
 Content: TypeAlias = Union[str, Cell]
 
 
-class Table(NamedTuple):
+class Table(Record):
     """Rows under a header. The last column may be of any length, and takes what room is left."""
 
     columns: tuple[str, ...]
@@ -38,7 +39,7 @@ class Table(NamedTuple):
     title: str = ""
 
 
-class Fields(NamedTuple):
+class Fields(Record):
     """A list of names and values, a line each; values wrap under themselves."""
 
     rows: Sequence[tuple[str, Content]]
@@ -48,7 +49,7 @@ class Fields(NamedTuple):
 Block: TypeAlias = Union[str, Cell, Table, Fields, "Bars"]
 
 
-class Document(NamedTuple):
+class Document(Record):
     """Blocks in order, then notes."""
 
     blocks: Sequence[Block]

@@ -3,16 +3,17 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from mtcalc.output.document import Document
 from mtcalc.text.errors import printable
+from mtcalc.text.record import Record
 
 PEOPLE = ("table", "plain")
 PAGES = ("markdown", "html", "svg")
 
 
-class Result(NamedTuple):
+class Result(Record):
     """A command's result, each form made only when asked for; None: the command has no such form."""
 
     document: Callable[[], Document]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from mtcalc.analysis.answer import UNKNOWN, Answer, notes_of_each
 from mtcalc.analysis.side_by_side import Difference, Piece, difference
-from mtcalc.kvm.notes import About, Note
+from mtcalc.kvm.note_codes import About
+from mtcalc.kvm.notes import Note
 from mtcalc.output.answers import entry_columns, entry_text, mtrr_that_counts, npt_legend, request_words
 from mtcalc.output.document import (
     Block,

@@ -17,7 +17,7 @@ from mtcalc.analysis.diff import Change, Diff, by_pat
 from mtcalc.analysis.diff_words import sentence, when_text
 from mtcalc.analysis.questions import QUESTIONS, Remark
 from mtcalc.analysis.review_states import state_of
-from mtcalc.kvm import notes
+from mtcalc.kvm import note_codes
 from mtcalc.output.series import Earlier, Judged, in_between
 from mtcalc.patches.known import listed_names
 from mtcalc.patches.series import Part, Whole
@@ -70,7 +70,11 @@ LEVELS: dict[str, Row] = {
 """The level of each code but the questions', which have their own. What is surely wrong, or was not looked at, is an
 ERROR; what a guest can feel a WARNING."""
 
-_OF_QUESTIONS = {notes.Level.ERROR: _ERROR, notes.Level.WARNING: _WARNING, notes.Level.NOTE: _CHECK}
+_OF_QUESTIONS = {
+    note_codes.Level.ERROR: _ERROR,
+    note_codes.Level.WARNING: _WARNING,
+    note_codes.Level.NOTE: _CHECK,
+}
 
 _COMMIT = re.compile(r"git:[0-9a-f]{12}:")
 

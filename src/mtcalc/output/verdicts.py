@@ -10,7 +10,8 @@ from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
 from mtcalc.analysis.hazards import Hazard, HazardVerdict
 from mtcalc.kvm.hazards import HAZARDS
-from mtcalc.kvm.notes import Level, Note
+from mtcalc.kvm.note_codes import Level
+from mtcalc.kvm.notes import Note
 from mtcalc.kvm.vm import Slot
 from mtcalc.output.document import (
     FAINT,

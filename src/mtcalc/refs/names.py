@@ -13,7 +13,6 @@ from mtcalc.rules.kernel import Kernel, kernel_at, version_text
 from mtcalc.rules.proposals import on_top, proposal_on_top
 from mtcalc.rules.releases import RELEASES, Release, release_at
 from mtcalc.text.filenames import is_file_ref
-from mtcalc.text.suggest import nearest
 
 
 def resolve_name(ref: str) -> Kernel:
@@ -38,6 +37,8 @@ def resolve_name(ref: str) -> Kernel:
     kernel = built_in(word.lower())
     if kernel is not None:
         return kernel._replace(ref=ref)
+    from mtcalc.text.suggest import nearest
+
     names = (*built_in_names(), "latest", "host")
     near = nearest(word.lower(), names)
     right = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}, or a kernel release"

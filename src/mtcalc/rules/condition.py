@@ -7,26 +7,27 @@ A Condition is an Atom, which says that an input has a value, or Not, And, Or of
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, TypeAlias, Union
+from typing import TypeAlias, Union
 
 from mtcalc.rules.inputs import Facts, HostPage, Input, Value, value_of
+from mtcalc.text.record import Record
 from mtcalc.x86.memtype import MemType
 
 
-class Atom(NamedTuple):
+class Atom(Record):
     """An input has a value: yes for a condition, one memory type for guest_mtrr."""
 
     input: Input
     value: Value = True
 
 
-class Not(NamedTuple):
+class Not(Record):
     """The condition does not hold."""
 
     of: "Condition"
 
 
-class And(NamedTuple):
+class And(Record):
     """All hold; And(()) always does."""
 
     of: "tuple[Condition, ...]"
@@ -42,7 +43,7 @@ class And(NamedTuple):
         return hash(("and", self.of))
 
 
-class Or(NamedTuple):
+class Or(Record):
     """At least one holds; Or(()) never does."""
 
     of: "tuple[Condition, ...]"

@@ -8,9 +8,10 @@ in csource.predicates; tests hold these complete.
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, NamedTuple, TypeAlias, TypeVar, Union
+from typing import Any, TypeAlias, TypeVar, Union
 
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, parse_quirk, parse_slot_flag
+from mtcalc.text.record import Record
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 
 Value: TypeAlias = Union[bool, MemType]
@@ -29,7 +30,7 @@ class Scope(Enum):
     UNKNOWN = "source text"
 
 
-class Kind(NamedTuple):
+class Kind(Record):
     """One row: a kind of input. In `words`, `yes` and `no`, {} is the argument where it takes one."""
 
     name: str  # as rule files and conditions write it
@@ -214,7 +215,7 @@ _BY_NAME = {**KINDS, **HOST_PAGE_KINDS, **{kind.name: kind for kind in (PRIVATE_
 ORDER = {name: at for at, name in enumerate(_BY_NAME)}
 
 
-class Input(NamedTuple):
+class Input(Record):
     """Something a rule set can read: a kind, and which one where there are several."""
 
     name: str
@@ -252,7 +253,7 @@ HOST_PAT = Input("host_pat")
 E820_RAM = Input("e820_ram")
 
 
-class Facts(NamedTuple):
+class Facts(Record):
     """Everything a rule can know about one page."""
 
     mmio: bool = False
@@ -268,7 +269,7 @@ class Facts(NamedTuple):
     assume: Mapping[str, Value] = {}
 
 
-class HostPage(NamedTuple):
+class HostPage(Record):
     """Everything the host-MMIO test can know about one host page."""
 
     struct_page: bool = True

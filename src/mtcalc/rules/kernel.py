@@ -2,9 +2,8 @@
 """A rule set together with the kernel behaviour around it, and that behaviour by release."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS, SLOT_FLAGS
+from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRKS, SLOT_FLAGS, TAKEN_FLAGS
 from mtcalc.kvm.history import MMIO_TESTS, MTRR_LIMITS, WALKS, row_at
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.quirks import OF_L2, first_releases, has_quirk, known_quirks, off_at_start, unconcerned
@@ -12,7 +11,6 @@ from mtcalc.kvm.release import Version as Version
 from mtcalc.kvm.release import in_force, newest
 from mtcalc.kvm.release import since as since
 from mtcalc.kvm.release import sort_key as sort_key
-from mtcalc.kvm.slot_history import FLAGS, slot_limits
 from mtcalc.kvm.versions import GuestPat, MtrrLimit, MtrrWalk, VmType
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, condition_text, holds, inputs, reason_text
 from mtcalc.rules.inputs import (
@@ -27,16 +25,17 @@ from mtcalc.rules.inputs import (
 )
 from mtcalc.rules.mmio import MMIO_RULES
 from mtcalc.rules.rule import RuleSet, inputs_read
+from mtcalc.text.record import Record
 
 
-class Unreachable(NamedTuple):
+class Unreachable(Record):
     """A combination of inputs that the kernel does not let happen."""
 
     when: Condition
     why: str
 
 
-class Kernel(NamedTuple):
+class Kernel(Record):
     """A rule set and what the kernel does around it."""
 
     ref: str  # what the user asked for
@@ -89,7 +88,7 @@ def kernel_at(release: Version, rules: RuleSet, ref: str, *, proposal: str = "",
         mmio_test=MMIO_RULES[row_at(MMIO_TESTS, release).what],
         split_when=_SPLITS[row_at(MTRR_LIMITS, release).what],
         quirks=quirks,
-        slot_flags=in_force(FLAGS, release) | extra_slot_flags,
+        slot_flags=in_force(TAKEN_FLAGS, release) | extra_slot_flags,
         quirks_off=off,
         unreachable=tuple(never),
         proposal=proposal,
@@ -210,6 +209,10 @@ _MEMFD, _NOT_WITH_MEMFD = SLOT_FLAGS["GUEST_MEMFD"], SLOT_FLAGS["READONLY"] | SL
 
 
 def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[Note]:
+    if not flags & (_MEMFD | ~kernel.slot_flags):
+        return
+    from mtcalc.kvm.slot_history import slot_limits  # what a lookup without such flags does without
+
     limits = slot_limits(kernel.release)
     for name, bit in SLOT_FLAGS.items():
         if flags & bit & ~kernel.slot_flags:

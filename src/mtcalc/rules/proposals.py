@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rule sets that were proposed and never were in mainline, written as what they change."""
 
-from typing import NamedTuple
-
 from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or
@@ -17,13 +15,13 @@ from mtcalc.rules.inputs import (
 from mtcalc.rules.kernel import Kernel, Version
 from mtcalc.rules.releases import V4_4, V6_7, V6_16
 from mtcalc.rules.rule import Rule, RuleSet, ept, guest_mtrr, insert_after
-from mtcalc.text.suggest import nearest
+from mtcalc.text.record import Record
 from mtcalc.x86.memtype import MemType
 
 SEED_MAIL = "20240105091237.24577-1-yan.y.zhao@intel.com"
 
 
-class Proposal(NamedTuple):
+class Proposal(Record):
     """A proposed rule set and the kernel it was written for."""
 
     rules: RuleSet
@@ -129,6 +127,8 @@ def proposal_on_top(name: str) -> Proposal | None:
     word = name.lower().replace("_", "-")
     if word in _ON_TOP:
         return _ON_TOP[word]
+    from mtcalc.text.suggest import nearest
+
     near = nearest(word, [proposal.rules.name for proposal in PROPOSALS])
     if near and word[:1].isalpha():
         right = f"one of {', '.join(_ON_TOP)}"

@@ -7,12 +7,11 @@ before where the change is that small.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mtcalc.kvm.release import Version, before, newest, since
 from mtcalc.rules.condition import ALWAYS, And, Atom, Not
 from mtcalc.rules.inputs import CR0_CD, MMIO, NONCOHERENT_DMA, QUIRK_CD_NW_CLEARED, QUIRK_IGNORE_GUEST_PAT, SELF_SNOOP
 from mtcalc.rules.rule import Rule, RuleSet, ept, guest_mtrr
+from mtcalc.text.record import Record
 from mtcalc.x86.memtype import MemType
 
 UC, WB = MemType.UC, MemType.WB
@@ -197,7 +196,7 @@ V6_16 = RuleSet(
 )
 
 
-class Release(NamedTuple):
+class Release(Record):
     """A release that changed the rules, and what it has from then on."""
 
     since: Version
@@ -242,7 +241,7 @@ def titled(rules: RuleSet) -> RuleSet:
     return rules._replace(title=rules.title.replace("{newest}", ".".join(map(str, newest_with(rules)))))
 
 
-class Commit(NamedTuple):
+class Commit(Record):
     """A change of the function in mainline."""
 
     subject: str

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rules, rule sets, and the decision: first match wins."""
 
-from typing import NamedTuple
-
 from mtcalc.rules.condition import ALWAYS, Condition, condition_text, holds, inputs
 from mtcalc.rules.inputs import GUEST_MTRR, Facts, HostPage, Input, value_of
+from mtcalc.text.record import Record
 from mtcalc.x86.ept import MEMTYPE_SHIFT, ept_mask, mask_text
 from mtcalc.x86.memtype import MemType
 
 
-class Outcome(NamedTuple):
+class Outcome(Record):
     """What a rule returns: constant bits, or'd with an input's memory type shifted left; of a host-MMIO test 0 or 1."""
 
     const: int
@@ -58,7 +57,7 @@ def guest_mtrr(ipat: int) -> Outcome:
     return Outcome(ept_mask(MemType.UC, bool(ipat)), GUEST_MTRR)
 
 
-class Rule(NamedTuple):
+class Rule(Record):
     """One rule: when its condition holds and none before did, its outcome is the EPT byte."""
 
     id: str
@@ -75,7 +74,7 @@ class Rule(NamedTuple):
         return f"{condition_text(self.when)} -> {self.then}"
 
 
-class RuleSet(NamedTuple):
+class RuleSet(Record):
     """An ordered list of rules; the last one catches everything."""
 
     name: str

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The located error, and how it prints: FILE:LINE:COLUMN, the source line, a caret."""
 
-from typing import NamedTuple
+from mtcalc.text.record import Record
 
 
-class Place(NamedTuple):
+class Place(Record):
     """Where something stands in a text: 1-based line and column, and the source line itself."""
 
     file: str
