@@ -175,6 +175,21 @@ def test_broken_hunk_header() -> None:
     assert found.files[0].hunks[0].section == "static u8 vmx_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn)"
 
 
+def test_a_hunk_header_broken_before_its_function() -> None:
+    text = PATCH.replace("@@\n", "@@ static inline bool\nvmx_ignore_guest_pat(struct kvm *kvm)\n", 1)
+    found = one(text)
+    assert bare(found.files[0])[0][1] == bare(one(PATCH).files[0])[0][1]
+    assert found.files[0].hunks[0].section == "static inline bool vmx_ignore_guest_pat(struct kvm *kvm)"
+
+
+def test_a_broken_hunk_keeps_its_words() -> None:
+    """A line without a sign is whole: what it names tells whether the hunk matters."""
+    text = PATCH.replace("@@\n", "@@ static inline bool\nvmx_ignore_guest_pat(struct kvm *kvm) and more\n", 1)
+    hunk = one(text).files[0].hunks[0]
+    assert hunk.trouble is not None
+    assert hunk.lines[0].text == "vmx_ignore_guest_pat(struct kvm *kvm) and more"
+
+
 def test_signs_of_context_lines_that_lost_their_blank() -> None:
     head = f"--- a/{VMX}\n+++ b/{VMX}\n"
     every = one(f"{head}@@ -1,3 +1,3 @@\n{{\n--count;\n}}\n").files[0]

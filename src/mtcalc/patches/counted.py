@@ -25,6 +25,8 @@ _STATEMENT = re.compile(
     r"|[/{}#]|$)"
 )
 """A line with + or - that cannot be C with these as its own: they are signs."""
+_HEAD = re.compile(r"(?:\w+[ *]+){0,4}\*?\w+\([\w *,]*(?:\)$|,?$)")
+"""The end of a function's head, or of its first line: 'vmx_ignore_guest_pat(struct kvm *kvm)'."""
 _BEHIND = re.compile(r"--\s*$|diff |Index: |Only in |```|</?\w+>|[-_=*#]{3,}\s*$")
 """What may stand right behind a hunk, without a blank line."""
 
@@ -40,10 +42,12 @@ def counted_hunk(lines: Sequence[TextLine], at: int, end: int) -> tuple[Hunk, in
     section = header[5].strip()[:_SECTION]
     body = lines[at + 1 : end]
     first = at + 1
-    broken = (
-        bool(body) and _net_parens(body[0].text) < 0 < _net_parens(header[5]) and body[0].text[:1] not in (" ", "\t")
-    )
-    if broken and not _blanks_eaten(body[1:]) and _kinds(body[1:], old_count, new_count) is not None:
+    if (
+        body
+        and _goes_on(header[5], body[0].text)
+        and not _blanks_eaten(body[1:])
+        and _kinds(body[1:], old_count, new_count) is not None
+    ):
         # A mail program broke the @@ line: its rest is no line of the hunk.
         section = f"{section} {body[0].text.strip()}"
         body = body[1:]
@@ -77,7 +81,7 @@ def broken_hunk(lines: Sequence[TextLine], trouble: InputError) -> Hunk:
     if any(_has_word_diff(line.text) for line in body):
         trouble = InputError("a word diff (git diff without --word-diff)", lines[0].place)
     kept = [
-        HunkLine(sign if sign in "+-" else " ", line.text[1:], line.place)
+        HunkLine(sign if sign in "+-" else " ", line.text[line.text[:1] in (" ", "+", "-", "\\") :], line.place)
         for line, sign in zip(body, _signs(body), strict=True)
         if sign
     ]
@@ -90,6 +94,15 @@ def _has_word_diff(text: str) -> bool:
     """Whether a line marks words as `git diff --word-diff` does."""
     marked = any(0 <= text.find(start) < text.rfind(end) - 1 for start, end in (("[-", "-]"), ("{+", "+}")))
     return marked or text == "~"
+
+
+def _goes_on(section: str, text: str) -> bool:
+    """Whether a line without a sign is the rest of an @@ line's section, broken within the head of a function."""
+    if text[:1] in (" ", "\t", "+", "-", "\\", ""):
+        return False
+    if "(" in section:
+        return _net_parens(text) < 0 < _net_parens(section)
+    return bool(section.strip()) and section[-1:] not in ":;{" and _HEAD.match(text) is not None
 
 
 def _net_parens(text: str) -> int:
