@@ -98,6 +98,29 @@ NAMED = [
         ),
     ),
     (
+        ("byte", "make_spte()"),
+        (f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp,"),
+        (
+            " \tif (shadow_memtype_mask)",
+            "-\t\tspte |= kvm_x86_call(get_mt_mask)(vcpu, gfn,",
+            "+\t\tspte |= own_bits | kvm_x86_call(get_mt_mask)(vcpu, gfn,",
+            " \t\t\t\t\tkvm_is_mmio_pfn(pfn));",
+        ),
+    ),
+    (
+        ("byte", "make_spte()"),
+        (f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp,"),
+        (
+            "-\t\tspte |= static_call(kvm_x86_get_mt_mask)(vcpu, gfn, mmio);",
+            "+\t\tspte |= static_call(kvm_x86_get_mt_mask)(vcpu, gfn, mmio) & ~own_bits;",
+        ),
+    ),
+    (
+        ("byte", "make_spte()"),
+        (f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu, struct kvm_mmu_page *sp,"),
+        (" \t\t\t\t\tkvm_is_mmio_pfn(pfn));", "+\tspte |= VMX_EPT_IPAT_BIT;", " "),
+    ),
+    (
         ("zap", "kvm_post_set_cr0()"),
         (f"{KVM}/x86.c", "void kvm_post_set_cr0(struct kvm_vcpu *vcpu, unsigned long old_cr0, unsigned long cr0)"),
         (" \tint a;", "-\t\tkvm_zap_gfn_range(vcpu->kvm, 0, ~0ULL);", " "),
@@ -396,3 +419,27 @@ def test_a_call_with_one_argument_more_is_no_gate() -> None:
     assert (
         beside(*where, f"-{call});", "+\t\tspte |= static_call(kvm_x86_get_mt_mask)(vcpu, gfn,", f"+{wrapped});") == []
     )
+
+
+def test_a_hunk_that_cannot_be_read_is_named_where_its_names_matter() -> None:
+    """In code of KVM alone; elsewhere nobody has to read it."""
+    head = "diff --git a/{0} b/{0}\n--- a/{0}\n+++ b/{0}\n@@ -1,9 +1,9 @@ {1}\n a;\n-b;\n+c;\n"
+    section = "bool kvm_mmu_may_ignore_guest_pat(struct kvm *kvm)"
+    known = beside_the_rules(read_patches(mail(head.format(f"{KVM}/mmu/mmu.c", section)), "m.patch"))
+    assert [(one.kind, one.name) for one in known] == [("unread", "kvm_mmu_may_ignore_guest_pat()")]
+    assert "cut short" in known[0].text
+    for path, named in ((f"{KVM}/lapic.c", "int other(void)"), ("mm/gup.c", section)):
+        assert not beside_the_rules(read_patches(mail(head.format(path, named)), "m.patch"))
+
+
+def test_another_way_to_ask_makes_nothing_else_of_the_byte() -> None:
+    """Source: 5.12 -> 5.13, static_call(); 6.12, kvm_x86_call()."""
+    calls = (
+        "kvm_x86_ops->get_mt_mask(vcpu, gfn, is_mmio);",
+        "static_call(kvm_x86_get_mt_mask)(vcpu, gfn, is_mmio);",
+        "kvm_x86_call(get_mt_mask)(vcpu, gfn, is_mmio);",
+    )
+    for was in calls:
+        for now in calls:
+            lines = (f"-\t\tspte |= {was}", f"+\t\tspte |= {now}")
+            assert not beside(f"{KVM}/mmu/spte.c", "bool make_spte(struct kvm_vcpu *vcpu,", *lines)

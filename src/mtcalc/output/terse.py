@@ -62,6 +62,8 @@ LEVELS: dict[str, Row] = {
     "beside-zap": Row(_CHECK, "entries may stay with their old byte"),
     "beside-gate": Row(_CHECK, "the byte may be written elsewhere, or not at all"),
     "beside-caller": Row(_CHECK, "the function may be asked about another page"),
+    "beside-byte": Row(_CHECK, "the entry may hold another byte than the rules give"),
+    "beside-unread": Row(_CHECK, "a hunk of code that decides who comes to which rows can't be read"),
     "beside-host-mmio": Row(_CHECK, "another host page may come to the rows with mmio"),
     "beside-host-type": Row(_CHECK, "a host page may have another type, by which the host-MMIO test goes"),
     "beside-guest-mtrr": Row(_CHECK, "an address may have another guest MTRR type"),

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
+from itertools import takewhile
 from typing import NamedTuple
 
 from mtcalc.csource.tokens import texts
-from mtcalc.patches.hunks import ROOTS, hunk_name, is_code
+from mtcalc.patches.hunks import ROOTS, holds_function, hunk_name, is_code
 from mtcalc.patches.known import changed_lines, known_changes
 from mtcalc.patches.pieces import comments_only, section_function, side_of_hunk
 from mtcalc.patches.records import FilePatch, Hunk, Mail
@@ -45,6 +46,8 @@ _FLAGS = "which slots can have a flag, and so come to its rows"
 _GATE = "where the byte of the rules is written at all"
 _ASKED = "which function is asked for the byte, in place of the rules"
 _PASSED = "what the function is asked with: page, or whether it is host MMIO"
+_BYTE = "what becomes of the byte of the rules in the entry"
+_UNREAD = "what a hunk here changes, which can't be read"
 _ZAP = "which entries go when an input changes; those that stay keep their old byte"
 _MMIO = "which host pages come to the rows with mmio"
 _HOST = "which type the host has for a page, as the host-MMIO test asks"
@@ -111,6 +114,7 @@ ROWS = (
     _Row("gate", rf"{_OPS}\w*", r"\bget_mt_mask(?=\))", _GATE),
     _Row("gate", "", r"\bshadow_(?:memtype|mt)_mask\s*=(?!=)", _GATE),
     _Row("gate", "make_spte|set_spte", r"\btdp_enabled\b", _GATE),
+    _Row("byte", "", r"\bVMX_EPT_(?:MT_EPTE_SHIFT|MT_MASK|DEFAULT_MT|DEFAULT_IPAT_BIT|IPAT_BIT|IGMT_BIT)\b", _BYTE),
     _Row("host-mmio", r"(?:__)?kvm_is_mmio_pfn|kvm_is_reserved_pfn", "", _MMIO),
     _Row("host-type", "pat_pfn_immune_to_uc_mtrr|lookup_memtype", "", _HOST),
     _Row(
@@ -126,12 +130,17 @@ ROWS = (
 
 _CALLERS = re.compile(r"\w*(?:make|set)_spte\w*\Z")
 _MMIO_CALL = re.compile(r"\b(?:__)?kvm_is_(?:mmio|reserved)_pfn\s*\(")
+_HOW_ASKED = {"(", ")", ".", "->", "*", "kvm_x86_ops", "kvm_x86_call", "static_call", "kvm"}
+"""How get_mt_mask is called, over the years: kvm_x86_ops->get_mt_mask(), static_call(kvm_x86_get_mt_mask)()."""
 _KEPT = re.compile(r"(?<=kvm_is_mmio_pfn \( )(\w+) , & \w+(?= \))")
 """From 6.17 on the answer is kept beside; which page is asked about stays. Read: 6.16.1 -> 6.17.0."""
 
 _INNER = re.compile(r"\b__(?=kvm_is_mmio_pfn\b)")
 """The same test under its name from 6.17 on: who only renames it asks nothing else."""
 
+_ENDS = frozenset(";{},")
+_WORD = re.compile("|".join(f"(?:{part})" for row in ROWS for part in (row.functions, row.words) if part))
+"""Any name of any row."""
 _WORDS = tuple((re.compile(f"(?:{row.functions})\\Z"), re.compile(row.words), row) for row in ROWS)
 
 
@@ -159,7 +168,13 @@ def _bare(text: str) -> str:
 
 
 def _in_hunk(item: FilePatch, hunk: Hunk, moved: Set[str]) -> Iterator[Beside]:
-    if hunk.trouble or comments_only(hunk):
+    if hunk.trouble:
+        if "/kvm/" in item.path and any(_WORD.search(text) for text in (hunk.section, *(n.text for n in hunk.lines))):
+            name = section_function(hunk.section)
+            what = f"{_UNREAD} ({hunk.trouble.message})"
+            yield Beside("unread", f"{name}()" if name else item.path[-60:], what, hunk.place, hunk_name(item, hunk))
+        return
+    if comments_only(hunk):
         return
     named, declared = section_function(hunk.section), hunk.section.rstrip().endswith(";")
     for function, line in changed_lines(hunk):
@@ -169,6 +184,8 @@ def _in_hunk(item: FilePatch, hunk: Hunk, moved: Set[str]) -> Iterator[Beside]:
             said = words.search(line.text) if row.words else None
             if (row.functions and not functions.match(function)) or (row.words and not said):
                 continue
+            if row.kind == "byte" and holds_function(item):
+                continue  # the rules' own file: what they come to call is followed
             inside = function and not (declared and function == named) and not function.startswith(_OPS)
             name = f"{function}()" if inside else _word(said.group() if said else "", line.text)
             yield Beside(row.kind, name, row.text, line.place, hunk_name(item, hunk))
@@ -184,16 +201,21 @@ def _asked_otherwise(item: FilePatch, hunk: Hunk) -> Iterator[Beside]:
         old, new = (_calls(texts(side_of_hunk(hunk, sign).tokens)) for sign in "-+")
     except ValueError:
         return
-    other = any(was[: len(now)] != now[: len(was)] for was, now in zip(old, new, strict=False))
+    other = any(was[: len(now)] != now[: len(was)] for (was, _), (now, _) in zip(old, new, strict=False))
+    around = any(was != now for (_, was), (_, now) in zip(old, new, strict=False))
     for name, line in lines:
         signs = Counter(n.kind for of, n in lines if of == name for _ in _MMIO_CALL.findall(n.text))
         if (other and len(old) == len(new)) or (_CALLERS.match(name) and signs["-"] > signs["+"]):
             yield Beside("caller", f"{name}()" if name else "get_mt_mask", _PASSED, line.place, hunk_name(item, hunk))
             return
+        if around and len(old) == len(new):
+            yield Beside("byte", f"{name}()" if name else "get_mt_mask", _BYTE, line.place, hunk_name(item, hunk))
+            return
 
 
-def _calls(words: Sequence[str]) -> list[list[str]]:
-    """The first three arguments, as far as they are shown, of each call of get_mt_mask."""
+def _calls(words: Sequence[str]) -> list[tuple[list[str], tuple[list[str], list[str]]]]:
+    """Of each call of get_mt_mask the first three arguments, as far as they are shown, and what is made of it: the
+    words of its statement before and behind the call, without how it is called."""
     found = []
     for at, word in enumerate(words):
         start = at + 1 + (words[at + 1 : at + 2] == [")"])
@@ -201,8 +223,10 @@ def _calls(words: Sequence[str]) -> list[list[str]]:
             continue
         given = [""]
         depth = 0
-        for text in words[start:]:
+        end = len(words)
+        for n, text in enumerate(words[start:], start):
             depth += (text == "(") - (text == ")")
+            end = n + 1
             if not depth:
                 break
             if text == "," and depth == 1:
@@ -210,7 +234,10 @@ def _calls(words: Sequence[str]) -> list[list[str]]:
             elif (text, depth) != ("(", 1) or given[-1]:
                 given[-1] += f" {text}"
         shown = given[:3] if not depth else given[:-1][:3]
-        found.append([_KEPT.sub(r"\1", _INNER.sub("", text)) for text in shown])
+        behind = list(takewhile(lambda text: text not in _ENDS, words[end:]))
+        before = list(takewhile(lambda text: text not in _ENDS and text != ")", reversed(words[:at])))
+        made = [text for text in before[::-1] if text not in _HOW_ASKED]
+        found.append(([_KEPT.sub(r"\1", _INNER.sub("", text)) for text in shown], (made, behind)))
     return found
 
 
