@@ -23,7 +23,7 @@ from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.refs.resolve import DEFAULT_REF, resolve
 from mtcalc.rules.inputs import Facts
-from mtcalc.rules.kernel import Kernel, unread
+from mtcalc.rules.kernel import Kernel, unknown_inputs, unread
 from mtcalc.rules.platform import on_platform
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from mtcalc.x86.mtrr import VariableRange
@@ -319,6 +319,19 @@ def test_a_tds_private_pages_are_wb_whatever_kvm_computes(ref: str, dma: bool) -
     assert evaluator.page(GIB, private=True).byte == 0x70
     assert evaluator.page(0, private=False).byte == evaluator.page(GIB).byte
     assert ("no-td" in codes(evaluator.page(0).notes)) is (ref not in ("6.16", "latest"))
+
+
+@pytest.mark.parametrize(("ref", "none"), [("5.10", True), ("6.10", True), ("6.11", False), ("latest", False)])
+def test_snp_guests_are_run_from_6_11_on(ref: str, none: bool) -> None:
+    """Source: KVM_X86_SNP_VM; read: 6.1.192 -> 6.12.117, 6.11 from memory."""
+    kernel = on_platform(resolve(ref), Vendor.AMD, VmType.SNP)
+    assert ("no-snp" in codes(kernel.notes)) is none
+
+
+@pytest.mark.parametrize(("private", "mmio"), [(p, m) for p in (False, True) for m in (False, True)])
+def test_no_host_mmio_is_private(private: bool, mmio: bool) -> None:
+    kernel = on_platform(resolve("6.17"), Vendor.INTEL, VmType.TD)
+    assert ("private-mmio" in codes(unknown_inputs(kernel, Facts(mmio=mmio, private=private)))) is (private and mmio)
 
 
 @pytest.mark.parametrize(("ref", "byte"), [("6.16", 0x30), ("latest", 0x30), ("6.15", 0x70)])

@@ -55,6 +55,11 @@ SCENARIO = "golden/virtio-gpu.yaml"
 WRONG = [
     ("evla", "no command 'evla' (did you mean eval?)"),
     ("lookup --slot-flg x", "no such option '--slot-flg'. Did you mean '--slot-flag'?"),
+    ("lookup --l2", "no such option '--l2' here (explain has it)"),
+    ("decode --level 1", "no such option '--level' here (decode epte has it)"),
+    ("decode 0x7", "'0x7' is of which kind? (decode pat 0x7, decode epte 0x7)"),
+    ("decode 0x2ff=0x6", "'0x2ff=0x6' is of which kind? (decode mtrr 0x2ff=0x6)"),
+    ("lookup --mtrr off", "'off': MTRRs that are off have no type"),
     ("lookup extra", "got unexpected extra argument (extra)"),
     ("lookup --pat", "option '--pat' requires an argument"),
     ("lookup --pat wbx", "'wbx' is not a memory type (one of UC, UC-, WC, WT, WP, WB)"),

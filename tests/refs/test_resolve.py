@@ -79,6 +79,11 @@ def test_a_built_in_name_is_itself_in_any_case(name: str) -> None:
         ("3.20.1", "there never was a release 3.20.1 (3.19 is the last of its series)"),
         ("slot-flg", "unknown rule set 'slot-flg' (did you mean slot-flag?)"),
         ("mem-dma", "unknown rule set 'mem-dma' (did you mean kvm-mem-dma?)"),
+        ("5.15,6.12", "unknown rule set '5.15,6.12' (one at a time: -r 5.15 -r 6.12)"),
+        (
+            "Linux h 6.8.0-45-generic #45",
+            "unknown rule set 'Linux h 6.8.0-45-generic #45' (did you mean 6.8.0-45-generic? uname -r prints it alone)",
+        ),
         ("lates", "unknown rule set 'lates' (did you mean latest?)"),
         ("quirk_v1", "unknown rule set 'quirk_v1' (did you mean quirk-v1?)"),
     ],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from mtcalc.cli.options import Output, named_kernel, output_options
 from mtcalc.cli.params import REF, Word, one_of
 from mtcalc.kvm.notes import Note
 from mtcalc.output.emit import Result
-from mtcalc.text.errors import InputError
+from mtcalc.text.errors import InputError, Place
 from mtcalc.text.numbers import parse_entry, parse_register_value
 from mtcalc.x86.mtrr import check_register, parse_register, register_name
 from mtcalc.x86.pat import parse_pat
@@ -20,12 +21,27 @@ if TYPE_CHECKING:
     from mtcalc.kvm.spte import Spte
 
 
-@click.group(no_args_is_help=True)
+class _Decode(click.Group):
+    """A group that says which command a bare value may be meant for."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0][:1].isdigit():
+            value = args[0][:80]
+            what = f"decode mtrr {value}" if "=" in value else f"decode pat {value}, decode epte {value}"
+            raise click.UsageError(f"'{value}' is of which kind? ({what})", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Decode, no_args_is_help=True)
 def decode() -> None:
     """PAT, MTRR and EPT entry values in words."""
 
 
-def _read_register(text: str) -> tuple[int, int]:
+def _read_register(text: str) -> tuple[int, int] | None:
+    if text == "-":
+        return None
     register, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"'{text}' has no = (REG=VALUE, such as 0x2ff=0xc06)")
@@ -37,7 +53,7 @@ def _read_entry(text: str) -> int | None:
 
 
 PAT_WORD: Word[str] = Word("value", str, lambda: ("linux", "reset"))
-REGISTER: Word[tuple[int, int]] = Word("reg=value", _read_register, list)
+REGISTER: Word[tuple[int, int] | None] = Word("reg=value", _read_register, list)
 ENTRY: Word[int | None] = Word("value", _read_entry, list)
 VENDORS = ("intel", "amd")
 VENDOR: Word[str] = Word("vendor", lambda text: one_of(VENDORS)(text.lower()), lambda: VENDORS)
@@ -84,8 +100,10 @@ def pat(ctx: click.Context, words: tuple[str, ...], output: Output) -> None:
 @click.argument("registers", metavar="REG=VALUE...", type=REGISTER, nargs=-1, required=True)
 @click.option("--maxphyaddr", type=MAXPHYADDR, default=46, show_default=True, help="Physical address bits.")
 @output_options()
-def mtrr(registers: tuple[tuple[int, int], ...], maxphyaddr: int, output: Output) -> None:
+def mtrr(registers: tuple[tuple[int, int] | None, ...], maxphyaddr: int, output: Output) -> None:
     """MTRR registers, by number or the manual's name; a value that earns #GP is said so.
+
+    - reads registers from standard input, one a line: REG=VALUE, or REG VALUE.
 
     \b
     mtcalc decode mtrr 0x2ff=0xc06 0x200=0xc0000000 0x201=0x3fffc0000800
@@ -95,7 +113,7 @@ def mtrr(registers: tuple[tuple[int, int], ...], maxphyaddr: int, output: Output
 
     values: dict[int, int] = {}
     problems: dict[int, str] = {}
-    for msr, value in registers:
+    for msr, value in _registers_given(registers):
         if msr in values:
             raise click.UsageError(f"{register_name(msr)} is given twice (each register once)")
         values[msr] = value
@@ -110,6 +128,25 @@ def mtrr(registers: tuple[tuple[int, int], ...], maxphyaddr: int, output: Output
             rows=lambda: mtrr_rows(values, problems, maxphyaddr),
         )
     )
+
+
+def _registers_given(words: tuple[tuple[int, int] | None, ...]) -> Iterator[tuple[int, int]]:
+    """Registers with values, those of standard input where - stands. Raises InputError for a line that has none."""
+    for word in words:
+        if word is not None:
+            yield word
+            continue
+        import sys
+
+        for number, line in enumerate(sys.stdin, 1):
+            text = line.split("#")[0].strip()
+            if not text:
+                continue
+            register, _, value = text.replace("=", " ").strip().partition(" ")
+            try:
+                yield parse_register(register), parse_register_value(value.strip())
+            except ValueError as error:
+                raise InputError(f"{error} (REG=VALUE, such as 0x2ff=0xc06)", Place("-", number, 1)) from None
 
 
 def _problem(msr: int, value: int, maxphyaddr: int) -> str:

@@ -17,7 +17,7 @@ from mtcalc.cli.options import (
     kernels,
     one_kernel,
     output_options,
-    rules_option,
+    sides_option,
     vendor_option,
 )
 from mtcalc.cli.params import GPA, GUEST, PAT_TYPE, REQUEST, SCENARIO_FILE
@@ -113,7 +113,7 @@ def stream_eval(
 )
 @click.option("--guest", type=GUEST, help="With --request: that guest's kernel release.  [the scenario's]")
 @click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
-@rules_option
+@sides_option
 @vendor_option
 @assume_option
 @output_options()

@@ -77,6 +77,7 @@ def example(name: str | None) -> None:
         for line in render(Document([Table(("NAME", "SHOWS"), rows)])):
             click.echo(line)
         return
+    name = name.removesuffix(".yaml")
     if name not in names:
         from mtcalc.text.suggest import did_you_mean
 

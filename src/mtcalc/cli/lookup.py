@@ -7,7 +7,7 @@ import click
 
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.answer import lookup as look_up
-from mtcalc.cli.options import Output, output_options, rules_option
+from mtcalc.cli.options import Output, output_options, sides_option
 from mtcalc.cli.question import Question, asked_kernels, input_options, unread_note
 from mtcalc.output.answers import answers_result, lookup_document
 from mtcalc.output.document import Document
@@ -15,7 +15,7 @@ from mtcalc.rules.kernel import Kernel
 
 
 @click.command()
-@rules_option
+@sides_option
 @input_options
 @output_options()
 def lookup(refs: tuple[str, ...], question: Question, output: Output) -> None:

@@ -120,8 +120,8 @@ def cli() -> None:
     Which EPT memory type and ignore-PAT bit KVM's vmx_get_mt_mask() gives a guest page, which memory type
     the guest really gets, and why: by every version of that function, and by proposed ones.
 
-    The answers are for Intel CPUs, for VMX with EPT. They do not hold under AMD's NPT, whose entries have no such
-    memory type, nor under shadow paging.
+    The answers are for Intel's VMX with EPT; --vendor amd, or a scenario's host: {vendor: amd}, has them for SVM with
+    NPT. They do not hold under shadow paging.
 
     \b
     Try:  mtcalc lookup --slot-flag non-coherent-dma --pat wc
@@ -158,10 +158,11 @@ def main(args: list[str] | None = None) -> NoReturn:
     except click.exceptions.NoArgsIsHelpError as error:
         _fail(error.format_message())
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "mtcalc"
-        _fail(f"{command}: {_lower(error.format_message())}\nTry '{command} --help'.")
+        from mtcalc.cli.elsewhere import usage_error
+
+        _fail(usage_error(error, args))
     except click.ClickException as error:
-        _fail(f"mtcalc: {_lower(error.format_message())}")
+        _fail(f"mtcalc: {lower(error.format_message())}")
     except ValueError as error:
         located = isinstance(error, InputError) and error.place is not None
         _fail(str(error) if located else f"mtcalc: {shown(str(error))}")
@@ -170,7 +171,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _lower(message: str) -> str:
+def lower(message: str) -> str:
     """click's sentences in the tone of the others: no capital, no full stop, nothing that steers the terminal."""
     text = shown(message.strip())
     text = text[:-1] if text.endswith(".") and not text.endswith("..") else text

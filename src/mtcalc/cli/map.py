@@ -13,7 +13,7 @@ from mtcalc.cli.options import (
     assume_option,
     kernels,
     output_options,
-    rules_option,
+    sides_option,
     vendor_option,
 )
 from mtcalc.cli.params import GUEST, PAT_TYPE, REQUEST, SCENARIO_FILE
@@ -41,7 +41,7 @@ DEFAULT_PATS = (MemType.WB, MemType.WC, MemType.UC_MINUS)
 @click.option(
     "--guest", "guest", type=GUEST, help="With --request: that guest's kernel release.  [the file's, or the newest]"
 )
-@rules_option
+@sides_option
 @assume_option
 @vendor_option
 @output_options()

@@ -242,7 +242,16 @@ def base_of(refs: Iterable[str]) -> str | None:
 
 
 def rules_option(function: Command) -> Command:
+    """-r as `refs`, for commands that take one, and --base."""
+    return _rules_option(function, "")
+
+
+def sides_option(function: Command) -> Command:
     """-r, once or more, as `refs`, and --base."""
+    return _rules_option(function, "  Twice: side by side.")
+
+
+def _rules_option(function: Command, several: str) -> Command:
     return click.option(
         "-r",
         "--rules",
@@ -250,7 +259,7 @@ def rules_option(function: Command) -> Command:
         type=REF,
         multiple=True,
         metavar="REF",
-        help=f"Rule set: name, release, uname -r, host, latest, .yaml, .c, patch, git:REV.  [{DEFAULT_REF}]",
+        help=f"Rule set: name, release, uname -r, host, latest, .yaml, .c, patch, git:REV.  [{DEFAULT_REF}]{several}",
     )(base_option(function))
 
 

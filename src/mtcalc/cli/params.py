@@ -67,9 +67,14 @@ def _completed(names: Iterable[str]) -> list[str]:
     return [name.lower().replace("_", "-") for name in names]
 
 
-MTRR_TYPE: Word[MemType] = Word(
-    "type", lambda text: parse_memtype(text, MTRR_TYPES), lambda: [str(kind) for kind in MTRR_TYPES]
-)
+def _read_mtrr(text: str) -> MemType:
+    if text.strip().lower() in ("off", "none", "disabled"):
+        what = "MTRRs that are off have no type: KVM up to 6.10 reads UC, or WB where CPUID lacks them"
+        raise ValueError(f"'{text}': {what} (--mtrr uc or wb; in a scenario guest: {{mtrr: {{enabled: false}}}})")
+    return parse_memtype(text, MTRR_TYPES)
+
+
+MTRR_TYPE: Word[MemType] = Word("type", _read_mtrr, lambda: [str(kind) for kind in MTRR_TYPES])
 PAT_TYPE: Word[MemType] = Word("type", parse_memtype, lambda: [str(kind) for kind in PAT_TYPES])
 
 

@@ -9,7 +9,7 @@ import click
 
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.analysis.table import Search, Where, matrix, search
-from mtcalc.cli.options import Output, kernels, output_options, rules_option
+from mtcalc.cli.options import Output, kernels, output_options, sides_option
 from mtcalc.cli.params import Word, one_of
 from mtcalc.cli.question import Question, asked_kernels, input_options, unread_note
 from mtcalc.cli.where import parse_where, where_keys
@@ -52,7 +52,7 @@ _WHO: Word[str] = Word("question", one_of(WHO), lambda: WHO)
     help="Only what fits, over every input that no flag fixes; all have to hold.",
 )
 @click.option("--who", type=_WHO, metavar="honours-pat", help="Which hosts and VMMs honour the guest's PAT.")
-@rules_option
+@sides_option
 @input_options
 @output_options()
 def table(

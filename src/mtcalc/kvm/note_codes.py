@@ -99,6 +99,10 @@ CODES: dict[str, Code] = {
     "misconfiguration": Code(_ENTRY, "the byte's memory type is reserved", 'SDM vol. 3, "EPT Misconfigurations"'),
     "vmm-unread": Code(_VM, "a VMM is known by name alone", "mtcalc.kvm.vmm"),
     "npt-rules": Code(_KERNEL, "rules of EPT were named for a host with NPT, where their release alone counts"),
+    "private-mmio": Code(_INPUT, "a page is private memory and host MMIO", "virt/kvm/guest_memfd.c; from memory (?)"),
+    "no-snp": Code(
+        _KERNEL, "an SNP guest was described, and this release runs none", "read: 6.1.192 -> 6.12.117; 6.11: memory (?)"
+    ),
     "no-td": Code(_KERNEL, "a TD was described, and this release runs none", "read: 6.14.0 -> 6.16.1"),
     "npt-index": Code(_PAGE, "NPT before 4.15, where not the page's PAT type counts but its index", "15038e147247"),
     "npt-mtrr": Code(_PAGE, "the guest's MTRRs say uncached, and under NPT they make no type", "svm_get_mt_mask()"),

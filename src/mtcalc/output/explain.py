@@ -29,7 +29,8 @@ def explain_document(found: Explanation) -> Document:
         if step.source:
             rows.append(("", Cell(f"source: {step.source}", FAINT)))
         blocks.append(Fields(rows, title=f"{number}. {step.about}: {step.result}"))
-    return Document(blocks, texts(answer.notes))
+    said = {line for step in found.steps for line in step.lines}
+    return Document(blocks, [text for text in texts(answer.notes) if text not in said])
 
 
 def step_records(steps: Sequence[Step]) -> list[dict[str, object]]:

@@ -34,7 +34,8 @@ def parse_guest(text: str) -> GuestKernel:
     bare = word[5:].lstrip("- ") if word.lower().startswith("linux") else word
     found = parse_release(bare)
     if found is None:
-        raise ValueError(f"'{text}' is no kernel release of a Linux guest (linux-6.8, 6.8, or its uname -r)")
+        others = "of another guest its pages' PAT types are asked for, --pat or pat:"
+        raise ValueError(f"'{text}' is no kernel release of a Linux guest (linux-6.8, 6.8, or its uname -r; {others})")
     version, suffix = found
     shown = version_text(version)
     if sort_key(version) < OLDEST_GUEST:

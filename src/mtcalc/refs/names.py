@@ -6,6 +6,8 @@ Any of them may have a proposal on top: `6.6+slot-flag`.
 
 from __future__ import annotations
 
+import re
+
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import OLDEST, Version, never_was, newest, sort_key
 from mtcalc.rules.builtin import built_in, built_in_names, latest
@@ -21,7 +23,7 @@ def resolve_name(ref: str) -> Kernel:
     Raises ValueError: unknown, with the nearest names; newer than the newest known; older than the function; a
     proposal that does not go on top of the rest.
     """
-    word = ref.strip()
+    word = _without_linux(ref.strip())
     if word.lower() == "latest":
         return latest(ref)
     if word.lower() == "host":
@@ -39,10 +41,22 @@ def resolve_name(ref: str) -> Kernel:
         return kernel._replace(ref=ref)
     from mtcalc.text.suggest import nearest
 
+    inside = [part for part in re.split(r"[\s,;]+", word) if parse_release(part)]
+    if "," in word and inside:
+        raise ValueError(f"unknown rule set '{ref}' (one at a time: {' '.join(f'-r {part}' for part in inside)})")
+    if inside:  # uname -a and the like
+        raise ValueError(f"unknown rule set '{ref}' (did you mean {inside[0]}? uname -r prints it alone)")
     names = (*built_in_names(), "latest", "host")
     near = nearest(word.lower(), names)
-    right = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}, or a kernel release"
+    printed = "a kernel release as uname -r prints it"
+    right = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}, or {printed}"
     raise ValueError(f"unknown rule set '{ref}' ({right})")
+
+
+def _without_linux(word: str) -> str:
+    """A release without the word before it: linux-6.1, Linux 6.1."""
+    bare = word[5:].lstrip("- ") if word[:5].lower() == "linux" else word
+    return bare if parse_release(bare) is not None else word
 
 
 def _of_host(ref: str) -> Kernel:

@@ -180,6 +180,9 @@ def from_the_start(kernel: Kernel, facts: Facts) -> Facts:
 def unknown_inputs(kernel: Kernel, facts: Facts) -> tuple[Note, ...]:
     """Notes on inputs given that this kernel does not know, cannot reach or does not look at."""
     notes = [*_quirk_notes(kernel, facts.disabled_quirks), *_slot_flag_notes(kernel, facts.slot_flags)]
+    if facts.private and facts.mmio:
+        text = "private memory comes from guest_memfd, which has RAM alone: host MMIO is shared"
+        notes.append(Note("private-mmio", text))
     reached = (state for state in kernel.unreachable if holds(state.when, facts))
     notes += [Note("unreachable", f"this kernel cannot get here: {state.why}") for state in reached]
     return tuple(notes)

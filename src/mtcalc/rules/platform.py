@@ -23,6 +23,9 @@ from mtcalc.x86.memtype import MemType
 FIRST_WITH_TDS = (6, 16)
 """Read: 6.14.0 -> 6.16.1."""
 
+FIRST_WITH_SNP = (6, 11)
+"""Read: 6.1.192 -> 6.12.117, KVM_X86_SNP_VM; 6.11 from memory (?)."""
+
 _NPT_RULE = Rule(
     "npt",
     ALWAYS,
@@ -80,6 +83,9 @@ def _on_npt(kernel: Kernel, vm_type: VmType) -> Kernel:
     if kernel.rules.name != release_at(release).rules.name:
         text = f"{kernel.rules.name} has rules of EPT: under NPT its release alone counts, {version_text(release)}"
         notes.append(Note("npt-rules", text))
+    if vm_type is VmType.SNP and sort_key(release) < FIRST_WITH_SNP:
+        first = f"KVM runs SNP guests from {version_text(FIRST_WITH_SNP)} on (from memory)"
+        notes.append(Note("no-snp", f"{first}: {version_text(release)} has none"))
     always = kernel.split_when if kernel.split_when == ALWAYS else None
     return kernel._replace(
         rules=NPT_RULES[pat],
