@@ -507,12 +507,13 @@ def test_files_with_the_host_mmio_test_alone(tmp_path: Path) -> None:
     (tmp_path / "b.c").write_text(TEST_C.replace("ZERO", reserved))
     (tmp_path / "vmx.c").write_text(c_file(FUNCTION))
     becomes = {"inputs": {"struct_page": True, "zero_page": True}, "before": {"mmio": False}, "after": {"mmio": True}}
-    for words, whose in (
+    pairs: tuple[tuple[tuple[str, ...], str], ...] = (
         (("a.c", "b.c"), "4.15"),
         (("a.c", "b.c", "--kernel", "4.4"), "4.4"),
         (("4.14", "b.c"), "4.14"),
         (("5.15", "b.c"), "5.15"),
-    ):
+    )
+    for words, whose in pairs:
         done = quick("diff", *words, "-o", "json", cwd=tmp_path)
         found = json.loads(done.out)
         assert (done.status, done.err, found["changed"]) == (1, "", 0)
@@ -523,8 +524,8 @@ def test_files_with_the_host_mmio_test_alone(tmp_path: Path) -> None:
     assert back["mmio_rows"] == [becomes | {"before": becomes["after"], "after": becomes["before"]}]
     assert "vmx.c has no host-MMIO test: that of 4.14 stands for it" in back["notes"]
     assert quick("diff", "a.c", "a.c", cwd=tmp_path).status == 0
-    for words in (("lookup", "-r", "a.c"), ("table", "-r", "a.c"), ("rules", "show", "a.c")):
-        done = quick(*words, cwd=tmp_path)
+    for command in (("lookup", "-r", "a.c"), ("table", "-r", "a.c"), ("rules", "show", "a.c")):
+        done = quick(*command, cwd=tmp_path)
         assert (done.status, done.out) == (2, "")
         assert done.err.startswith("a.c:1:1: no vmx_get_mt_mask() is defined here (the file that holds it; a host-MMIO")
 

@@ -237,6 +237,19 @@ CASES = [
         number("#define KVM_X86_QUIRK_EPT_IGNORE_GUEST_PAT\t\t(1 << 9)", X86_UAPI),
         "bit 9 is KVM_X86_QUIRK_IGNORE_GUEST_PAT",
     ),
+    # A known name that gets another bit.
+    Case(
+        "uapi-number",
+        number("#define KVM_MEM_NON_COHERENT_DMA (1UL << 4)"),
+        number("#define KVM_MEM_OWN (1UL << 4)"),
+        "NON_COHERENT_DMA is bit 4 here, and bit 3 in the series",
+    ),
+    Case(
+        "uapi-number",
+        flag().and_(beside(UAPI, "struct kvm_enable_cap {", "#define KVM_MEM_NON_COHERENT_DMA (1UL << 1)")),
+        flag().and_(beside(UAPI, "struct kvm_enable_cap {", "#define KVM_MEM_NON_COHERENT_DMA (1UL << 3)")),
+        "NON_COHERENT_DMA collides with mainline, where bit 1 is KVM_MEM_READONLY",
+    ),
     Case(
         "uapi-number",
         number("#define KVM_X86_QUIRK_OWN\t\tBIT(1)", X86_UAPI),
@@ -349,6 +362,61 @@ def test_numbers_that_commits_give_out(tmp_path: Path) -> None:
     plain = quick("review", "git:HEAD~2..HEAD", "--git", str(tmp_path)).out
     assert said in " ".join(plain.split())
     assert json.loads(quick("review", "git:HEAD", "--git", str(tmp_path), "-o", "json").out)["questions"] == []
+
+
+BITS = [
+    (UAPI, "KVM_MEM_NON_COHERENT_DMA", "(1UL << 3)", "(1UL << 4)", flag()),
+    (UAPI, "KVM_MEM_NON_COHERENT_DMA", "(1UL << 3)", "(1UL << 1)", flag()),
+    (X86_UAPI, "KVM_X86_QUIRK_CD_NW_CLEARED", "(1 << 1)", "BIT(9)", flag()),
+    (X86_UAPI, "KVM_X86_QUIRK_CD_NW_CLEARED", "(1 << 1)", "(1 << 20)", flag("READONLY")),
+]
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("path", "name", "old", "new", "patch"), BITS, ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_another_bit_is_the_same_in_a_mail_and_as_a_commit(
+    path: str, name: str, old: str, new: str, patch: Patch, tmp_path: Path
+) -> None:
+    """The rules are read by name, and the number is asked about: alone, and beside rules that change."""
+    lines = f"#define OTHER 1\n#define {name} {{}}\n#define MORE 2\n"
+    vmx = c_file(write_c(kernel("v6.7").rules, Style.RETURN))
+    header = diff(lines.format(old), lines.format(new), path)
+    tree = TestTree(tmp_path)
+    tree.commit("before", {VMX: vmx, "Makefile": makefile("6.7"), SLOT_FILE: MAIN, path: lines.format(old)})
+    tree.commit("the bit", {path: lines.format(new)})
+    tree.commit("the rules", {VMX: patch.after})
+    for words, text in (("git:HEAD~1", mail(header)), ("git:HEAD~2..HEAD", patch.text + header)):
+        done = [
+            quick("review", words, "--git", str(tmp_path), "-o", "json"),
+            quick("review", "-", "--base", "v6.7", "-o", "json", stdin=text),
+        ]
+        commit, sent = (json.loads(one.out) for one in done)
+        assert done[0].status == done[1].status
+        assert commit["rows"] == sent["rows"]
+        asked_of = [{(q["code"], q["text"]) for q in one["questions"]} for one in (commit, sent)]
+        assert asked_of[0] == asked_of[1]
+        assert any(code == "uapi-number" and said.startswith(f"{name} ") for code, said in asked_of[0])
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("#define KVM_MEM_NON_COHERENT_DMA 0", ""),
+        ("#define KVM_MEM_NON_COHERENT_DMA 0x18", ""),
+        ("#define KVM_MEM_NON_COHERENT_DMA KVM_MEM_READONLY", ""),
+        ("#define KVM_MEM_NON_COHERENT_DMA(x) (1 << 4)", ""),
+        ("#define X86_CR0_CD (1UL << 29)", ""),
+        # Which flag is that?
+        ("#define KVM_MEM_NON_COHERENT_DMA (1UL << 4)", rule("slot->flags & 8", WB).text),
+    ],
+)
+def test_what_is_no_plain_bit_of_its_own_is_refused(line: str, more: str) -> None:
+    done = quick("review", "-", stdin=more + number(line).text)
+    name = line.split()[1].partition("(")[0]
+    assert (done.status, done.out) == (2, "")
+    assert f"the patch defines {name} anew" in done.err
 
 
 # The founding series as it was sent: a capability and a flag, the flag's check, the rules, a test.

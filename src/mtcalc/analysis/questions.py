@@ -90,7 +90,9 @@ QUESTIONS: dict[str, Question] = {
     ),
     "new-type": Question("new input", "the rules take a memory type from something new", _BOTH, level=Level.NOTE),
     "uapi-number": Question(
-        "uapi", "the patches give out a number that mainline has for another name", "mtcalc.kvm.uapi"
+        "uapi",
+        "the patches give out a number that mainline has for another name, or give a known name another number",
+        "mtcalc.kvm.uapi",
     ),
     "dead-rule": Question("dead rule", "a rule that can never match, and there was none like it", _REACHED),
     "dead-code": Question("dead rule", "a statement that is never reached, and there was none like it", _REACHED),
