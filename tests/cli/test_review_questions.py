@@ -112,6 +112,10 @@ READONLY = "slot->flags & KVM_MEM_READONLY"
 NOTHING = rule("kvm_own(vcpu->kvm)", f"({WB}) {IPAT}", before=f"\tif ({CD})")
 """For a VM of its own kind, what others have without non-coherent DMA."""
 
+UC_TO_WC = edited("v6.7", (UC, WC))
+BACK = mail(diff(UC_TO_WC.after, c_file(write_c(kernel("v6.7").rules, Style.RETURN))), "[PATCH 2/2] back")
+FORTH = Patch("v6.7", UC_TO_WC.text.replace("[PATCH]", "[PATCH 1/2]") + BACK)
+
 CASES = [
     Case("odd-byte", flag(byte="MTRR_TYPE_WRBACK"), flag(), "0x06 is returned"),
     Case("cd-cacheable", flag(), rule(f"{READONLY} && {NO_DMA}", WB), "CR0.CD is set"),
@@ -205,6 +209,7 @@ CASES = [
         "new-condition", flag(), edited("v6.7", (f"\treturn {GUEST}", f"\treturn {WB}")), "slot flag NON_COHERENT_DMA"
     ),
     Case("new-type", edited("v6.7", ("kvm_mtrr_get_guest_memory_type(vcpu, gfn)", "own_type(vcpu, gfn)")), flag()),
+    Case("goes-back", FORTH, UC_TO_WC, "what 1/2 changes goes back with 2/2"),
     Case("dead-rule", rule("!slot || slot", WB), flag(), "rule 'guest-mtrr' never matches"),
     Case("dead-code", rule("is_mmio", "0"), flag(), "never reached"),
     Case(

@@ -94,6 +94,11 @@ QUESTIONS: dict[str, Question] = {
         "the patches give out a number that mainline has for another name, or give a known name another number",
         "mtcalc.kvm.uapi",
     ),
+    "goes-back": Question(
+        "series",
+        "a patch changes an input or a host page, and a later one of the series takes it back",
+        "computed from the rules between the patches",
+    ),
     "dead-rule": Question("dead rule", "a rule that can never match, and there was none like it", _REACHED),
     "dead-code": Question("dead rule", "a statement that is never reached, and there was none like it", _REACHED),
 }

@@ -63,6 +63,7 @@ def review(
         whole, earlier = _read(patches, base, against)
         parts = [_judged(part, part, whole.edits, expand) for part in whole.parts]
         all_of_it = _judged(whole.parts[-1], whole, whole.edits, expand)
+        parts, all_of_it = _with_going_back(parts, all_of_it)
     except InputError as error:
         if not terse:
             raise
@@ -122,6 +123,26 @@ def _judged(part: Part, of: Part | Whole, edits: Edits, expand: bool) -> Judged:
     if expand:
         check_expandable(found)
     return Judged(part, found, ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers)))
+
+
+def _with_going_back(parts: list[Judged], all_of_it: Judged) -> tuple[list[Judged], Judged]:
+    """Patches and the whole, with the questions on what one patch changes and a later one takes back."""
+    from mtcalc.analysis.going_back import Stage, going_back
+    from mtcalc.output.series import part_name
+
+    stages = []
+    number = 0
+    for part, found, _ in parts:
+        number += not part.cover
+        name = part_name(part)
+        name = f"patch {number}" if name == "patch" else name
+        stages.append(Stage(name, found, part.lines[0] if part.lines else None))
+    parts = list(parts)
+    for gone in going_back(stages):
+        judged = parts[gone.stage]
+        parts[gone.stage] = judged._replace(remarks=(*judged.remarks, gone.of_it))
+        all_of_it = all_of_it._replace(remarks=(*all_of_it.remarks, gone.of_all))
+    return parts, all_of_it
 
 
 def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:

@@ -211,6 +211,11 @@ def _label(part: Part, short: bool) -> tuple[str, str]:
     return (numbered[1], numbered[2]) if numbered else (part.commit[:12] or "patch", subject)
 
 
+def part_name(part: Part) -> str:
+    """What a part of several is called: '1/4', the first digits of a commit's id, 'patch'."""
+    return _label(part, short=True)[0]
+
+
 def _part_blocks(judged: Judged) -> list[Block]:
     """One patch of several, with its own rows and questions."""
     blocks: list[Block] = [Fields((), title=" ".join(_label(judged.part, short=True)))]
