@@ -92,6 +92,17 @@ OTHER_ZAP = beside(X86, "void kvm_arch_register_noncoherent_dma(struct kvm *kvm)
 QUIRK_ZAP = beside(X86, "int kvm_vm_ioctl_enable_cap(struct kvm *kvm,", "\t\tkvm_mmu_zap_all_fast(kvm);")
 
 
+UNKNOWN_ZAP = beside(X86, "static void kvm_own(struct kvm *kvm)", "\tkvm_zap_gfn_range(kvm, 0, ~0);")
+
+
+def unzapped(function: str, line: str = "\tkvm_zap_gfn_range(vcpu->kvm, 0, ~0ULL);", base: str = "") -> Patch:
+    """A patch that removes a line of a function."""
+    head = (
+        f"diff --git a/{X86} b/{X86}\n--- a/{X86}\n+++ b/{X86}\n@@ -100,3 +100,2 @@ {function}(struct kvm_vcpu *vcpu,\n"
+    )
+    return Patch(base, mail(f"{head} \tone;\n-{line}\n \ttwo;\n"))
+
+
 def number(line: str, path: str = UAPI) -> Patch:
     return Patch("", mail(beside(path, "struct kvm_enable_cap {", line)))
 
@@ -165,6 +176,24 @@ CASES = [
         rule(CD, UC, "v6.11").and_(OTHER_ZAP),
         rule(CD, UC, "v6.11").and_(CD_ZAP),
         "stay when guest CR0.CD changes",
+    ),
+    # A zap that is removed, of an input that rules read; of rules that nobody knows, of any.
+    Case(
+        "stale", unzapped("kvm_post_set_cr0", base="v6.7"), unzapped("kvm_post_set_cr0", base="v6.11"), "guest CR0.CD"
+    ),
+    Case("stale", unzapped("void update_mtrr"), unzapped("void own"), "guest MTRR type changes, since update_mtrr()"),
+    Case(
+        "stale",
+        unzapped("kvm_post_set_cr0").and_(flag().text),
+        flag("READONLY").and_(unzapped("kvm_post_set_cr0", "\tkvm_mmu_reset_context(vcpu);").text),
+        "since kvm_post_set_cr0() drops none any longer",
+    ),
+    # A new zap of which nobody knows what it is for leaves the question.
+    Case(
+        "stale",
+        rule(CD, UC, "v6.11").and_(UNKNOWN_ZAP),
+        rule(CD, UC, "v6.11").and_(UNKNOWN_ZAP, CD_ZAP),
+        "guest CR0.CD changes (unless the new zap in kvm_own() sees to that)",
     ),
     # With non-coherent DMA 4.2 to 6.10 drop them, the quirk disabled.
     Case("stale", rule(f"{NO_DMA} && {CD}", UC), rule(f"{DMA} && {READONLY}", GUEST), "guest CR0.CD"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ def test_the_patch_that_takes_back_is_the_first_that_does() -> None:
     """Three patches without numbers: the last gives the first its bytes back, and not the second its own."""
     other = EARLY.replace(MMIO, MMIO.replace("UNCACHABLE", "WRCOMB"), 1)
     texts = (EARLY, CACHED, other, EARLY)
-    mails = [between(*pair, f"[PATCH] {at}") for at, pair in enumerate(zip(texts, texts[1:], strict=False))]
+    mails = [between(*pair, f"[PATCH] {at}") for at, pair in enumerate(pairwise(texts))]
     found = record(quick("review", "-", "--base", "v6.7", "-o", "json", stdin="".join(mails)), 0)
     assert going_back(found) == [
         ("what patch 1 changes goes back with patch 3: is the tree right between the two?", 40)

@@ -68,7 +68,8 @@ QUESTIONS: dict[str, Question] = {
     ),
     "stale": Question(
         "stale",
-        "an input makes another byte where it made none, and no entry is dropped as it changes",
+        "an input makes another byte where it made none, and no entry is dropped as it changes; "
+        "or what dropped them is removed",
         "mtcalc.kvm.zaps",
     ),
     "quirk-mask": Question("quirk", "a new quirk is read, and the patches add it to no mask", _MASKS),

@@ -9,6 +9,7 @@ from mtcalc.analysis.diff import Change, Diff
 from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.questions import Remark as Remark
 from mtcalc.analysis.review_inputs import about_inputs, about_quirks, about_slots, about_vcpus
+from mtcalc.analysis.review_inputs import about_zaps as about_zaps
 from mtcalc.analysis.review_states import Changes, State, asked, own_inputs, spread, types_by_pat, within
 from mtcalc.analysis.review_states import state_of as state_of
 from mtcalc.analysis.rule_check import Oddity, check_rules
@@ -38,6 +39,7 @@ def review(found: Diff, one_vcpu: Sequence[str] = (), edits: Edits = _NO_EDITS) 
         *about_vcpus(found, changes, one_vcpu),
         *_guest_pat(changes),
         *about_slots(found, changes, edits),
+        *about_zaps(edits, found.after),
         *about_quirks(found, changes, edits),
         *about_inputs(found, changes),
         *about_numbers(edits),

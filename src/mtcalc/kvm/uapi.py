@@ -106,9 +106,20 @@ def _known_number(name: str) -> tuple[int, str]:
     return ALL_QUIRK_BITS.get(QUIRK_ALIASES.get(quirk, quirk), 0), "in mainline"
 
 
+class Unzapped(NamedTuple):
+    """A call, or a check, that is gone, and that entries were dropped by as an input changed."""
+
+    kind: str  # the input's kind; of a slot flag its name
+    function: str
+    place: Place
+
+
 class Edits(NamedTuple):
     """What patches change of the kernel around the rules, as far as questions hang on it."""
 
     numbers: tuple[Number, ...] = ()  # those that they give out
     masked: frozenset[str] | None = None  # quirks that they add to a mask of those allowed; None: nobody looked
-    zapping: frozenset[str] | None = None  # kinds and slot flags whose change they see to; None: nobody looked
+    zapping: frozenset[str] | None = None  # kinds and slot flags whose change they may see to; None: nobody looked
+    unplaced: tuple[str, ...] = ()  # functions with new zaps of which nobody knows which change they see to
+    surely: frozenset[str] = frozenset()  # of `zapping`, what a zap of a function known for it sees to
+    unzapped: tuple[Unzapped, ...] = ()  # what no longer drops entries
