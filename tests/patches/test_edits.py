@@ -157,7 +157,11 @@ FLAG = "\t\t((mem->flags ^ old->flags) & KVM_MEM_READONLY))"
         # With its head, as when the whole function goes.
         ("x", ("-static void update_mtrr(struct kvm_vcpu *vcpu, u32 msr)", "-{", f"-{ZAP}", "-}"), ["guest_mtrr"]),
         # A helper that a function known for it calls.
-        (CR0, (" \town_drop(vcpu);", " }", " static void own_drop(struct kvm_vcpu *vcpu)", " {", f"-{ZAP}"), ["cr0_cd"]),
+        (
+            CR0,
+            (" \town_drop(vcpu);", " }", " static void own_drop(struct kvm_vcpu *vcpu)", " {", f"-{ZAP}"),
+            ["cr0_cd"],
+        ),
         # Moved, in other words, in a comment, one of two, a condition alone, a flag that is not compared.
         (CR0, (f"-{ZAP}", " \tx;", f"+{ZAP}"), []),
         (CR0, (f"-{ZAP}", "+\tkvm_mmu_zap_all_fast(vcpu->kvm);"), []),
