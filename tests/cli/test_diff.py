@@ -495,3 +495,49 @@ def test_what_is_wrong_with_a_file_is_told_at_its_place(tmp_path: Path) -> None:
     done = quick("diff", "bad.c", "v6.7", cwd=tmp_path)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("bad.c:20:")
+
+
+TEST_C = "static bool kvm_is_mmio_pfn(kvm_pfn_t pfn)\n{\n\tif (pfn_valid(pfn))\n\t\treturn ZERO;\n\n\treturn true;\n}\n"
+
+
+def test_files_with_the_host_mmio_test_alone(tmp_path: Path) -> None:
+    """Two of them, or one beside a release or rules: the tests are compared, on one set of rules, which is said."""
+    reserved = "PageReserved(pfn_to_page(pfn))"
+    (tmp_path / "a.c").write_text(TEST_C.replace("ZERO", f"!is_zero_pfn(pfn) && {reserved}"))
+    (tmp_path / "b.c").write_text(TEST_C.replace("ZERO", reserved))
+    (tmp_path / "vmx.c").write_text(c_file(FUNCTION))
+    becomes = {"inputs": {"struct_page": True, "zero_page": True}, "before": {"mmio": False}, "after": {"mmio": True}}
+    pairs: tuple[tuple[tuple[str, ...], str], ...] = (
+        (("a.c", "b.c"), "4.15"),
+        (("a.c", "b.c", "--kernel", "4.4"), "4.4"),
+        (("4.14", "b.c"), "4.14"),
+        (("5.15", "b.c"), "5.15"),
+    )
+    for words, whose in pairs:
+        done = quick("diff", *words, "-o", "json", cwd=tmp_path)
+        found = json.loads(done.out)
+        assert (done.status, done.err, found["changed"]) == (1, "", 0)
+        assert f"b.c has no vmx_get_mt_mask(): the rules are those of {whose}" in found["notes"]
+        assert whose == "5.15" or found["mmio_rows"] == [becomes]
+        assert found["mmio_rows"]
+    back = json.loads(quick("diff", "b.c", "vmx.c", "--kernel", "4.14", "-o", "json", cwd=tmp_path).out)
+    assert back["mmio_rows"] == [becomes | {"before": becomes["after"], "after": becomes["before"]}]
+    assert "vmx.c has no host-MMIO test: that of 4.14 stands for it" in back["notes"]
+    assert quick("diff", "a.c", "a.c", cwd=tmp_path).status == 0
+    for command in (("lookup", "-r", "a.c"), ("table", "-r", "a.c"), ("rules", "show", "a.c")):
+        done = quick(*command, cwd=tmp_path)
+        assert (done.status, done.out) == (2, "")
+        assert done.err.startswith("a.c:1:1: no vmx_get_mt_mask() is defined here (the file that holds it; a host-MMIO")
+
+
+def test_a_host_mmio_test_alone_that_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text(TEST_C.replace("return ZERO", "for (;;)"))
+    done = quick("diff", "a.c", "6.1", cwd=tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("a.c:4:3: ")
+    (tmp_path / "b.c").write_text(
+        TEST_C.replace("kvm_is_mmio_pfn", "kvm_is_reserved_pfn").replace("kvm_pfn_t", "pfn_t")
+    )
+    done = quick("diff", "6.1", "b.c", "--kernel", "6.1", cwd=tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("b.c:1:1: 6.1 asks no kvm_is_reserved_pfn() about host MMIO (--kernel 4.1)")

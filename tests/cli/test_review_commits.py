@@ -61,8 +61,25 @@ def test_review_of_a_range(tree: TestTree) -> None:
     by_log = {record["commit"]: record["changed"] for record in logged}
     assert {patch["commit"]: patch["changed"] for patch in found["patches"] if patch["touches"]} == by_log
     plain = quick("review", "git:v6.7..v6.16", cwd=tree.folder).out
-    assert "3 that touch no rule" in plain
-    assert max(map(len, plain.splitlines())) <= 80
+    lines = plain.splitlines()
+    for patch in found["patches"]:
+        head = f"{patch['commit'][:12]}  {patch['subject']}"
+        assert any(line.startswith(head) for line in lines)
+        assert patch["touches"] or f"{head}: touches no rule" in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_commits_that_touch_no_rule_are_named(tmp_path: Path) -> None:
+    """One alone too; of many the first, and how many more there are."""
+    tree = linux(tmp_path)
+    for number in range(23):
+        tree.commit(f"other {number}", {"a": str(number)})
+    one = quick("review", "git:HEAD", cwd=tree.folder).out
+    name = tree.git("rev-parse", "--short=12", "HEAD")
+    assert one.splitlines()[0] == f"{name}  other 22: touches no rule"
+    many = quick("review", "git:HEAD~22..HEAD", cwd=tree.folder).out.splitlines()
+    assert sum(line.endswith(": touches no rule") for line in many) == 20
+    assert "besides       2 more that touch no rule" in many
 
 
 def test_review_of_what_touches_nothing(tree: TestTree) -> None:

@@ -92,6 +92,17 @@ OTHER_ZAP = beside(X86, "void kvm_arch_register_noncoherent_dma(struct kvm *kvm)
 QUIRK_ZAP = beside(X86, "int kvm_vm_ioctl_enable_cap(struct kvm *kvm,", "\t\tkvm_mmu_zap_all_fast(kvm);")
 
 
+UNKNOWN_ZAP = beside(X86, "static void kvm_own(struct kvm *kvm)", "\tkvm_zap_gfn_range(kvm, 0, ~0);")
+
+
+def unzapped(function: str, line: str = "\tkvm_zap_gfn_range(vcpu->kvm, 0, ~0ULL);", base: str = "") -> Patch:
+    """A patch that removes a line of a function."""
+    head = (
+        f"diff --git a/{X86} b/{X86}\n--- a/{X86}\n+++ b/{X86}\n@@ -100,3 +100,2 @@ {function}(struct kvm_vcpu *vcpu,\n"
+    )
+    return Patch(base, mail(f"{head} \tone;\n-{line}\n \ttwo;\n"))
+
+
 def number(line: str, path: str = UAPI) -> Patch:
     return Patch("", mail(beside(path, "struct kvm_enable_cap {", line)))
 
@@ -111,6 +122,10 @@ DMA = "kvm_arch_has_noncoherent_dma(vcpu->kvm)"
 READONLY = "slot->flags & KVM_MEM_READONLY"
 NOTHING = rule("kvm_own(vcpu->kvm)", f"({WB}) {IPAT}", before=f"\tif ({CD})")
 """For a VM of its own kind, what others have without non-coherent DMA."""
+
+UC_TO_WC = edited("v6.7", (UC, WC))
+BACK = mail(diff(UC_TO_WC.after, c_file(write_c(kernel("v6.7").rules, Style.RETURN))), "[PATCH 2/2] back")
+FORTH = Patch("v6.7", UC_TO_WC.text.replace("[PATCH]", "[PATCH 1/2]") + BACK)
 
 CASES = [
     Case("odd-byte", flag(byte="MTRR_TYPE_WRBACK"), flag(), "0x06 is returned"),
@@ -162,6 +177,24 @@ CASES = [
         rule(CD, UC, "v6.11").and_(CD_ZAP),
         "stay when guest CR0.CD changes",
     ),
+    # A zap that is removed, of an input that rules read; of rules that nobody knows, of any.
+    Case(
+        "stale", unzapped("kvm_post_set_cr0", base="v6.7"), unzapped("kvm_post_set_cr0", base="v6.11"), "guest CR0.CD"
+    ),
+    Case("stale", unzapped("void update_mtrr"), unzapped("void own"), "guest MTRR type changes, since update_mtrr()"),
+    Case(
+        "stale",
+        unzapped("kvm_post_set_cr0").and_(flag().text),
+        flag("READONLY").and_(unzapped("kvm_post_set_cr0", "\tkvm_mmu_reset_context(vcpu);").text),
+        "since kvm_post_set_cr0() drops none any longer",
+    ),
+    # A new zap of which nobody knows what it is for leaves the question.
+    Case(
+        "stale",
+        rule(CD, UC, "v6.11").and_(UNKNOWN_ZAP),
+        rule(CD, UC, "v6.11").and_(UNKNOWN_ZAP, CD_ZAP),
+        "guest CR0.CD changes (unless the new zap in kvm_own() sees to that)",
+    ),
     # With non-coherent DMA 4.2 to 6.10 drop them, the quirk disabled.
     Case("stale", rule(f"{NO_DMA} && {CD}", UC), rule(f"{DMA} && {READONLY}", GUEST), "guest CR0.CD"),
     Case("stale", flag(byte=GUEST), rule(f"{DMA} && {READONLY} && {CD}", GUEST), "guest MTRR type"),
@@ -205,6 +238,7 @@ CASES = [
         "new-condition", flag(), edited("v6.7", (f"\treturn {GUEST}", f"\treturn {WB}")), "slot flag NON_COHERENT_DMA"
     ),
     Case("new-type", edited("v6.7", ("kvm_mtrr_get_guest_memory_type(vcpu, gfn)", "own_type(vcpu, gfn)")), flag()),
+    Case("goes-back", FORTH, UC_TO_WC, "what 1/2 changes goes back with 2/2"),
     Case("dead-rule", rule("!slot || slot", WB), flag(), "rule 'guest-mtrr' never matches"),
     Case("dead-code", rule("is_mmio", "0"), flag(), "never reached"),
     Case(
@@ -236,6 +270,19 @@ CASES = [
         number("#define KVM_X86_QUIRK_OWN\t\t(1 << 9)", X86_UAPI),
         number("#define KVM_X86_QUIRK_EPT_IGNORE_GUEST_PAT\t\t(1 << 9)", X86_UAPI),
         "bit 9 is KVM_X86_QUIRK_IGNORE_GUEST_PAT",
+    ),
+    # A known name that gets another bit.
+    Case(
+        "uapi-number",
+        number("#define KVM_MEM_NON_COHERENT_DMA (1UL << 4)"),
+        number("#define KVM_MEM_OWN (1UL << 4)"),
+        "NON_COHERENT_DMA is bit 4 here, and bit 3 in the series",
+    ),
+    Case(
+        "uapi-number",
+        flag().and_(beside(UAPI, "struct kvm_enable_cap {", "#define KVM_MEM_NON_COHERENT_DMA (1UL << 1)")),
+        flag().and_(beside(UAPI, "struct kvm_enable_cap {", "#define KVM_MEM_NON_COHERENT_DMA (1UL << 3)")),
+        "NON_COHERENT_DMA collides with mainline, where bit 1 is KVM_MEM_READONLY",
     ),
     Case(
         "uapi-number",
@@ -349,6 +396,61 @@ def test_numbers_that_commits_give_out(tmp_path: Path) -> None:
     plain = quick("review", "git:HEAD~2..HEAD", "--git", str(tmp_path)).out
     assert said in " ".join(plain.split())
     assert json.loads(quick("review", "git:HEAD", "--git", str(tmp_path), "-o", "json").out)["questions"] == []
+
+
+BITS = [
+    (UAPI, "KVM_MEM_NON_COHERENT_DMA", "(1UL << 3)", "(1UL << 4)", flag()),
+    (UAPI, "KVM_MEM_NON_COHERENT_DMA", "(1UL << 3)", "(1UL << 1)", flag()),
+    (X86_UAPI, "KVM_X86_QUIRK_CD_NW_CLEARED", "(1 << 1)", "BIT(9)", flag()),
+    (X86_UAPI, "KVM_X86_QUIRK_CD_NW_CLEARED", "(1 << 1)", "(1 << 20)", flag("READONLY")),
+]
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("path", "name", "old", "new", "patch"), BITS, ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_another_bit_is_the_same_in_a_mail_and_as_a_commit(
+    path: str, name: str, old: str, new: str, patch: Patch, tmp_path: Path
+) -> None:
+    """The rules are read by name, and the number is asked about: alone, and beside rules that change."""
+    lines = f"#define OTHER 1\n#define {name} {{}}\n#define MORE 2\n"
+    vmx = c_file(write_c(kernel("v6.7").rules, Style.RETURN))
+    header = diff(lines.format(old), lines.format(new), path)
+    tree = TestTree(tmp_path)
+    tree.commit("before", {VMX: vmx, "Makefile": makefile("6.7"), SLOT_FILE: MAIN, path: lines.format(old)})
+    tree.commit("the bit", {path: lines.format(new)})
+    tree.commit("the rules", {VMX: patch.after})
+    for words, text in (("git:HEAD~1", mail(header)), ("git:HEAD~2..HEAD", patch.text + header)):
+        done = [
+            quick("review", words, "--git", str(tmp_path), "-o", "json"),
+            quick("review", "-", "--base", "v6.7", "-o", "json", stdin=text),
+        ]
+        commit, sent = (json.loads(one.out) for one in done)
+        assert done[0].status == done[1].status
+        assert commit["rows"] == sent["rows"]
+        asked_of = [{(q["code"], q["text"]) for q in one["questions"]} for one in (commit, sent)]
+        assert asked_of[0] == asked_of[1]
+        assert any(code == "uapi-number" and said.startswith(f"{name} ") for code, said in asked_of[0])
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("#define KVM_MEM_NON_COHERENT_DMA 0", ""),
+        ("#define KVM_MEM_NON_COHERENT_DMA 0x18", ""),
+        ("#define KVM_MEM_NON_COHERENT_DMA KVM_MEM_READONLY", ""),
+        ("#define KVM_MEM_NON_COHERENT_DMA(x) (1 << 4)", ""),
+        ("#define X86_CR0_CD (1UL << 29)", ""),
+        # Which flag is that?
+        ("#define KVM_MEM_NON_COHERENT_DMA (1UL << 4)", rule("slot->flags & 8", WB).text),
+    ],
+)
+def test_what_is_no_plain_bit_of_its_own_is_refused(line: str, more: str) -> None:
+    done = quick("review", "-", stdin=more + number(line).text)
+    name = line.split()[1].partition("(")[0]
+    assert (done.status, done.out) == (2, "")
+    assert f"the patch defines {name} anew" in done.err
 
 
 # The founding series as it was sent: a capability and a flag, the flag's check, the rules, a test.

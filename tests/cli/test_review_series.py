@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mtcalc.csource.mmio_writer import mmio_texts
 from mtcalc.csource.writer import Style, write_c
+from mtcalc.kvm.versions import MmioTest
+from mtcalc.rules.mmio import MMIO_RULES
 from support.patches import VMX, c_file, diff, kernel, mail
 from support.program import DATA, Run, quick
 
@@ -177,6 +181,59 @@ def test_a_series_that_comes_to_nothing(tmp_path: Path) -> None:
         assert [patch["changed"] for patch in found["patches"]] == [40, 40]
         assert found["changed"] == 0
         assert found["in_between"]
+
+
+def going_back(found: Any) -> list[tuple[str, int]]:
+    return [(one["text"], one["count"]) for one in found["questions"] if one["code"] == "goes-back"]
+
+
+def test_what_goes_back_is_asked_of_the_patch_and_of_the_whole(tmp_path: Path) -> None:
+    """40 states of host MMIO are cached between the two; what stays is not asked about."""
+    (tmp_path / "vmx.c").write_text(c_file(EARLY))
+    undone = between(EARLY, CACHED, "[PATCH 1/2] one") + between(CACHED, EARLY, "[PATCH 2/2] back")
+    text = "what 1/2 changes goes back with 2/2: is the tree right between the two?"
+    for words, stdin, status in (
+        (("--base", "v6.7"), undone, 0),
+        (("--base", "vmx.c"), undone, 0),
+        ((), "".join(TWO), 1),
+    ):
+        found = record(quick("review", "-", *words, "-o", "json", stdin=stdin, cwd=tmp_path), status)
+        assert going_back(found) == [(text, 40)]
+        first, second = found["patches"]
+        assert going_back(first) == [(text, 40)]
+        assert going_back(second) == []
+        (shown,) = [one for one in first["questions"] if one["code"] == "goes-back"]
+        assert shown["example"]["inputs"]["is_mmio"] is True
+        plain = " ".join(quick("review", "-", *words, stdin=stdin, cwd=tmp_path).out.split())
+        assert plain.count(" ".join(text.split()).replace("between the two?", "")) == 1
+        terse = quick("review", "--terse", "-", *words, stdin=stdin, cwd=tmp_path)
+        (line,) = [line for line in terse.out.splitlines() if line.endswith("[goes-back]")]
+        assert f" WARNING: {text} (40 of 40, such as mmio" in line
+        assert terse.status == status
+    for stdin in ("".join(FOUNDING), TWO[0]):
+        assert going_back(record(quick("review", "-", "-o", "json", stdin=stdin))) == []
+
+
+def test_the_patch_that_takes_back_is_the_first_that_does() -> None:
+    """Three patches without numbers: the last gives the first its bytes back, and not the second its own."""
+    other = EARLY.replace(MMIO, MMIO.replace("UNCACHABLE", "WRCOMB"), 1)
+    texts = (EARLY, CACHED, other, EARLY)
+    mails = [between(*pair, f"[PATCH] {at}") for at, pair in enumerate(pairwise(texts))]
+    found = record(quick("review", "-", "--base", "v6.7", "-o", "json", stdin="".join(mails)), 0)
+    assert going_back(found) == [
+        ("what patch 1 changes goes back with patch 3: is the tree right between the two?", 40)
+    ]
+
+
+def test_host_pages_that_go_back() -> None:
+    path = "arch/x86/kvm/mmu/spte.c"
+    old = mmio_texts(MMIO_RULES[MmioTest.E820], (6, 6))[0] + "\n"
+    new = old.replace("!is_zero_pfn(pfn) && ", "", 1)
+    both = mail(diff(old, new, path), "[PATCH 1/2] one") + mail(diff(new, old, path), "[PATCH 2/2] back")
+    found = record(quick("review", "-", "--base", "6.6", "-o", "json", stdin=both), 0)
+    ((text, count),) = going_back(found)
+    assert text == "host pages that 1/2 changes go back with 2/2: is the tree right between the two?"
+    assert count > 0
 
 
 def test_a_patch_that_cannot_be_read_alone() -> None:

@@ -855,3 +855,15 @@ def test_every_slot_flag_is_known() -> None:
         condition_c(Atom(GUEST_MTRR, MemType.WB))
         == f"(kvm_mtrr_get_guest_memory_type(vcpu, gfn) == {TYPES[MemType.WB]})"
     )
+
+
+def test_a_case_that_falls_through_and_says_so() -> None:
+    """The kernel's word for it says nothing about the byte; as a macro of the file's own it may."""
+    with_word = "switch (slot->flags & KVM_MEM_READONLY) {{ case 2: u = 0x30; {} default: u |= 0x40; }} return u;"
+    said, unsaid = (body("u8 u = 0; " + with_word.format(word)) for word in ("fallthrough;", ""))
+    assert [(rule.when, rule.then) for rule in said.rules] == [(rule.when, rule.then) for rule in unsaid.rules]
+    assert {rule.then.const for rule in said.rules} == {0x70, 0x40}
+    own = read_or_refused(
+        "#define fallthrough break\n" + HEAD + "{ u8 u = 0; " + with_word.format("fallthrough;") + " }\n"
+    )
+    assert isinstance(own, InputError)

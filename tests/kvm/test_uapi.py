@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from mtcalc.kvm.flags import ALL_QUIRK_BITS, SLOT_FLAGS
-from mtcalc.kvm.uapi import CAPABILITIES, FLAG_BITS, Number, taken_by
+from mtcalc.kvm.uapi import CAPABILITIES, FLAG_BITS, Number, collision, taken_by
 from mtcalc.text.errors import Place
 
 HERE = Place("x", 1, 1)
@@ -50,3 +50,34 @@ def test_flags_and_quirks() -> None:
     assert taken_by(Number("KVM_X86_QUIRK_OWN", 1 << len(ALL_QUIRK_BITS), HERE)) == ""
     assert taken_by(Number("KVM_MEM_OWN", 0x14, HERE)) == "bit 2 is KVM_MEM_GUEST_MEMFD"
     assert taken_by(Number("KVM_MEM_OWN", 1 << 16, HERE)) == f"bit 16 is {FLAG_BITS[16]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("KVM_MEM_READONLY", 1 << 4, "KVM_MEM_READONLY is bit 4 here, and bit 1 in mainline"),
+        ("KVM_MEM_READONLY", 1, "KVM_MEM_READONLY collides with mainline, where bit 0 is KVM_MEM_LOG_DIRTY_PAGES"),
+        ("KVM_MEM_READONLY", 0, "KVM_MEM_READONLY is 0x0 here, and bit 1 in mainline"),
+        (
+            "KVM_MEM_NON_COHERENT_DMA",
+            1 << 4,
+            "KVM_MEM_NON_COHERENT_DMA is bit 4 here, and bit 3 in the series that proposed it, and in crosvm",
+        ),
+        (
+            "KVM_X86_QUIRK_IGNORE_GUEST_PAT",
+            1 << 12,
+            "KVM_X86_QUIRK_IGNORE_GUEST_PAT is bit 12 here, and bit 9 in mainline",
+        ),
+        (
+            "KVM_X86_QUIRK_EPT_IGNORE_GUEST_PAT",
+            1 << 12,
+            "KVM_X86_QUIRK_EPT_IGNORE_GUEST_PAT is bit 12 here, and bit 9 in mainline",
+        ),
+        ("KVM_CAP_GUEST_MEMFD", 1234, "KVM_CAP_GUEST_MEMFD is 1234 here, and 234 in mainline"),
+        ("KVM_CAP_OWN", 1234, ""),
+        ("KVM_MEM_OWN", 1 << 4, ""),
+        ("KVM_X86_QUIRK_OWN", 1 << 30, ""),
+    ],
+)
+def test_a_known_name_with_another_number(name: str, value: int, said: str) -> None:
+    assert collision(Number(name, value, HERE)) == said

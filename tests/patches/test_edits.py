@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from mtcalc.kvm.uapi import Edits
-from mtcalc.patches.edits import edits_of, number_in
+from mtcalc.patches.edits import SLOTS, Sides, edits_between, edits_of, number_in
 from mtcalc.patches.read import read_patches
 from mtcalc.text.errors import Place
 
@@ -135,3 +135,67 @@ def test_what_keeps_entries_fresh(section: str, lines: tuple[str, ...], seen: se
 def test_a_zap_of_who_knows_what_is_one_of_all() -> None:
     found = edits("arch/x86/kvm/x86.c", "void own(struct kvm *kvm)", " a", "+\tkvm_mmu_zap_all(kvm);").zapping
     assert found == frozenset(("noncoherent_dma", "cr0_cd", "guest_mtrr", "guest_pat", "quirk"))
+
+
+CR0 = "void kvm_post_set_cr0(struct kvm_vcpu *vcpu,"
+ZAP = "\tkvm_zap_gfn_range(vcpu->kvm, 0, ~0ULL);"
+FLAG = "\t\t((mem->flags ^ old->flags) & KVM_MEM_READONLY))"
+
+
+@pytest.mark.parametrize(
+    ("section", "lines", "gone"),
+    [
+        (CR0, (f"-{ZAP}",), ["cr0_cd"]),
+        ("static void update_mtrr(struct kvm_vcpu *vcpu, u32 msr)", (f"-{ZAP}",), ["guest_mtrr"]),
+        ("int kvm_mtrr_set_msr(struct kvm_vcpu *vcpu,", ("-\tupdate_mtrr(vcpu, msr);",), ["guest_mtrr"]),
+        (
+            "void kvm_arch_register_noncoherent_dma(struct kvm *kvm)",
+            ("-\tif (x)", "-\t\tkvm_noncoherent_dma_assignment_start_or_stop(kvm);"),
+            ["noncoherent_dma"],
+        ),
+        ("int __kvm_set_memory_region(struct kvm *kvm,", (f"-{FLAG}",), ["READONLY"]),
+        # With its head, as when the whole function goes.
+        ("x", ("-static void update_mtrr(struct kvm_vcpu *vcpu, u32 msr)", "-{", f"-{ZAP}", "-}"), ["guest_mtrr"]),
+        # A helper that a function known for it calls.
+        (
+            CR0,
+            (" \town_drop(vcpu);", " }", " static void own_drop(struct kvm_vcpu *vcpu)", " {", f"-{ZAP}"),
+            ["cr0_cd"],
+        ),
+        # Moved, in other words, in a comment, one of two, a condition alone, a flag that is not compared.
+        (CR0, (f"-{ZAP}", " \tx;", f"+{ZAP}"), []),
+        (CR0, (f"-{ZAP}", "+\tkvm_mmu_zap_all_fast(vcpu->kvm);"), []),
+        (CR0, ("-\t * kvm_zap_gfn_range() is for others.",), []),
+        (CR0, (f"-{ZAP}", f" {ZAP}"), []),
+        (CR0, ("-\tif (x)",), []),
+        ("int __kvm_set_memory_region(struct kvm *kvm,", ("-\tif (mem->flags & KVM_MEM_READONLY)",), []),
+        ("int __kvm_set_memory_region(struct kvm *kvm,", (f"-{FLAG}", f"+{FLAG[:-2]} | KVM_MEM_OWN)"), []),
+        ("void own(struct kvm_vcpu *vcpu)", (f"-{ZAP}",), []),
+        # Into a helper.
+        (
+            CR0,
+            (f"-{ZAP}", "+\town_drop(vcpu);", " }", "+static void own_drop(struct kvm_vcpu *vcpu)", "+{", f"+{ZAP}"),
+            [],
+        ),
+    ],
+)
+def test_what_no_longer_drops_entries(section: str, lines: tuple[str, ...], gone: list[str]) -> None:
+    found = edits("arch/x86/kvm/x86.c", section, " a", *lines)
+    assert [one.kind for one in found.unzapped] == gone
+    before = "\n".join([section, "{", *(line[1:] for line in lines if line[0] in " -"), "}"])
+    after = "\n".join([section, "{", *(line[1:] for line in lines if line[0] in " +"), "}"])
+    sides = [Sides("arch/x86/kvm/x86.c", before, after), Sides(SLOTS, "a", "a")]
+    assert [one.kind for one in edits_between(sides).unzapped] == gone
+
+
+def test_a_zap_of_a_helper_is_one_of_those_that_call_it() -> None:
+    """Of who knows what it is, it is surely none of any input."""
+    helper = ("+static void own_drop(struct kvm_vcpu *vcpu)", "+{", f"+{ZAP}", "+}")
+    unknown = edits("arch/x86/kvm/x86.c", "x", *helper)
+    assert (unknown.unplaced, unknown.surely) == (("own_drop",), frozenset())
+    called = edits("arch/x86/kvm/x86.c", CR0, " \ta;", "+\town_drop(vcpu);", " }", *helper)
+    assert called.unplaced == ()
+    assert called.zapping is not None
+    assert set(called.surely) == set(called.zapping) == {"cr0_cd"}
+    inner = ("+static void own(struct kvm_vcpu *vcpu)", "+{", "+\town_drop(vcpu);", "+}", *helper)
+    assert edits("arch/x86/kvm/x86.c", CR0, " \ta;", "+\town(vcpu);", " }", *inner).surely == {"cr0_cd"}

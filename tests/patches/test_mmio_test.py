@@ -392,3 +392,71 @@ def test_a_patch_as_a_rule_set_has_its_test() -> None:
     assert (compared.status, bool(json.loads(compared.out)["mmio_rows"])) == (1, True)
     assert newest()[:2] >= (7, 1)
     assert kernel("v6.16").mmio_said
+
+
+HEAD_AND_TAIL = """\
+bool kvm_is_mmio_pfn(pfn_t pfn)
+{
+\tif (pfn_valid(pfn)) {
+\t\tint reserved;
+\t\tstruct page *tail = pfn_to_page(pfn);
+\t\tstruct page *head = compound_trans_head(tail);
+
+\t\treserved = PageReserved(head);
+\t\tif (head != tail) {
+\t\t\t/* It may have been split by now. */
+\t\t\tsmp_rmb();
+\t\t\tif (PageTail(tail))
+\t\t\t\treturn reserved;
+\t\t}
+\t\treturn PageReserved(tail);
+\t}
+
+\treturn true;
+}
+"""
+OF_THE_FILE = "virt/kvm/kvm_main.c"
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["git", "diff without -p"])
+def test_a_test_that_asks_head_and_tail(plain: bool) -> None:
+    """Of 2.6.38 or so to 3.12: followed as that of its releases, by gcc's reading of the C (csource/test_gcc.py)."""
+    simple = HEAD_AND_TAIL[: HEAD_AND_TAIL.index("\t\tint")] + HEAD_AND_TAIL[HEAD_AND_TAIL.index("\t\treturn PageR") :]
+    never = HEAD_AND_TAIL.replace("\treturn true;", "\treturn false;")
+    for new, changed in (
+        (simple.replace("(tail)", "(pfn_to_page(pfn))"), []),
+        (never, [({"struct_page": False}, True, False)]),
+        (
+            HEAD_AND_TAIL.replace("return PageReserved(tail)", "return !is_zero_pfn(pfn) && PageReserved(tail)"),
+            [
+                (
+                    {"struct_page": True, "zero_page": True, "assume": {"PageTail(pfn_to_page(pfn))": False}},
+                    True,
+                    False,
+                ),
+                (
+                    {
+                        "struct_page": True,
+                        "zero_page": True,
+                        "assume": {"compound_trans_head(pfn_to_page(pfn)) == pfn_to_page(pfn)": True},
+                    },
+                    True,
+                    False,
+                ),
+            ],
+        ),
+    ):
+        text = diff(HEAD_AND_TAIL, new, OF_THE_FILE, section=not plain)
+        if plain:
+            text = "\n".join(line for line in text.split("\n") if not line.startswith(("diff", "index")))
+        for args in ((), ("--base", "3.10")):
+            status, found = rows_of(text, *args)
+            rows = [(row["inputs"], row["before"]["mmio"], row["after"]["mmio"]) for row in found["mmio_rows"]]
+            assert (status, rows) == (bool(changed), changed)
+
+
+def test_a_hunk_without_a_name_in_another_function_touches_nothing() -> None:
+    text = "int a;\n\n\n\n\tif (!PageReserved(page))\n\t\tSetPageDirty(page);\n\n\n\n"
+    status, found = rows_of(diff(text, text.replace("!Page", "Page"), OF_THE_FILE, section=False))
+    assert (status, found["mmio_rows"]) == (0, [])
+    assert found["text"].startswith("touches no rule: ")

@@ -68,7 +68,8 @@ QUESTIONS: dict[str, Question] = {
     ),
     "stale": Question(
         "stale",
-        "an input makes another byte where it made none, and no entry is dropped as it changes",
+        "an input makes another byte where it made none, and no entry is dropped as it changes; "
+        "or what dropped them is removed",
         "mtcalc.kvm.zaps",
     ),
     "quirk-mask": Question("quirk", "a new quirk is read, and the patches add it to no mask", _MASKS),
@@ -90,7 +91,14 @@ QUESTIONS: dict[str, Question] = {
     ),
     "new-type": Question("new input", "the rules take a memory type from something new", _BOTH, level=Level.NOTE),
     "uapi-number": Question(
-        "uapi", "the patches give out a number that mainline has for another name", "mtcalc.kvm.uapi"
+        "uapi",
+        "the patches give out a number that mainline has for another name, or give a known name another number",
+        "mtcalc.kvm.uapi",
+    ),
+    "goes-back": Question(
+        "series",
+        "a patch changes an input or a host page, and a later one of the series takes it back",
+        "computed from the rules between the patches",
     ),
     "dead-rule": Question("dead rule", "a rule that can never match, and there was none like it", _REACHED),
     "dead-code": Question("dead rule", "a statement that is never reached, and there was none like it", _REACHED),

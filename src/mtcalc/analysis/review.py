@@ -9,10 +9,11 @@ from mtcalc.analysis.diff import Change, Diff
 from mtcalc.analysis.diff_words import when_text
 from mtcalc.analysis.questions import Remark as Remark
 from mtcalc.analysis.review_inputs import about_inputs, about_quirks, about_slots, about_vcpus
+from mtcalc.analysis.review_inputs import about_zaps as about_zaps
 from mtcalc.analysis.review_states import Changes, State, asked, own_inputs, spread, types_by_pat, within
 from mtcalc.analysis.review_states import state_of as state_of
 from mtcalc.analysis.rule_check import Oddity, check_rules
-from mtcalc.kvm.uapi import Edits, taken_by
+from mtcalc.kvm.uapi import Edits, collision
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA
 from mtcalc.rules.rule import Rule, RuleSet
 from mtcalc.x86.ept import odd_byte, split_mask
@@ -38,6 +39,7 @@ def review(found: Diff, one_vcpu: Sequence[str] = (), edits: Edits = _NO_EDITS) 
         *about_vcpus(found, changes, one_vcpu),
         *_guest_pat(changes),
         *about_slots(found, changes, edits),
+        *about_zaps(edits, found.after),
         *about_quirks(found, changes, edits),
         *about_inputs(found, changes),
         *about_numbers(edits),
@@ -46,13 +48,9 @@ def review(found: Diff, one_vcpu: Sequence[str] = (), edits: Edits = _NO_EDITS) 
 
 
 def about_numbers(edits: Edits) -> tuple[Remark, ...]:
-    """Numbers of the interface that the patches give out and mainline has for something else."""
-    taken = ((number, taken_by(number)) for number in edits.numbers)
-    return tuple(
-        Remark("uapi-number", f"{number.name} collides with mainline, where {other}", 0, None, place=number.place)
-        for number, other in taken
-        if other
-    )
+    """Numbers of the interface that the patches give out and mainline has for something else, or another for that."""
+    odd = ((number, collision(number)) for number in edits.numbers)
+    return tuple(Remark("uapi-number", text, 0, None, place=number.place) for number, text in odd if text)
 
 
 def _host_pages(found: Diff) -> Iterator[Remark]:

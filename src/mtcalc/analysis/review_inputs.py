@@ -10,12 +10,13 @@ from mtcalc.analysis.diff import Diff
 from mtcalc.analysis.diff_words import gone, mattering, sensitive, word_list
 from mtcalc.analysis.questions import Remark
 from mtcalc.analysis.review_states import Changes, asked, facts_of, newly_decided, within
-from mtcalc.kvm.flags import QUIRK_ALIASES
+from mtcalc.kvm.flags import QUIRK_ALIASES, SLOT_FLAGS
 from mtcalc.kvm.quirks import QUIRK_SPANS, has_quirk
 from mtcalc.kvm.uapi import Edits
 from mtcalc.kvm.zaps import Zap, zapped_when
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, condition_text, holds, inputs
 from mtcalc.rules.inputs import (
+    CR0_CD,
     GUEST_MTRR,
     MMIO,
     NONCOHERENT_DMA,
@@ -99,8 +100,45 @@ def _stale(found: Diff, changes: Changes, edits: Edits) -> Iterator[Remark]:
         shown |= kept
         named += [item] if kept else []
     if named:
-        text = f"stale entries stay when {_words(named, 'or')} changes: is that meant?"
+        text = f"stale entries stay when {_words(named, 'or')} changes{_unless(edits)}: is that meant?"
         yield from asked("stale", text, changes, lambda _, change: change.values in shown)
+
+
+def about_zaps(edits: Edits, kernel: Kernel | None) -> Iterator[Remark]:
+    """What no longer drops entries as an input changes that the rules read; of rules that nobody knows, any."""
+    read = (
+        None
+        if kernel is None
+        else {name for item in inputs_read(kernel.rules) for name in (item.name, _slot_flag(item))}
+    )
+    for one in edits.unzapped:
+        if read is None or one.kind in read:
+            item = Input("slot_flag", one.kind) if one.kind in SLOT_FLAGS else None
+            words = input_words(item) if item else _KIND_WORDS.get(one.kind, one.kind)
+            said = (
+                f"{one.function}() drops or refuses nothing any longer"
+                if item
+                else f"{one.function}() drops none any longer"
+            )
+            text = f"stale entries stay when {words} changes, since {said}{_unless(edits)}: is that meant?"
+            yield Remark("stale", text, 0, None, place=one.place)
+
+
+_KIND_WORDS = {
+    "noncoherent_dma": input_words(NONCOHERENT_DMA),
+    "cr0_cd": input_words(CR0_CD),
+    "guest_mtrr": input_words(GUEST_MTRR),
+    "guest_pat": "the guest's PAT",
+    "quirk": "a quirk",
+}
+
+
+def _unless(edits: Edits) -> str:
+    """That a new zap, of which nobody knows what it is for, may see to it."""
+    if not edits.unplaced:
+        return ""
+    names = word_list([f"{name or 'something'}()" for name in edits.unplaced[:2]])
+    return f" (unless the new zap in {names} sees to that)"
 
 
 def _zap(item: Input, kernel: Kernel, edits: Edits) -> Zap | None:
@@ -110,7 +148,13 @@ def _zap(item: Input, kernel: Kernel, edits: Edits) -> Zap | None:
         kind, name = "slot_flag", flag
     elif item.kind.text:
         kind = "guest_pat" if _GUEST_PAT.search(name) else "quirk" if _quirks(item) else kind
-    if edits.zapping is not None and edits.zapping & {kind, name}:
+    if {one.kind for one in edits.unzapped} & {kind, name}:
+        return Zap.NEVER
+    if (
+        edits.zapping is not None
+        and edits.zapping & {kind, name}
+        and (edits.surely & {kind, name} or not edits.unplaced)
+    ):
         return None
     if flag and edits.zapping is None:
         return None  # whether a new flag's change is refused, the rules alone don't tell

@@ -24,6 +24,7 @@ from mtcalc.output.emit import Result
 from mtcalc.rules.inputs import Input
 from mtcalc.rules.kernel import Kernel, assuming
 from mtcalc.rules.rule import inputs_read
+from mtcalc.text.errors import InputError
 from mtcalc.x86.memtype import MemType
 
 
@@ -47,14 +48,15 @@ def diff(
 ) -> None:
     """Every input on which two rule sets differ, in as few rows as say it. Exit status 1 if they do.
 
-    With --vendor amd two releases under NPT, where rules of EPT do not count.
+    With --vendor amd two releases under NPT, where rules of EPT do not count. Of two C files with the host-MMIO test
+    alone (spte.c) the tests are compared.
 
     \b
     mtcalc diff v6.7 slot-flag
     mtcalc diff 6.6 6.12.80 -o jsonl --expand
     """
     base = base_of([before, after])
-    sides = (named_kernel(before, base=base), named_kernel(after, base=base))
+    sides = _named(before, after, base)
     if vendor is Vendor.AMD:
         ctx.exit(_on_amd(sides, assume, expand, output))
     for text, value in assume:
@@ -79,6 +81,32 @@ def diff(
         )
     )
     ctx.exit(0 if found.same else 1)
+
+
+def _named(before: str, after: str, base: str | None) -> tuple[Kernel, Kernel]:
+    """The kernels of two REFs; a file with the host-MMIO test alone is compared as such, on the rules of the other."""
+    (old, old_alone), (new, new_alone) = (_kernel_or_test(word, base) for word in (before, after))
+    if not (old_alone or new_alone):
+        return old, new
+    from mtcalc.csource.mmio_kernel import both_alone, on_rules_of
+
+    if old_alone and new_alone:
+        return both_alone(old, new)
+    if new_alone:
+        return on_rules_of(new, old)[::-1]
+    return on_rules_of(old, new)
+
+
+def _kernel_or_test(word: str, base: str | None) -> tuple[Kernel, bool]:
+    """(The kernel of a REF, whether it is a host-MMIO test alone)."""
+    try:
+        return named_kernel(word, base=base), False
+    except InputError as error:
+        from mtcalc.csource.mmio_kernel import TestAloneError
+
+        if not isinstance(error, TestAloneError):
+            raise
+        return error.kernel(), True
 
 
 def _on_amd(sides: tuple[Kernel, Kernel], assume: Assumptions, expand: bool, output: Output) -> int:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
-from mtcalc.analysis.review import about_numbers
+from mtcalc.analysis.review import about_numbers, about_zaps
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, check_git, git_folder, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
@@ -22,7 +22,6 @@ from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import is_git_ref
 
 if TYPE_CHECKING:
-    from mtcalc.kvm.uapi import Edits
     from mtcalc.output.series import Earlier, Judged
     from mtcalc.patches.series import Part, Whole
 
@@ -61,8 +60,9 @@ def review(
         _check_terse(ctx, expand, output)
     try:
         whole, earlier = _read(patches, base, against)
-        parts = [_judged(part, part, whole.edits, expand) for part in whole.parts]
-        all_of_it = _judged(whole.parts[-1], whole, whole.edits, expand)
+        parts = [_judged(part, part, whole, expand) for part in whole.parts]
+        all_of_it = _judged(whole.parts[-1], whole, whole, expand)
+        parts, all_of_it = _with_going_back(parts, all_of_it)
     except InputError as error:
         if not terse:
             raise
@@ -112,16 +112,38 @@ def _write(
     )
 
 
-def _judged(part: Part, of: Part | Whole, edits: Edits, expand: bool) -> Judged:
-    """A part, or the whole by its last part; `edits` are those of all patches, of which the numbers may be others'."""
+def _judged(part: Part, of: Part | Whole, whole: Whole, expand: bool) -> Judged:
+    """A part, or the whole by its last part; the numbers given out and the zaps removed are its own."""
     from mtcalc.output.series import Judged
 
     if of.before is None or of.after is None:
-        return Judged(part, remarks=about_numbers(of.edits))
+        kernel = whole.after or whole.untouched
+        return Judged(part, remarks=(*about_numbers(of.edits), *about_zaps(of.edits, kernel)))
     found = compare(of.before, of.after)
     if expand:
         check_expandable(found)
-    return Judged(part, found, ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers)))
+    own = whole.edits._replace(numbers=of.edits.numbers, unzapped=of.edits.unzapped)
+    return Judged(part, found, ask(found, of.one_vcpu, own))
+
+
+def _with_going_back(parts: list[Judged], all_of_it: Judged) -> tuple[list[Judged], Judged]:
+    """Patches and the whole, with the questions on what one patch changes and a later one takes back."""
+    from mtcalc.analysis.going_back import Stage, going_back
+    from mtcalc.output.series import part_name
+
+    stages = []
+    number = 0
+    for part, found, _ in parts:
+        number += not part.cover
+        name = part_name(part)
+        name = f"patch {number}" if name == "patch" else name
+        stages.append(Stage(name, found, part.lines[0] if part.lines else None))
+    parts = list(parts)
+    for gone in going_back(stages):
+        judged = parts[gone.stage]
+        parts[gone.stage] = judged._replace(remarks=(*judged.remarks, gone.of_it))
+        all_of_it = all_of_it._replace(remarks=(*all_of_it.remarks, gone.of_all))
+    return parts, all_of_it
 
 
 def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:

@@ -48,6 +48,10 @@ class Flow(NamedTuple):
     returns: list[tuple[State, Val | None, Node]]
 
 
+_FALLS_THROUGH = "fallthrough"
+"""A macro for an attribute that tells the compiler what is meant. Source: include/linux/compiler_attributes.h."""
+
+
 def flow(on: list[State]) -> Flow:
     """A statement that just goes on."""
     return Flow(on, [], [], [])
@@ -185,6 +189,8 @@ def _expression(context: Context, node: Node, state: State, scope: NameScope) ->
         return flow(_called(context, inner, state, scope))
     if inner.type == "cast_expression" and text_of(child(inner, "type")) == "void":
         without_effect(context, inner, scope)
+        return flow([state])
+    if text_of(inner) == _FALLS_THROUGH and not context.source.macros.lines(_FALLS_THROUGH):
         return flow([state])
     if inner.type in ("update_expression", "gnu_asm_expression", "comma_expression"):
         what = {"update_expression": "++ or --", "gnu_asm_expression": "inline assembly"}.get(inner.type, "a comma")

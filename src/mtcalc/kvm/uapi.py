@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mtcalc.kvm.flags import QUIRK_ALIASES, QUIRK_NAMES
+from mtcalc.kvm.flags import ALL_QUIRK_BITS, QUIRK_ALIASES, QUIRK_NAMES, SLOT_FLAGS
 from mtcalc.text.errors import Place
 
 _FIRST_CAPABILITY = 116
@@ -77,9 +77,49 @@ def taken_by(number: Number) -> str:
     return ""
 
 
+def collision(number: Number) -> str:
+    """What is odd about a number: mainline has it for another name, or that name has another; '' for nothing."""
+    name, value, _ = number
+    other = taken_by(number)
+    if other:
+        return f"{name} collides with mainline, where {other}"
+    known, whose = _known_number(name)
+    if not known or known == value:
+        return ""
+    here, there = (
+        (f"bit {one.bit_length() - 1}" if one and not one & (one - 1) else hex(one)) for one in (value, known)
+    )
+    if name.startswith("KVM_CAP_"):
+        here, there = str(value), str(known)
+    return f"{name} is {here} here, and {there} {whose}"
+
+
+def _known_number(name: str) -> tuple[int, str]:
+    """(The number that a name has, where it has it); 0 for a name that nobody knows."""
+    if name.startswith("KVM_CAP_"):
+        return next((at for at, other in CAPABILITIES.items() if name == f"KVM_CAP_{other}"), 0), "in mainline"
+    if name.startswith("KVM_MEM_"):
+        flag = "NON_COHERENT_DMA" if name == "KVM_MEM_HONOR_GUEST_PAT" else name.removeprefix("KVM_MEM_")
+        mainline = name in FLAG_BITS.values()
+        return SLOT_FLAGS.get(flag, 0), "in mainline" if mainline else "in the series that proposed it, and in crosvm"
+    quirk = name.removeprefix("KVM_X86_QUIRK_")
+    return ALL_QUIRK_BITS.get(QUIRK_ALIASES.get(quirk, quirk), 0), "in mainline"
+
+
+class Unzapped(NamedTuple):
+    """A call, or a check, that is gone, and that entries were dropped by as an input changed."""
+
+    kind: str  # the input's kind; of a slot flag its name
+    function: str
+    place: Place
+
+
 class Edits(NamedTuple):
     """What patches change of the kernel around the rules, as far as questions hang on it."""
 
     numbers: tuple[Number, ...] = ()  # those that they give out
     masked: frozenset[str] | None = None  # quirks that they add to a mask of those allowed; None: nobody looked
-    zapping: frozenset[str] | None = None  # kinds and slot flags whose change they see to; None: nobody looked
+    zapping: frozenset[str] | None = None  # kinds and slot flags whose change they may see to; None: nobody looked
+    unplaced: tuple[str, ...] = ()  # functions with new zaps of which nobody knows which change they see to
+    surely: frozenset[str] = frozenset()  # of `zapping`, what a zap of a function known for it sees to
+    unzapped: tuple[Unzapped, ...] = ()  # what no longer drops entries

@@ -51,6 +51,9 @@ _OF_A_STATE = ("byte", "cacheable", "uncacheable", "mmio", "combining", "uncache
 
 _MOST_AUTHORS = 3
 
+_MOST_UNTOUCHED = 20
+"""Commits that touch no rule and are named; a range can have thousands of them."""
+
 _NUMBERED = re.compile(r"\[[^\[\]]{0,100}?(\d{1,5}/\d{1,5})\]\s*(\S.*)$")
 
 
@@ -160,7 +163,7 @@ def _left_aside(whole: Whole) -> list[str]:
 def _head(whole: Whole, parts: Sequence[Judged], rows_of: Sequence[str]) -> list[tuple[str, Content]]:
     """A line for each part, a cover letter's left out; from whom, of when and on what they are."""
     rows: list[tuple[str, Content]] = []
-    others = 0
+    untouched = others = 0
     for judged, which in zip(parts, rows_of, strict=True):
         part = judged.part
         label, subject = _label(part, len(parts) > 1)
@@ -170,12 +173,14 @@ def _head(whole: Whole, parts: Sequence[Judged], rows_of: Sequence[str]) -> list
                 rows.append(("", f"{part_text(judged).rstrip('.')}."))
         elif part.touches:
             rows.append((label, f"{subject}: changes nothing"))
-        elif part.commit:
-            others += 1
         elif not part.cover:
-            rows.append((label, f"{subject}: touches no rule"))
-    if others and rows:
-        rows.append(("besides", f"{others} that {'touches' if others == 1 else 'touch'} no rule"))
+            untouched += 1
+            if not part.commit or untouched <= _MOST_UNTOUCHED:
+                rows.append((label, f"{subject}: touches no rule"))
+            else:
+                others += 1
+    if others:
+        rows.append(("besides", f"{others} more that {'touches' if others == 1 else 'touch'} no rule"))
     authors = list(dict.fromkeys(judged.part.author for judged in parts if judged.part.author))
     if not rows:
         authors = []
@@ -204,6 +209,11 @@ def _label(part: Part, short: bool) -> tuple[str, str]:
     subject = part.subject or "(no subject)"
     numbered = _NUMBERED.match(subject) if short and not part.commit else None
     return (numbered[1], numbered[2]) if numbered else (part.commit[:12] or "patch", subject)
+
+
+def part_name(part: Part) -> str:
+    """What a part of several is called: '1/4', the first digits of a commit's id, 'patch'."""
+    return _label(part, short=True)[0]
 
 
 def _part_blocks(judged: Judged) -> list[Block]:

@@ -14,11 +14,14 @@ from mtcalc.csource.predicates import CONSTANTS, FUNCTION, LONG_CONSTANTS, MASK_
 from mtcalc.csource.tokens import Token, texts
 from mtcalc.csource.types import is_type_name
 from mtcalc.csource.writer import HELPER
-from mtcalc.patches.hunks import KNOWN, holds_function, is_code
+from mtcalc.patches.hunks import FLAGS_AND_QUIRKS, INTERFACE, KNOWN, holds_function, is_code
 from mtcalc.patches.macros import declares, is_field
 from mtcalc.patches.pieces import NOT_NAMES, side_of_hunk
 from mtcalc.patches.records import Hunk, Mail
 from mtcalc.text.errors import InputError, Place
+
+_BY_NUMBER = re.compile(r"\b(?:flags|disabled_quirks)\s*(?:&|\|\||==|!=)\s*~?\(?\s*(?:\d|BIT|_BITULL?|GENMASK)")
+"""Code that asks for a flag or quirk by its bit, and not by name."""
 
 KNOWN_VALUES = {**CONSTANTS, **LONG_CONSTANTS, **MASK_CONSTANTS, **QUIRK_CONSTANTS}
 
@@ -54,16 +57,21 @@ class _Said(NamedTuple):
 
 
 def check_names(mails: Sequence[Mail]) -> None:
-    """Raises InputError where a patch gives a known name another value or meaning, or takes its own from it."""
+    """Raises InputError where a patch gives a known name another value or meaning, or takes its own from it.
+
+    A bit that the interface's own header gives a slot flag or quirk is none: rules know these by name, and a review
+    asks about the number. Unless code masks with plain numbers, of which it is not known which bits they mean then.
+    """
     hunks = [
-        (hunk, holds_function(item) or _is_seen(item.path))
+        (hunk, holds_function(item) or _is_seen(item.path), item.path.endswith(INTERFACE))
         for mail in mails
         for item in mail.files
         if is_code(item.path)
         for hunk in item.hunks
     ]
-    gone = {said for hunk, _ in hunks for said, _ in _said_in(hunk, "-")}
-    for hunk, seen in hunks:
+    gone = {said for hunk, *_ in hunks for said, _ in _said_in(hunk, "-")}
+    by_number = any(_BY_NUMBER.search(line.text) for hunk, *_ in hunks for line in hunk.lines if line.kind == "+")
+    for hunk, seen, interface in hunks:
         new = [(said, place) for said, place in _said_in(hunk, "+") if said not in gone]  # else it is moved, or stays
         for at, (said, place) in enumerate(new):
             if said.how == "undef":
@@ -71,7 +79,7 @@ def check_names(mails: Sequence[Mail]) -> None:
                 if said.name in KNOWN_VALUES and not again:
                     what = f"the patch takes {said.name} away"
                     raise InputError(f"{what} (no #undef, or a #define of it below)", place)
-            elif _is_anew(said, seen):
+            elif _is_anew(said, seen) and (by_number or not (interface and _is_a_bit_by_name(said))):
                 what = f"the patch defines {said.name} anew, which is not followed"
                 raise InputError(f"{what} (review the C file itself, before and after: mtcalc diff)", place)
 
@@ -90,6 +98,14 @@ def _is_anew(said: _Said, seen: bool) -> bool:
     if said.name in KNOWN or said.name in _ASKED or said.name in NOT_NAMES or is_type_name(said.name):
         return True
     return seen and said.name in FUNCTION_WORDS and not said.takes and said.value != said.name
+
+
+def _is_a_bit_by_name(said: _Said) -> bool:
+    """Whether a #define gives a slot flag or a quirk one bit, in plain digits."""
+    if said.how != "define" or said.takes or said.name not in FLAGS_AND_QUIRKS:
+        return False
+    number = _number(said.value) or 0
+    return number > 0 and not number & (number - 1)
 
 
 def _said_in(hunk: Hunk, sign: str) -> Iterator[tuple[_Said, Place]]:

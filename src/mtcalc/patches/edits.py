@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from mtcalc.csource.predicates import MASK_CONSTANTS
 from mtcalc.kvm.flags import SLOT_FLAGS
-from mtcalc.kvm.uapi import PREFIXES, Edits, Number
+from mtcalc.kvm.uapi import PREFIXES, Edits, Number, Unzapped
 from mtcalc.patches.hunks import is_code
 from mtcalc.patches.known import changed_lines
-from mtcalc.patches.pieces import head_name
+from mtcalc.patches.pieces import head_name, section_function
 from mtcalc.patches.records import Hunk, Mail
 from mtcalc.text.errors import Place
 
@@ -66,6 +66,21 @@ _ZAPPING = tuple(
 )
 
 
+_BY_CALL = re.compile(r"\b(update_mtrr|kvm_noncoherent_dma_assignment_\w+)\s*\(")
+"""Functions that drop entries for those who call them. Read: 4.2.8 to 6.10.0; 6.14.0 to 7.3.4."""
+
+_MOST_CALLERS = 5
+"""How far up callers are looked for; the kernel's own helpers go one or two."""
+
+
+class _Line(NamedTuple):
+    """A line of a function ('' for none)."""
+
+    function: str
+    text: str
+    place: Place
+
+
 def number_in(text: str, place: Place) -> Number | None:
     """The number of the interface that a line defines; None for another line, or one that is not plainly a number."""
     found = _DEFINE.match(text)
@@ -85,7 +100,9 @@ def edits_of(mails: Sequence[Mail]) -> Edits:
     gone: set[tuple[str, int]] = set()
     given: dict[tuple[str, int], Number] = {}
     masked: set[str] = set()
-    zapping: set[str] = set()
+    added: list[_Line] = []
+    removed: list[_Line] = []
+    kept: list[_Line] = []
     for path, hunk in _code(mails):
         lines = [line for line in hunk.lines if line.kind != "-"]
         if path.endswith("asm/kvm_host.h") or _MASK.search(hunk.section) or any(_MASK.search(n.text) for n in lines):
@@ -102,11 +119,83 @@ def edits_of(mails: Sequence[Mail]) -> Edits:
                 given.setdefault(number[:2], number)
             elif number:
                 gone.add(number[:2])
-        for function, line in changed_lines(hunk):
-            if line.kind == "+":
-                zapping.update(seen_to(function, line.text))
+        for kind, shown in _lines_of(hunk):
+            (added if kind == "+" else removed if kind == "-" else kept).append(shown)
     numbers = tuple(number for key, number in given.items() if key not in gone)
-    return Edits(numbers, frozenset(masked), frozenset(zapping))
+    return _with_zaps(Edits(numbers, frozenset(masked)), added, removed, kept)
+
+
+def _lines_of(hunk: Hunk) -> Iterator[tuple[str, _Line]]:
+    """The lines of a hunk, those that change with the function that changed_lines() says, others with the one above."""
+    changed = {line.place: function for function, line in changed_lines(hunk)}
+    function = section_function(hunk.section) or ""
+    for line in hunk.lines:
+        function = "" if line.text[:1] == "}" else head_name(line.text) or function
+        name = changed.get(line.place, function)
+        yield line.kind, _Line(name, line.text, line.place)
+
+
+def _with_zaps(edits: Edits, added: Sequence[_Line], removed: Sequence[_Line], kept: Sequence[_Line]) -> Edits:
+    """The edits, with what new and old lines do to entries as inputs change."""
+    sure: set[str] = set()
+    maybe: set[str] = set()
+    unplaced: dict[str, None] = {}
+    for function, text, _ in added:
+        seen = set(seen_to(function, text))
+        known = bool(_SLOT_CODE.match(function) or _kinds_of(function))
+        if seen and not known:
+            seen = _by_callers(function, (*added, *kept))
+            known = bool(seen)
+        if seen or known:
+            sure |= seen | _called_kinds(text)
+        elif seen_to(function, text):
+            maybe.update(_ALL)
+            unplaced[function] = None
+    still = sure | {kind for line in kept for kind in _dropping(line, kept)}
+    gone: dict[str, Unzapped] = {}
+    for line in removed:
+        if _SLOT_CODE.match(line.function) and "^" not in line.text:
+            continue  # it names a flag, and does not compare it with what it was
+        for kind in _dropping(line, (*removed, *kept)):
+            if kind not in still:
+                gone.setdefault(kind, Unzapped(kind, line.function, line.place))
+    return edits._replace(
+        zapping=frozenset(sure | maybe), unplaced=tuple(unplaced), surely=frozenset(sure), unzapped=tuple(gone.values())
+    )
+
+
+def _kinds_of(function: str) -> tuple[str, ...]:
+    """The kinds whose change a function sees to, if it is known for that."""
+    return next((kinds for functions, kinds in _ZAPPING if functions.match(function)), ())
+
+
+def _called_kinds(text: str) -> set[str]:
+    """The kinds whose entries a call of a line drops."""
+    text = _COMMENT.sub("", text)
+    called = None if _HEAD.match(text) else _BY_CALL.search(text)
+    return set(_kinds_of(called[1])) if called else set()
+
+
+def _dropping(line: _Line, others: Sequence[_Line]) -> set[str]:
+    """The kinds and flags that a line of a function known for it, or of one that such a function calls, sees to."""
+    seen = set(seen_to(line.function, line.text))
+    if seen and not (_SLOT_CODE.match(line.function) or _kinds_of(line.function)):
+        seen = _by_callers(line.function, others)
+    return seen | _called_kinds(line.text)
+
+
+def _by_callers(function: str, lines: Sequence[_Line]) -> set[str]:
+    """The kinds whose change a function sees to by way of those that call it, as far as lines show."""
+    found: set[str] = set()
+    names, known = {function}, {function}
+    for _ in range(_MOST_CALLERS):
+        call = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\s*\(") if names - {""} else None
+        if call is None:
+            break
+        above = {line.function for line in lines if call.search(_COMMENT.sub("", line.text))} - known - {""}
+        found.update(kind for name in above for kind in _kinds_of(name))
+        names, known = above, known | above
+    return found
 
 
 class Sides(NamedTuple):
@@ -140,29 +229,41 @@ def edits_between(files: Sequence[Sides]) -> Edits:
     """
     gone: set[tuple[str, int]] = set()
     given: dict[tuple[str, int], Number] = {}
-    zapping: set[str] = set()
+    added: list[_Line] = []
+    removed: list[_Line] = []
+    kept: list[_Line] = []
     there = {file.path: file.after for file in files if file.after}
     for file in files:
         old = Counter(file.before.split("\n"))
+        heads: dict[str, int] = {}
         function = ""
         for at, text in enumerate(file.after.split("\n"), 1):
             function = "" if text[:1] == "}" else head_name(text) or function
+            heads.setdefault(function, at)
             new = not old[text]
             old[text] -= not new
-            if new or _SLOT_CODE.match(function):
-                zapping.update(seen_to(function, text))
+            line = _Line(function, text, Place(file.path, at, 1))
+            (added if new or _SLOT_CODE.match(function) else kept).append(line)
             number = number_in(text, Place(file.path, at, 1)) if new else None
             if number:
                 given.setdefault(number[:2], number)
         numbers = (number_in(text, Place(file.path, 1, 1)) for text, count in old.items() if count)
         gone.update(number[:2] for number in numbers if number)
+        lost = +old
+        function = ""
+        for text in file.before.split("\n") if lost else ():
+            function = "" if text[:1] == "}" else head_name(text) or function
+            if lost[text]:
+                lost[text] -= 1
+                removed.append(_Line(function, text, Place(file.path, heads.get(function, 1), 1)))
     masks = there.get(MASKS, "").split("\n")
     masked = [text for text, on in zip(masks, _allowing(masks), strict=True) if on]
-    return Edits(
+    found = Edits(
         tuple(number for key, number in given.items() if key not in gone),
         frozenset(_QUIRK.findall("\n".join(masked))) if MASKS in there else None,
-        frozenset(zapping) if SLOTS in there else None,
     )
+    found = _with_zaps(found, added, removed, kept)
+    return found if SLOTS in there else found._replace(zapping=None)
 
 
 def _allowing(texts: Sequence[str]) -> list[bool]:

@@ -18,6 +18,8 @@ from mtcalc.csource.predicates import (
     GUEST_MTRR_SPELLINGS,
     HOST_PAGE_SPELLINGS,
     MASK_CALLS,
+    MASK_CONSTANTS,
+    QUIRK_CONSTANTS,
     SPELLINGS,
     TRANSPARENT,
 )
@@ -77,6 +79,12 @@ KNOWN = frozenset(
     )
 )
 """What the rules ask by a name whose meaning is known: no helper, wherever it is defined."""
+
+
+INTERFACE = ("include/uapi/linux/kvm.h", "include/uapi/asm/kvm.h", "include/linux/kvm.h", "include/asm/kvm.h")
+"""The headers that give slot flags and quirks their bits. Read: 3.6.5 -> 3.7.2, where uapi/ came."""
+FLAGS_AND_QUIRKS = frozenset((*QUIRK_CONSTANTS, *(name for name in MASK_CONSTANTS if name.startswith("KVM_MEM_"))))
+"""What rules know by name, whatever bit those headers give it."""
 
 
 class Subject(NamedTuple):
@@ -197,7 +205,13 @@ def prepare(
             raise InputError(what, hunk.place)
         cuts.append(_cut(mail, item, hunk, names, subject))
     unbalanced = next((found for found in map(_unbalanced, _files_cut(cuts)) if found), None)
-    macros = Macros(macro for _, item, hunk in listed if hunk and is_code(item.path) for macro in defines(hunk))
+    macros = Macros(
+        macro
+        for _, item, hunk in listed
+        if hunk and is_code(item.path)
+        for macro in defines(hunk)
+        if not (macro.name in FLAGS_AND_QUIRKS and item.path.endswith(INTERFACE))
+    )
     return Prepared(tuple(mails), tuple(cuts), frozenset(names), unbalanced, macros, tuple(known), subject)
 
 

@@ -6,12 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mtcalc.csource.cut import cut
-from mtcalc.csource.mmio import INNER, RESERVED_TEST, TEST, mmio_test_of, read_mmio_test
-from mtcalc.csource.predicates import FUNCTION
-from mtcalc.csource.source import OLDEST_FUNCTION
-from mtcalc.kvm.history import MMIO_TESTS
-from mtcalc.kvm.notes import Note
-from mtcalc.kvm.release import before, newest
+from mtcalc.csource.mmio import TEST, mmio_test_of
+from mtcalc.csource.mmio_kernel import TESTS, kernel_around_test
 from mtcalc.patches.c_file import patch_c
 from mtcalc.patches.hunks import hunk_name
 from mtcalc.patches.known import changed_lines
@@ -20,22 +16,8 @@ from mtcalc.patches.mmio_test import FollowedTest, test_after
 from mtcalc.patches.reached import functions_in, reached_from, words_by_function
 from mtcalc.patches.records import Mail
 from mtcalc.patches.result import CFile, NothingTouchedError
-from mtcalc.rules.kernel import Kernel, kernel_at, version_text
-from mtcalc.rules.mmio import MMIO_RULES
-from mtcalc.rules.releases import release_at
-from mtcalc.rules.rule import RuleSet
-from mtcalc.rules.truth import same_bytes
+from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError
-
-_TESTS = (TEST, INNER, RESERVED_TEST)
-
-
-def is_test_file(text: str) -> bool:
-    """Whether a C text defines a host-MMIO test, and not the rules."""
-    raw = text.encode("utf-8", "surrogateescape")
-    if any(cut(raw, name) for name in (FUNCTION, OLDEST_FUNCTION)):
-        return False
-    return any(cut(raw, name) for name in _TESTS)
 
 
 def follow_on_file(mails: Sequence[Mail], file: str, source: CFile, kernel: Kernel | None) -> FollowedTest | None:
@@ -44,7 +26,7 @@ def follow_on_file(mails: Sequence[Mail], file: str, source: CFile, kernel: Kern
     `kernel`: the one around it; else the newest release with that test. Raises InputError as rules_from_patch() does.
     """
     if kernel is None:
-        kernel = _around(source)
+        kernel = kernel_around_test(source.text, source.file)
     was = mmio_test_of(source.text, source.file, kernel.release)
     if was is None:
         return None
@@ -68,31 +50,9 @@ def follow_on_file(mails: Sequence[Mail], file: str, source: CFile, kernel: Kern
     return FollowedTest(kernel, test, _touching(patched.mails, source.text, text), "", taken)
 
 
-def _around(source: CFile) -> Kernel:
-    """The newest release whose test a file's is, by name and by what it says; else by name alone, else the newest."""
-    test = read_mmio_test(source.text, source.file)
-    release = newest()
-    if test is not None:
-        ends = [*(before(row.since) for row in MMIO_TESTS[1:]), newest()]
-        rows = list(zip(MMIO_TESTS, ends, strict=True))[::-1]
-        named = [(row, end) for row, end in rows if row.source.startswith(f"{test.name}()")]
-        same = [end for row, end in named if _alike(MMIO_RULES[row.what], test)]
-        release = next(iter((*same, *(end for _, end in named), release)))
-    shown = version_text(release)
-    note = Note("around", f"{source.file} has no {FUNCTION}(): the rules are those of {shown}")
-    return kernel_at(release, release_at(release).rules, source.file)._replace(notes=(note,))
-
-
-def _alike(one: RuleSet, other: RuleSet) -> bool:
-    try:
-        return same_bytes(one, other)
-    except ValueError:
-        return False  # more assumptions than can be gone through
-
-
 def _cuts(text: str) -> list[object]:
     raw = text.encode("utf-8", "surrogateescape")
-    return [cut(raw, name) for name in _TESTS]
+    return [cut(raw, name) for name in TESTS]
 
 
 def _touching(mails: Sequence[Mail], *sides: str) -> tuple[Mail, ...]:
@@ -100,7 +60,7 @@ def _touching(mails: Sequence[Mail], *sides: str) -> tuple[Mail, ...]:
     names: set[str] = set()
     for text in sides:
         defined = words_by_function(functions_in(text.split("\n")))
-        names = names.union(*(reached_from(name, defined) for name in _TESTS if name in defined))
+        names = names.union(*(reached_from(name, defined) for name in TESTS if name in defined))
     found = tuple(
         mail
         for mail in mails

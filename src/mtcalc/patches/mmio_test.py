@@ -61,7 +61,8 @@ def follow_test(
     except InputError as error:
         return UnfollowedTest((TEST,), f"not read: {error.message}")
     names = _changed(patches)
-    if not names or (base is None and _is_the_later_function(names, day)):
+    guessed = () if names else _perhaps_changed(patches)
+    if not (names or guessed) or (names and base is None and _is_the_later_function(names, day)):
         return None
     fits: dict[Version, tuple[Kernel, Fitted]] = {}
     furthest: Misfit | None = None
@@ -69,11 +70,13 @@ def follow_test(
         try:
             result = fit_one_of(patches, mmio_texts(kernel.mmio_test, kernel.release))
         except ValueError as error:
-            return UnfollowedTest(names, f"that of {kernel.ref} is not written as C: {error}")
+            return UnfollowedTest(names, f"that of {kernel.ref} is not written as C: {error}") if names else None
         if isinstance(result, Fitted):
             fits[kernel.release] = kernel, result
         elif isinstance(result, Misfit) and (furthest is None or result.rank > furthest.rank):
             furthest = result
+    if not fits and guessed:
+        return None  # some other function's
     if not fits:
         if furthest is None and not (named and set(names) - {RESERVED_TEST}):
             return None
@@ -149,6 +152,15 @@ def _changed(patches: Prepared) -> tuple[str, ...]:
         if not comments_only(cut.hunk):
             found |= dict.fromkeys(name for name, _ in changed_lines(cut.hunk) if name in HOST_MMIO.asked)
     return tuple(name for name in (TEST, INNER, RESERVED_TEST) if name in found)
+
+
+def _perhaps_changed(patches: Prepared) -> tuple[str, ...]:
+    """The test, where a hunk that names no function (diff without -p) has what it asks for, and changes a line."""
+    for cut in patches.cuts:
+        unnamed = not cut.hunk.section and any(not name for name, _ in changed_lines(cut.hunk))
+        if cut.hinted and unnamed and not comments_only(cut.hunk):
+            return (TEST,)
+    return ()
 
 
 def _is_the_later_function(names: Iterable[str], day: date | None) -> bool:

@@ -8,6 +8,7 @@ from datetime import date
 
 from mtcalc.csource.kernel import kernel_of_c, with_test
 from mtcalc.csource.mmio import TEST, ReadTest, mmio_test_of
+from mtcalc.csource.mmio_kernel import is_test_file
 from mtcalc.csource.parse import CText
 from mtcalc.csource.predicates import FUNCTION
 from mtcalc.csource.source import read_c
@@ -18,7 +19,7 @@ from mtcalc.patches.hunks import ROOTS, is_code
 from mtcalc.patches.known import changed_lines
 from mtcalc.patches.lines import PatchedLine, at_origin, in_origin, joined
 from mtcalc.patches.meant import missing_before, undoing
-from mtcalc.patches.mmio_on_c import follow_on_file, is_test_file
+from mtcalc.patches.mmio_on_c import follow_on_file
 from mtcalc.patches.mmio_test import FollowedTest, UnfollowedTest, follow_test, test_alone, with_followed
 from mtcalc.patches.reached import one_vcpu
 from mtcalc.patches.records import Mail

@@ -46,3 +46,4 @@ class Whole(NamedTuple):
     asked: tuple[str, ...] = ()  # what rules ask by name, and the patches change in a way that is not followed
     edits: Edits = Edits()  # what all of them change of the interface and of what keeps entries fresh
     asked_why: str = ""  # why it is not, where that is known
+    untouched: Kernel | None = None  # the rules of patches that touch none, where they are known

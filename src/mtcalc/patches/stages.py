@@ -45,7 +45,7 @@ def reviewed_series(series: Series, file: str, base: Kernel | CFile | None = Non
         day = next((mail.date for mail in nothing.mails if mail.date), None)
         named = nothing.base or ""
         untouched = Whole((*covers, *parts), named, "", day, beside=all_beside, asked=nothing.asked, edits=edits)
-        untouched = untouched._replace(asked_why=nothing.why)
+        untouched = untouched._replace(asked_why=nothing.why, untouched=base if isinstance(base, Kernel) else None)
         if not isinstance(base, CFile) or len(series.patches) == 1:
             return untouched
         return _undone_again(untouched, len(covers), series.patches, file, base)

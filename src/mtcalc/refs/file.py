@@ -69,8 +69,12 @@ def _kernel_of(
 
         return load_rule_file(decode_source(content, path), path, _Resolver(path, resolve))
     from mtcalc.csource.kernel import kernel_of_c
+    from mtcalc.csource.mmio_kernel import TestAloneError, is_test_file
 
-    return kernel_of_c(decode_source(content, path), path, ref, named_release(release))
+    text, around = decode_source(content, path), named_release(release)
+    if is_test_file(text):
+        raise TestAloneError(text, path, ref, around)
+    return kernel_of_c(text, path, ref, around)
 
 
 def _patch_or_nothing(

@@ -57,6 +57,9 @@ def reviewed_commits(ref: str, release: str | None = None, folder: str | None = 
         texts = [piece.text if piece else None for piece in pieces]
         whole = whole._replace(edits=_edits(tree, before, after))
         if texts[0] == texts[1] and not any(part.touches for part in parts):
+            if whole.edits.unzapped:
+                with suppress(InputError):  # rules that can't be read ask for anything
+                    whole = whole._replace(untouched=tree.kernel(after, ref))
             return whole._replace(asked=_asked(beside, texts[1]))
         kernels = tree.kernel(before, f"{GIT}{before.id[:12]}"), tree.kernel(after, ref)
         asks = one_vcpu(*(text.functions.decode("utf-8", "replace") if text else "" for text in texts))
