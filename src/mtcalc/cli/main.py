@@ -120,8 +120,8 @@ def cli() -> None:
     Which EPT memory type and ignore-PAT bit KVM's vmx_get_mt_mask() gives a guest page, which memory type
     the guest really gets, and why: by every version of that function, and by proposed ones.
 
-    The answers are for Intel CPUs, for VMX with EPT. They do not hold under AMD's NPT, whose entries have no such
-    memory type, nor under shadow paging.
+    The answers are for Intel CPUs, for VMX with EPT, and with --vendor amd, or a scenario that says so, for AMD's
+    NPT. They do not hold under shadow paging.
 
     \b
     Try:  mtcalc lookup --slot-flag non-coherent-dma --pat wc
