@@ -95,7 +95,7 @@ def passages(docs: Path) -> dict[tuple[str, str], list[str]]:
     A passage stands between `<!-- man NAME NAME...: SECTION -->` and `<!-- /man -->`.
     """
     found: dict[tuple[str, str], list[str]] = {}
-    for path in (*sorted(docs.glob("*.md")), docs / "import" / "README.md"):
+    for path in (docs.parent / "README.md", *sorted(docs.glob("*.md")), docs / "import" / "README.md"):
         for names, section, body in _PASSAGE.findall(path.read_text()):
             for name in names.split():
                 found.setdefault((name, section), []).append(_parts.filled(body))
