@@ -10,6 +10,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 _PARSER = MarkdownIt("commonmark").enable("table")
+LINKS: dict[str, tuple[str, int]] = {}
+"""A page of docs/ by its file: the manual page that says the same. docs/_man.py fills it."""
+
+_WIDE = 70
+"""Columns that are left for a table beside the margin."""
+
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 
 
@@ -34,13 +40,18 @@ def bold(words: str) -> str:
 
 
 def example(lines: Sequence[str]) -> Iterator[str]:
-    """Lines as they are, set apart."""
-    yield from (".PP", ".in +2n", ".EX", *map(text, lines), ".EE", ".in")
+    """Lines as they are, set apart; wide ones from the left margin on, so that 80 columns have them whole."""
+    width = max(map(len, lines))
+    indent = "+2n" if width <= 71 else "+0n" if width <= 73 else "0"
+    yield from (".PP", f".in {indent}", ".EX", *map(text, lines), ".EE", ".in")
 
 
 def markdown(source: str) -> Iterator[str]:
-    """The lines of a page: level 2 headings are sections, level 3 subsections, level 1 is left out."""
-    tokens = _PARSER.parse(re.sub(r"<!--.*?-->", "", source, flags=re.S))
+    """The lines of a page: level 2 headings are sections, level 3 subsections, level 1 is left out.
+
+    A link to another page becomes the name of a manual page. Raises KeyError where LINKS has none.
+    """
+    tokens = _PARSER.parse(re.sub(r"<!--.*?-->\n?", "", source, flags=re.S))
     yield from _blocks(tokens)
 
 
@@ -115,6 +126,11 @@ def _table(tokens: Sequence[Token]) -> Iterator[str]:
         elif token.type in ("th_open", "td_open"):
             rows[-1].append(_inline(tokens[at + 1]))
     header, *body = rows
+    plain = [[_plain(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*plain, strict=True)]
+    if len(header) > 2 and sum(widths) + 2 * len(widths) <= _WIDE:
+        yield from _columns(rows, widths)
+        return
     for row in body:
         yield ".TP"
         yield row[0] or "\\ "
@@ -126,6 +142,21 @@ def _table(tokens: Sequence[Token]) -> Iterator[str]:
         yield "; ".join([*cells[-1:], *cells[:-1]]) if cells else "\\ "
 
 
+def _columns(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+    """A narrow table as lines in columns; its cells keep their fonts."""
+    lines = []
+    for row in rows:
+        cells = (cell + " " * (width - len(_plain(cell))) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    yield from (".PP", ".in +2n", ".EX", *lines, ".EE", ".in")
+
+
+def _plain(words: str) -> str:
+    """Words without fonts and escapes, as they come out."""
+    shown = {"\\(ha": "^", "\\(ti": "~", "\\(ga": "`", "\\(aq": "'", "\\e": "\\", "\\-": "-", "\\&": ""}
+    return re.sub(r"\\f[BIR]|\\\((?:ha|ti|ga|aq)|\\[e&-]", lambda found: shown.get(found[0], ""), words)
+
+
 def _heading(words: str) -> str:
     plain = re.sub(r"\\f[BIR]", "", words)
     return f'"{plain}"' if " " in plain else plain
@@ -133,8 +164,16 @@ def _heading(words: str) -> str:
 
 def _inline(token: Token) -> str:
     parts: list[str] = []
+    named = ""  # the manual page of an open link, whose words it stands for
     for child in token.children or ():
-        if child.type == "text":
+        if child.type == "link_open":
+            named = _named(str(child.attrs["href"]))
+            parts.append(named)
+        elif child.type == "link_close":
+            named = ""
+        elif named:
+            continue
+        elif child.type == "text":
             parts.append(text(child.content).replace("\\-", "-"))
         elif child.type == "code_inline":
             parts.append(bold(child.content))
@@ -146,3 +185,11 @@ def _inline(token: Token) -> str:
             parts.append("\\fR")
     joined = "".join(parts)
     return re.sub(r"(?m)^(?=[.'])", r"\\&", joined)
+
+
+def _named(target: str) -> str:
+    """What stands for a link: a manual page's name; nothing for one that goes elsewhere, whose words stay."""
+    if target.startswith(("#", "../examples/")) or "://" in target:
+        return ""
+    name, section = LINKS[target.partition("#")[0]]
+    return f"{bold(name)}({section})"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Writes what is made from the program: manual pages in man/, and the marked parts of the pages beside this file.
+"""Writes what is made from the program: manual pages in man/, the marked parts of the pages beside this file, map.svg.
 
 python docs/make.py            writes them
 python docs/make.py --check    says what is stale, status 1
@@ -7,6 +7,9 @@ python docs/make.py --check    says what is stale, status 1
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +26,16 @@ def made() -> Iterator[tuple[Path, str]]:
     for path in sorted((ROOT / "docs").glob("*.md")):
         text = path.read_text()
         yield path, _parts.filled(text)
+    yield ROOT / "docs" / "map.svg", _picture((ROOT / "README.md").read_text())
+
+
+def _picture(readme: str) -> str:
+    """What the command that the README names beside its picture prints."""
+    found = re.search(r"`mtcalc (map [^`]* -o svg)`", readme)
+    assert found, "the README names the command of its picture"
+    call = [sys.executable, "-m", "mtcalc", *found[1].split()]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MTCALC_")}
+    return subprocess.run(call, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
 
 
 def main(words: list[str]) -> int:

@@ -354,7 +354,7 @@ def test_a_job_of_github(tree: TestTree, desk: Desk) -> None:
     assert the("GitHub").text.count("\n") == 5
     (checkout, step) = found["steps"]
     assert checkout == {"uses": "actions/checkout@v4", "with": {"fetch-depth": 0}}
-    command = step["run"].replace("${{ github.base_ref }}", "v6.7-next")
+    command = step["run"].replace("${{ github.base_ref }}", "v6.7-next").replace("${{ vars.MTCALC }}", "mtcalc.whl")
     assert "${{" not in command
     done = desk.run(command, tree.folder)
     assert (done.status, done.err) == (1, "")

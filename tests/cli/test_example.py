@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mtcalc.cli.completion_install import _man_folder
 from mtcalc.cli.completion_scripts import SCRIPTS
 from mtcalc.cli.example import example_folder, example_names, summary_of
 from support.program import quick
@@ -32,7 +33,8 @@ def test_an_example_is_printed_as_it_is_and_runs(name: str) -> None:
     path = Path(example_folder()) / name
     assert done.out == (path if path.is_file() else path.with_name(f"{path.name}.yaml")).read_text()
     asks = {"idea": ("rules", "show"), "traced/trace.txt": ("audit",), "dumps/proc-mtrr.txt": ("mtrr",)}
-    assert quick(*asks.get(name, ("eval",)), "-", stdin=done.out).status == 0
+    asks["series.mbox"] = ("review",)
+    assert quick(*asks.get(name, ("eval",)), "-", stdin=done.out).status == (name == "series.mbox")
 
 
 def test_what_is_no_example_is_refused_with_the_nearest() -> None:
@@ -51,6 +53,23 @@ def test_install_puts_the_script_where_the_shell_looks(shell: str, tmp_path: Pat
     assert place.read_text() == SCRIPTS[shell][1]
     assert "manual pages: " in done.out
     assert quick("completion", "--install", shell, env={**env, "SHELL": ""}).out == done.out
+
+
+def test_the_manual_pages_are_found_where_the_installer_put_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip --user puts them beside site-packages, under no sys.prefix; a checkout has its own."""
+    from importlib import metadata
+
+    info = tmp_path / "lib" / "python3" / "site-packages" / "mtcalc-0.1.0.dist-info"
+    page = tmp_path / "share" / "man" / "man1" / "mtcalc.1"
+    for path, text in ((info / "RECORD", "../../../share/man/man1/mtcalc.1,,\n"), (page, ".TH MTCALC 1\n")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    monkeypatch.setattr(metadata, "distribution", lambda name: metadata.PathDistribution(info))
+    assert _man_folder() == tmp_path / "share" / "man"
+    page.unlink()
+    assert _man_folder() == EXAMPLES.parent / "man"
 
 
 def test_install_says_what_it_does_not_know(tmp_path: Path) -> None:

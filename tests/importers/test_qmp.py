@@ -147,5 +147,5 @@ def test_without_the_client(room: Path, monkeypatch: pytest.MonkeyPatch) -> None
     import sys
 
     monkeypatch.setitem(sys.modules, "qemu.qmp", None)
-    with pytest.raises(InputError, match=r"pip install 'mtcalc\[qmp\]'"):
+    with pytest.raises(InputError, match=r"pip install qemu\.qmp, pipx inject mtcalc qemu\.qmp"):
         read_qmp(str(room / "s"))

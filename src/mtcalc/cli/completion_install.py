@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,14 +46,42 @@ def install_script(shell: str | None) -> Iterator[str]:
         raise InputError(f"{place}: {error.strerror} (mtcalc completion {named} prints the script)") from None
     yield f"{named}: {place}"
     yield f"  {_THEN[named].format(folder=place.parent)}"
+    yield "  uninstalling mtcalc may leave it; then remove that file"
     yield from _manual_pages()
 
 
 def _manual_pages() -> Iterator[str]:
     """Where the manual pages are, and how man(1) finds them if it does not."""
-    pages = Path(sys.prefix) / "share" / "man"
-    if not (pages / "man1" / "mtcalc.1").exists():
-        yield "manual pages: not installed with this program (an editable install has none; see man/ in the checkout)"
+    pages = _man_folder()
+    if pages is None:
+        yield "manual pages: not installed with this program"
         return
     yield f"manual pages: {pages}"
-    yield f"  man -M {pages} mtcalc, or once for all:  export MANPATH={pages}:"
+    if _man_finds_them():
+        yield "  man mtcalc"
+    else:
+        yield f"  man -M {pages} mtcalc, or once for all:  export MANPATH={pages}:"
+
+
+def _man_folder() -> Path | None:
+    """Where whatever installed this program put its pages; of a checkout that it runs from, the pages there."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        files = distribution("mtcalc").files or ()
+    except PackageNotFoundError:
+        files = ()
+    installed = (Path(str(file.locate())) for file in files if file.name == "mtcalc.1")
+    checkout = Path(__file__).resolve().parents[3] / "man" / "man1" / "mtcalc.1"
+    page = next((page for page in (*installed, checkout) if page.is_file()), None)
+    return page and Path(os.path.normpath(page.parent.parent))
+
+
+def _man_finds_them() -> bool:
+    """Whether man(1) finds the page by its name alone: it looks beside the folders of $PATH, and where pipx links."""
+    from subprocess import DEVNULL, run
+
+    try:
+        return run(["man", "-w", "mtcalc"], stdout=DEVNULL, stderr=DEVNULL, check=False).returncode == 0
+    except OSError:
+        return False

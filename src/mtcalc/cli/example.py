@@ -32,6 +32,7 @@ def example_names() -> list[str]:
 DUMPS = {
     "dumps/mtree.txt": "QEMU's info mtree -f, for import",
     "dumps/proc-mtrr.txt": "/proc/mtrr of the same guest",
+    "series.mbox": "a series of patches that adds a slot flag, for review",
     "traced/trace.txt": "what KVM wrote into the EPT of traced/vm, for audit",
 }
 """What those files are that have no head."""

@@ -120,7 +120,7 @@ def cli() -> None:
     Which EPT memory type and ignore-PAT bit KVM's vmx_get_mt_mask() gives a guest page, which memory type
     the guest really gets, and why: by every version of that function, and by proposed ones.
 
-    The answers are for Intel's VMX with EPT; --vendor amd, or a scenario's host: {vendor: amd}, has them for SVM with
+    The answers are for Intel CPUs, for VMX with EPT, and with --vendor amd, or a scenario that says so, for AMD's
     NPT. They do not hold under shadow paging.
 
     \b

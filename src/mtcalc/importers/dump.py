@@ -37,7 +37,7 @@ Content: TypeAlias = bool | int | str | MemType | Pat
 
 
 class Setting(NamedTuple):
-    """One thing of which a machine has one: `key` is a row of mtcalc.importers.merge.SETTINGS."""
+    """One thing of which a machine has one: `key` is a row of mtcalc.importers.told.SETTINGS."""
 
     key: str
     value: Content

@@ -33,7 +33,10 @@ def read_qmp(socket: str, seconds: float = SECONDS) -> tuple[Dump, ...]:
     try:
         client = import_module("qemu.qmp")
     except ImportError:
-        raise InputError("--qmp needs qemu.qmp, which is not installed (pip install 'mtcalc[qmp]')") from None
+        raise InputError(
+            "--qmp needs the Python package qemu.qmp beside mtcalc, which is not installed (pip install qemu.qmp,"
+            " pipx inject mtcalc qemu.qmp, or uv tool install --with qemu.qmp)"
+        ) from None
     answers, kvm = _asked(client, socket, seconds)
     dumps: list[Dump] = []
     for (command, name), answer in zip(COMMANDS, answers, strict=True):
