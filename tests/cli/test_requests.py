@@ -216,7 +216,6 @@ def test_explain_of_a_refused_request_ends_without_a_type() -> None:
         (("table", "--who", "honours-pat", "--request", "wb"), "--who with other inputs"),
         (("eval", HOSTMEM, "--request", "wb"), "--request without --gpa"),
         (("eval", HOSTMEM, "--gpa", "0", "--request", "wb", "--pat", "wb"), "--request and --pat exclude each other"),
-        (("eval", HOSTMEM, "--gpa", "-", "--request", "wb"), "--gpa - and --request exclude each other"),
         (("eval", HOSTMEM, "--gpa", "0", "--guest", "6.8"), "--guest without --request"),
         (("lookup", "--request", "wb", "--guest", "8.0"), "newer than the newest known release"),
     ],
