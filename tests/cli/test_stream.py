@@ -457,7 +457,10 @@ def test_blanks_that_only_unicode_knows_say_nothing(command: str) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--gpa", "-", "--gpa", "0"), "--gpa - stands alone (a line holds an address, then a PAT type or a request"),
+        (
+            ("--gpa", "-", "--gpa", "0"),
+            "--gpa - stands alone (a line holds an address, then a PAT type or a request if you like)",
+        ),
         (
             ("--gpa", "-", "--pat", "wc", "--pat", "wb"),
             "--gpa - and --pat twice (--pat is the type of lines that name none)",
