@@ -375,7 +375,7 @@ def test_who_expects_uc_and_gets_cd_is_told_what_that_is(tmp_path: Path) -> None
     assert done.status == 1
     assert "effective: wanted UC, got CD (uncached like UC, with snooping)" in " ".join(done.out.split())
     assert "uncached like UC, with snooping" in quick("check", str(path), "-o", "github").out
-    (found,) = quick("check", str(path), "-o", "json").json
+    (found,) = json.loads(quick("check", str(path), "-o", "json").out)
     assert found["expectations"][1]["failures"] == [{"key": "effective", "wanted": "UC", "got": "CD"}]
 
 
