@@ -253,3 +253,20 @@ def test_every_format_of_every_command() -> None:
         if form == "plain":
             assert done.out.isascii()
             assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_memory_under_a_uc_mtrr_that_is_taken_as_ram_says_what_it_were_as_a_device(tmp_path: Path) -> None:
+    """Nobody said device: true of the blob: RAM it is, with the other answer beside it; elsewhere there is none."""
+    path = tmp_path / "vm.yaml"
+    path.write_text(Path(HOSTMEM).read_text().replace(", device: true", ""))
+    said = "taken as the guest's RAM (device: true makes a slot a device's memory"
+    for gpa, request, note in (
+        (BLOB, "memremap", f"{said}, and the PAT type UC-)"),
+        ("0x1000000", "memremap", f"{said})"),
+        (BLOB, "ioremap_wc", f"{said})"),
+    ):
+        (answer,) = quick("eval", str(path), "--gpa", gpa, "--request", request, "-o", "json").json["results"]
+        assert note in answer["notes"]
+        assert answer["pat"] == (None if request == "ioremap_wc" else "WB")
+    (answer,) = quick("eval", HOSTMEM, "--gpa", BLOB, "--request", "memremap", "-o", "json").json["results"]
+    assert (answer["pat"], [note for note in answer["notes"] if "RAM" in note]) == ("UC-", [])

@@ -111,14 +111,18 @@ def request_page(
     if choice.memtype is None:
         notes = tuple(note for note in found.notes if note.code not in ("starred", "npt-index"))
         found = found._replace(effective=(), notes=notes)
-    more = [*guest_notes(evaluator.vm), *_ram_notes(evaluator, choice, gpa), *_met_notes(choice, gpa, size, before)]
+    more = [*guest_notes(evaluator.vm), *_ram_notes(choice), *_met_notes(choice, gpa, size, before)]
     return with_choice(found, choice, more), choice
 
 
-def _ram_notes(evaluator: Evaluator, choice: Choice, gpa: int) -> Iterator[Note]:
-    if choice.where.ram and choice.request.way is not Way.CHANGE:
-        text = "taken as the guest's RAM (device: true makes a slot a device's memory)"
-        yield Note("request-ram", text)
+def _ram_notes(choice: Choice) -> Iterator[Note]:
+    if not choice.where.ram or choice.request.way is Way.CHANGE:
+        return
+    device = choose(choice.request, choice.guest, Where(choice.where.seen, isa=choice.where.isa))
+    # Slots over which firmware says UC are BARs as a rule: what is asked of such a one is another answer.
+    other = choice.memtype is not None and device.memtype not in (None, choice.memtype)
+    then = f", and the PAT type {device.memtype}" if other else ""
+    yield Note("request-ram", f"taken as the guest's RAM (device: true makes a slot a device's memory{then})")
 
 
 def _met_notes(choice: Choice, gpa: int, size: int, before: Sequence[Mapping]) -> Iterator[Note]:
