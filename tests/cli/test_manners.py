@@ -355,13 +355,13 @@ def test_a_format_of_other_commands_does_not_stop_a_command(form: str) -> None:
 
 
 def test_the_formats_of_the_environment_are_those_of_the_commands() -> None:
-    found = set()
+    found: set[str] = set()
 
-    def walk(command: click.Command) -> None:
-        for name in command.list_commands(click.Context(command)) if isinstance(command, click.Group) else ():
-            inner = command.get_command(click.Context(command), name)
-            assert inner is not None
-            walk(inner)
+    def walk(command: click.Command | None) -> None:
+        assert command is not None
+        if isinstance(command, click.Group):
+            for name in command.list_commands(click.Context(command)):
+                walk(command.get_command(click.Context(command), name))
         for param in command.params:
             if param.name == "form":
                 found.update(item.value for item in param.type.shell_complete(click.Context(command), param, ""))

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.analysis.answer import Answer, EptByte, NptEntry, byte_notes, effective_types, latest_note
+from mtcalc.analysis.answer import Answer, EptByte, NptEntry, byte_notes, effective_types
+from mtcalc.analysis.lookup import latest_note
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.mapping_level import (

@@ -87,8 +87,8 @@ def table(
 
         if conditions:
             raise click.UsageError(
-                "--where and --request exclude each other (--where searches the inputs of PAT types, which pat=TYPE names; "
-                "what a request becomes, --request alone says)"
+                "--where and --request exclude each other (--where goes by PAT types, such as pat=UC-; "
+                "table --request alone says which type a request becomes)"
             )
         sides: list[Sequence[Answer]] = [
             _noted(
