@@ -73,6 +73,10 @@ def bench_startup() -> None:
     ratio("eval-lookup", plain, [*lookup, "plain"], "eval -o plain / lookup -o plain")
 
 
+PAT_WORDS = ("UC", "UC-", "WC", "WT", "WP", "WB", "wc", "write-back", "0", "7")
+REQUESTS = ("ioremap", "ioremap_wc", "ioremap_cache", "memremap", "pgprot_writecombine", "/dev/mem")
+
+
 def bench_stream() -> None:
     """A million addresses through eval and mtrr against jq and a bare loop over the same lines."""
     with tempfile.TemporaryDirectory() as room:
@@ -84,10 +88,17 @@ def bench_stream() -> None:
             others.insert(0, ("jq", ["jq", "-R", "."], "jq -R ."))
         else:
             print("jq is not installed: no ratio to it")
-        for form in ("plain", "tsv", "jsonl"):
+        for form in ("plain", "tsv", "csv", "jsonl"):
             command = [MTCALC, "eval", "examples/vfio.yaml", "--gpa", "-", "-o", form]
             for name, other, words in others:
                 ratio(f"{form}-{name}", command, other, f"eval --gpa - -o {form} / {words}", lines, runs=5)
+        worded = Path(room) / "worded"
+        for what, asked in (("pat", PAT_WORDS), ("request", REQUESTS)):
+            worded.write_text("".join(f"{line} {draw.choice(asked)}\n" for line in lines.read_text().splitlines()))
+            _, other, words = others[0]
+            for form in ("plain", "tsv", "csv", "jsonl"):
+                command = [MTCALC, "eval", "examples/vfio.yaml", "--gpa", "-", "-o", form]
+                ratio(f"{form}-{what}", command, other, f"with {what} words, -o {form} / {words}", worded, runs=5)
         command = [MTCALC, "mtrr", "examples/vfio.yaml", "--gpa", "-", "-o", "tsv"]
         for name, other, words in others:
             ratio(f"mtrr-{name}", command, other, f"mtrr --gpa - -o tsv / {words}", lines, runs=5)

@@ -19,7 +19,6 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from mtcalc.analysis.answer import Answer as Answer
     from mtcalc.analysis.answer import NptEntry as NptEntry
-    from mtcalc.analysis.answer import lookup as lookup
     from mtcalc.analysis.diff import Diff as Diff
     from mtcalc.analysis.diff import diff as diff
     from mtcalc.analysis.diff_words import sentence as sentence
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from mtcalc.analysis.explain import explain_lookup as explain_lookup
     from mtcalc.analysis.explain import explain_page as explain_page
     from mtcalc.analysis.guest_pages import request_page as request_page
+    from mtcalc.analysis.lookup import lookup as lookup
     from mtcalc.analysis.mtrr_map import MtrrView as MtrrView
     from mtcalc.analysis.requests import lookup_request as lookup_request
     from mtcalc.analysis.review import review as review
@@ -79,7 +79,8 @@ if TYPE_CHECKING:
     from mtcalc.x86.pat import decode_pat as decode_pat
 
 _WHERE = {
-    "analysis.answer": "Answer NptEntry lookup",
+    "analysis.answer": "Answer NptEntry",
+    "analysis.lookup": "lookup",
     "analysis.diff": "Diff diff",
     "analysis.diff_words": "sentence",
     "analysis.evaluate": "Evaluator",

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from mtcalc.analysis.answer import each_pat, lookup
+from mtcalc.analysis.answer import each_pat
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.analysis.guest_pages import guest_of, is_ram, point_answers, request_page, where_of
+from mtcalc.analysis.lookup import lookup
 from mtcalc.analysis.requests import lookup_request, request_matrix
 from mtcalc.kvm.vm import Slot
 from mtcalc.linux.functions import TYPES, parse_request

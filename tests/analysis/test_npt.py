@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import NptEntry, lookup
+from mtcalc.analysis.answer import NptEntry
 from mtcalc.analysis.around import differences
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.analysis.explain import explain_lookup, explain_page
+from mtcalc.analysis.lookup import lookup
 from mtcalc.analysis.mtrr_map import MtrrView
 from mtcalc.analysis.npt_diff import npt_diff
 from mtcalc.analysis.table import matrix

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.analysis.answer import each_pat, notes_of_each
-from mtcalc.analysis.answer import lookup as what_if
 from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.analysis.lookup import lookup as what_if
 from mtcalc.analysis.side_by_side import Difference, difference, page_pieces, range_pieces
 from mtcalc.kvm.host_mmio import Backing
 from mtcalc.kvm.vm import Slot, Vm

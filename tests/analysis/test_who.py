@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from mtcalc.analysis.answer import lookup
+from mtcalc.analysis.lookup import lookup
 from mtcalc.analysis.who import Honours, WhoRow, who_rows
 from mtcalc.kvm.flags import QUIRKS
 from mtcalc.kvm.release import before

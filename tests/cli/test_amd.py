@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from support import models
-from support.program import quick
+from support.program import TESTS, quick
 
+ROOT = TESTS.parent
 AMD = "golden/amd.yaml"
 TD = "golden/td.yaml"
 PATCH = "patches/noncoherent-dma-slot-flag-3of4.patch"
@@ -319,3 +320,68 @@ def test_an_mmio_entry_of_npt_says_why_its_bits_were_reserved() -> None:
     assert "bit 11" in entry["sign"]
     log = quick("decode", "epte", "--vendor", "amd", "--level", "4", "0x1344a0827", "-o", "json").json
     assert log[0]["kind"] == "table"
+
+
+IVSHMEM = "examples/ivshmem-amd.yaml"
+ENTRY = "note: 0:WB: entry 0 of the host's PAT, which is WB"
+UNCACHED = "CD: uncached like UC, with snooping"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("eval", IVSHMEM),
+        ("eval", IVSHMEM, "--ranges"),
+        ("eval", IVSHMEM, "-r", "6.4", "-r", "6.17"),
+        ("table", "-r", "6.17", "--vendor", "amd"),
+        ("table", "-r", "6.17", "--vendor", "amd", "--request", "ioremap"),
+        ("table", "-r", "6.17", "--vendor", "amd", "--where", "effective=CD"),
+        ("lookup", "--vendor", "amd", "-r", "4.14", "-r", "6.17"),
+        ("map", IVSHMEM, "--pat", "uc-"),
+    ],
+)
+def test_what_nobody_knows_from_the_screen_alone_has_a_line(args: tuple[str, ...]) -> None:
+    """The entry in a column, CD and WC+: one line each, only where they appear; nothing of it under EPT."""
+    words = tuple(str(ROOT / word) if word == IVSHMEM else word for word in args)
+    shown = quick(*words, "-o", "plain").out
+    assert shown.count(ENTRY) == 1
+    assert shown.count(UNCACHED) == 1
+    assert shown.count("WC+: write-combining, with snooping") == ("WC+" in shown.replace("WC+: ", ""))
+    assert max(map(len, shown.splitlines())) <= 80
+    intel = tuple("intel" if word == "amd" else word for word in words if "effective" not in word)
+    intel = tuple(word for word in intel if word != "--where")
+    shown = quick(*intel, *(() if "--vendor" in words else ("--vendor", "intel")), "-o", "plain").out
+    assert "0:WB" not in shown
+    assert "snoop" not in shown.replace("self-snoop", "")
+
+
+def test_a_single_answer_says_cd_in_its_own_line() -> None:
+    shown = quick("lookup", "-r", "6.17", "--vendor", "amd", "--pat", "uc-", "-o", "plain").out
+    assert "guest gets  CD  (PAT UC-), uncached like UC, with snooping\n" in shown
+    assert shown.count("snooping") == 1
+    for args in (("explain",), ("explain", "--l2")):
+        shown = quick(*args, "-r", "6.17", "--vendor", "amd", "--pat", "uc-", "-o", "plain").out
+        assert f"effective type: CD (PAT UC-)\n  {UNCACHED}\n" in shown
+        shown = quick(*args, "-r", "6.17", "--vendor", "amd", "--pat", "wb", "-o", "plain").out
+        assert UNCACHED not in shown
+    assert f"note: {UNCACHED}\n" in quick("diff", "--vendor", "amd", "4.14", "4.15", "-o", "plain").out
+
+
+def test_who_expects_uc_and_gets_cd_is_told_what_that_is(tmp_path: Path) -> None:
+    """JSON keeps the name alone."""
+    path = tmp_path / "vm.yaml"
+    path.write_text((ROOT / IVSHMEM).read_text().replace("effective: CD", "effective: UC"))
+    done = quick("check", str(path), "-o", "plain")
+    assert done.status == 1
+    assert "effective: wanted UC, got CD (uncached like UC, with snooping)" in " ".join(done.out.split())
+    assert "uncached like UC, with snooping" in quick("check", str(path), "-o", "github").out
+    (found,) = json.loads(quick("check", str(path), "-o", "json").out)
+    assert found["expectations"][1]["failures"] == [{"key": "effective", "wanted": "UC", "got": "CD"}]
+
+
+def test_who_searches_for_uc_is_told_of_cd() -> None:
+    said = "CD, uncached as well, is another type: --where effective=CD"
+    where = ("table", "-r", "6.17", "--where", "effective=UC", "-o", "plain")
+    assert said in quick(*where, "--vendor", "amd").out
+    assert said not in quick(*where).out
+    assert said not in quick(*where[:4], "effective=WC", "--vendor", "amd", "-o", "plain").out

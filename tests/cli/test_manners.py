@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from mtcalc.cli.main import cli
+from mtcalc.cli.options import ALL_FORMATS
 from support.program import DATA, PROGRAM, Run, environment, quick, run
 
 LOOKUP = ("lookup", "--pat", "wc")
@@ -336,6 +339,35 @@ def test_output_precedence() -> None:
     assert quick(*LOOKUP, env={"MTCALC_OUTPUT": ""}).out == quick(*LOOKUP).out
     # explain has no rows: what suits other commands does not stop it.
     assert quick("explain", env=env).out == quick("explain").out
+
+
+@pytest.mark.parametrize("form", ["yaml", "junit", "github"])
+def test_a_format_of_other_commands_does_not_stop_a_command(form: str) -> None:
+    """From the environment; on the command line it is refused as ever."""
+    env = {"MTCALC_OUTPUT": form}
+    for args in (LOOKUP, ("explain",), ("rules", "list"), ("decode", "pat", "linux"), ("mtrr", "golden/vfio.yaml")):
+        assert quick(*args, env=env) == quick(*args)
+        assert quick(*args, "-o", form).status == 2
+    own = ("rules", "show", "v6.7") if form == "yaml" else ("check", "golden/vfio.yaml")
+    assert quick(*own, env=env) == quick(*own, "-o", form)
+    other = ("check", "golden/vfio.yaml") if form == "yaml" else ("rules", "show", "v6.7")
+    assert quick(*other, env=env) == quick(*other)
+
+
+def test_the_formats_of_the_environment_are_those_of_the_commands() -> None:
+    found: set[str] = set()
+
+    def walk(command: click.Command | None) -> None:
+        assert command is not None
+        if isinstance(command, click.Group):
+            for name in command.list_commands(click.Context(command)):
+                walk(command.get_command(click.Context(command), name))
+        for param in command.params:
+            if param.name == "form":
+                found.update(item.value for item in param.type.shell_complete(click.Context(command), param, ""))
+
+    walk(cli)
+    assert found == set(ALL_FORMATS)
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,6 @@ def test_explain_of_a_refused_request_ends_without_a_type() -> None:
         (("table", "--who", "honours-pat", "--request", "wb"), "--who with other inputs"),
         (("eval", HOSTMEM, "--request", "wb"), "--request without --gpa"),
         (("eval", HOSTMEM, "--gpa", "0", "--request", "wb", "--pat", "wb"), "--request and --pat exclude each other"),
-        (("eval", HOSTMEM, "--gpa", "-", "--request", "wb"), "--gpa - and --request exclude each other"),
         (("eval", HOSTMEM, "--gpa", "0", "--guest", "6.8"), "--guest without --request"),
         (("lookup", "--request", "wb", "--guest", "8.0"), "newer than the newest known release"),
     ],
@@ -254,3 +253,20 @@ def test_every_format_of_every_command() -> None:
         if form == "plain":
             assert done.out.isascii()
             assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_memory_under_a_uc_mtrr_that_is_taken_as_ram_says_what_it_were_as_a_device(tmp_path: Path) -> None:
+    """Nobody said device: true of the blob: RAM it is, with the other answer beside it; elsewhere there is none."""
+    path = tmp_path / "vm.yaml"
+    path.write_text(Path(HOSTMEM).read_text().replace(", device: true", ""))
+    said = "taken as the guest's RAM (device: true makes a slot a device's memory"
+    for gpa, request, note in (
+        (BLOB, "memremap", f"{said}, and the PAT type UC-)"),
+        ("0x1000000", "memremap", f"{said})"),
+        (BLOB, "ioremap_wc", f"{said})"),
+    ):
+        (answer,) = quick("eval", str(path), "--gpa", gpa, "--request", request, "-o", "json").json["results"]
+        assert note in answer["notes"]
+        assert answer["pat"] == (None if request == "ioremap_wc" else "WB")
+    (answer,) = quick("eval", HOSTMEM, "--gpa", BLOB, "--request", "memremap", "-o", "json").json["results"]
+    assert (answer["pat"], [note for note in answer["notes"] if "RAM" in note]) == ("UC-", [])

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtcalc.analysis.answer import lookup as look_up
+from mtcalc.analysis.lookup import lookup as look_up
 from mtcalc.cli.eval import eval_
 from mtcalc.cli.lookup import lookup
 from mtcalc.output.document import Table, text_of

@@ -22,7 +22,7 @@ finally:
 
 OWN_OF_LOOKUP = """
     mtcalc
-    mtcalc.analysis mtcalc.analysis.answer
+    mtcalc.analysis mtcalc.analysis.answer mtcalc.analysis.lookup
     mtcalc.cli mtcalc.cli.environment mtcalc.cli.lookup mtcalc.cli.main mtcalc.cli.options mtcalc.cli.params
     mtcalc.cli.question
     mtcalc.kvm mtcalc.kvm.flags mtcalc.kvm.history mtcalc.kvm.notes mtcalc.kvm.quirks mtcalc.kvm.release

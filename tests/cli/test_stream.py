@@ -262,7 +262,7 @@ MESSAGES = """\
 -:6:5: PAT index 8 (0 to 7)
    3G 8
       ^
--:7:11: '2' is one word too many (an address and a PAT type)
+-:7:11: '2' is one word too many (an address, and one for what is asked)
   0xc0000 1 2
             ^
 -:8:1: '010' has a leading zero (hex is written 0x10; decimal has no leading zero)
@@ -433,7 +433,7 @@ def test_a_closed_pipe_ends_it_silently() -> None:
 def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
     done = quick("eval", *STREAM, "-o", "jsonl", stdin=b"0x1000\n" + b"0" * 300_000)
     assert (done.status, done.out) == (2, expected(0x1000) + "\n")
-    assert done.err == "-:2:1: a line of more than 64 KiB (an address, then a PAT type if you like)\n"
+    assert done.err == "-:2:1: a line of more than 64 KiB (an address, then a PAT type or a request if you like)\n"
 
 
 @pytest.mark.parametrize("line", ["9" * 65_537, "# " + "9" * 65_535, "9" * 150_000])
@@ -457,7 +457,10 @@ def test_blanks_that_only_unicode_knows_say_nothing(command: str) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--gpa", "-", "--gpa", "0"), "--gpa - stands alone (a line holds an address, and a PAT type if you like)"),
+        (
+            ("--gpa", "-", "--gpa", "0"),
+            "--gpa - stands alone (a line holds an address, then a PAT type or a request if you like)",
+        ),
         (
             ("--gpa", "-", "--pat", "wc", "--pat", "wb"),
             "--gpa - and --pat twice (--pat is the type of lines that name none)",
@@ -570,5 +573,5 @@ def test_bad_lines_of_mtrr_are_reported_alike(form: str) -> None:
         "-:2:3: 'zork' is not a number (decimal, 0x hex, or a size such as 64K, 2M, 4G, 1T)",
         "-:3:8: 'wc' behind the address (one address a line)",
         "-:4:4: 'wc' behind the address (one address a line)",
-        "-:5:2: no address here (an address, then a PAT type if you like)",
+        "-:5:2: no address here (an address, then a PAT type or a request if you like)",
     ]

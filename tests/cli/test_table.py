@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.analysis.answer import Answer, each_pat
-from mtcalc.analysis.answer import lookup as look_up
+from mtcalc.analysis.lookup import lookup as look_up
 from mtcalc.analysis.table import matrix as rows_of
 from mtcalc.cli.lookup import lookup
 from mtcalc.cli.table import table

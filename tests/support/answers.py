@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mtcalc.analysis import answer, table
+from mtcalc.analysis import lookup as what_if
+from mtcalc.analysis import table
 from mtcalc.analysis.answer import Answer, each_pat
 from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel
@@ -14,8 +15,8 @@ from mtcalc.x86.memtype import PAT_TYPES, MemType
 
 
 def lookup(kernel: Kernel, facts: Facts, pats: Sequence[MemType] = PAT_TYPES, *more: Any) -> tuple[Answer, ...]:
-    """analysis.answer.lookup(), an answer a PAT type."""
-    return each_pat(answer.lookup(kernel, facts, pats, *more))
+    """analysis.lookup.lookup(), an answer a PAT type."""
+    return each_pat(what_if.lookup(kernel, facts, pats, *more))
 
 
 def matrix(

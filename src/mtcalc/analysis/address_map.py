@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from mtcalc.analysis.answer import Answer, latest_summary
+from mtcalc.analysis.answer import Answer
 from mtcalc.analysis.evaluate import Evaluator
+from mtcalc.analysis.lookup import latest_summary
 from mtcalc.analysis.mtrr_map import MtrrView, Segment
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.vm import Slot, Vm

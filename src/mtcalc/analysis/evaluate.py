@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtcalc.analysis.answer import Answer, EptByte, NptEntry, byte_notes, effective_types, latest_note
+from mtcalc.analysis.answer import Answer, EptByte, NptEntry, byte_notes, effective_types
+from mtcalc.analysis.lookup import latest_note
 from mtcalc.kvm.guest_mtrr import GuestMtrrMap, as_read
 from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.mapping_level import (
@@ -108,9 +109,8 @@ class Evaluator:
         self._map = GuestMtrrMap(self.kvm_mtrrs, kernel.mtrr_walk, vm.cpuid_mtrr) if asks else None
         # Under NPT a note says what the manual makes of the registers.
         npt = kernel.npt is not None
-        self._holes = (asks or npt) and not all(
-            is_regular(pair, vm.mtrrs.maxphyaddr) for pair in vm.mtrrs.variable if pair.valid
-        )
+        self._irregular = not all(is_regular(pair, vm.mtrrs.maxphyaddr) for pair in vm.mtrrs.variable if pair.valid)
+        self._holes = (asks or npt) and self._irregular
         # Where the manual's ranges begin and end elsewhere than those that KVM reads.
         self._manual_edges = self._holes or npt or kernel.mtrr_walk is MtrrWalk.V4_2
         self._by_address = SlotMap(slots)
@@ -252,19 +252,20 @@ class Evaluator:
             notes.append(Note("smm", "address space 1 (SMM) has a slot here too; this is address space 0's answer"))
         return self._answer(slot, facts, gpa, None, level, pat, notes, index)
 
-    def segments(self) -> list[int] | None:
+    def segments(self, by_the_manual: bool = False) -> list[int] | None:
         """Starts of the segments over which page() answers the same, ascending from 0.
 
-        None where an MTRR mask with holes may make too many: then each address is its own.
+        `by_the_manual`: and over which the manual reads the guest's MTRRs as one type. None where an MTRR mask with
+        holes may make too many: then each address is its own.
         """
         end = 1 << self.vm.maxphyaddr
-        if self._holes:
+        if self._irregular if by_the_manual else self._holes:
             return None
         edges = {edge for slot in self._by_address.slots for edge in (slot.gpa, slot.end)}
         edges.update(edge for slot in self._smm.slots for edge in (slot.gpa, slot.end))
         if self._map is not None:
             edges.update(self._map.edges(0, end))
-        if self._manual_edges:
+        if self._manual_edges or by_the_manual:
             edges.update(self._edges_by_the_manual(0, end))
         starts = {0}
         if self._stray:

@@ -11,7 +11,7 @@ from mtcalc.analysis.evaluate import Evaluator, page_type_notes
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
-from mtcalc.x86.memtype import memtype_name
+from mtcalc.x86.memtype import NptType, memtype_name
 
 
 class Failure(NamedTuple):
@@ -22,7 +22,8 @@ class Failure(NamedTuple):
     got: str
 
     def __str__(self) -> str:
-        return f"{self.key}: wanted {self.wanted}, got {self.got}"
+        meaning = {str(kind): f" ({kind.meaning})" for kind in NptType} if self.key == "effective" else {}
+        return f"{self.key}: wanted {self.wanted}, got {self.got}{meaning.get(self.got, '')}"
 
 
 class Verdict(NamedTuple):

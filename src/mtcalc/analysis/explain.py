@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mtcalc.analysis.answer import UNKNOWN, Answer, lookup, notes_of_each
+from mtcalc.analysis.answer import UNKNOWN, Answer, notes_of_each
 from mtcalc.analysis.evaluate import NO_SLOT, NO_SLOT_BUT_SMM, NO_SLOT_NPT, Evaluator
+from mtcalc.analysis.lookup import lookup
 from mtcalc.analysis.steps import Step
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.guest_mtrr import kvm_lookup

@@ -24,7 +24,7 @@ from mtcalc.rules.inputs import CR0_CD, Facts
 from mtcalc.rules.kernel import Kernel, version_text
 from mtcalc.rules.rule import inputs_read
 from mtcalc.x86.ept import LEVEL_NAMES
-from mtcalc.x86.memtype import PAT_TYPES, MemType
+from mtcalc.x86.memtype import PAT_TYPES, MemType, npt_type_words
 from mtcalc.x86.npt import SOURCE
 from mtcalc.x86.pat import LINUX_PAT, Pat
 
@@ -125,7 +125,7 @@ def _for_l2(
         result = types_text(answer._replace(effective=page.effective))
         steps = [where, *(step for step in found.steps if step.about in _OF_L1)]
         steps += entry_steps(answer.kernel, facts, ways, ours)
-        steps.append(Step(_L2S_OWN[0], result, (), SOURCE))
+        steps.append(Step(_L2S_OWN[0], result, npt_type_words(kind for _, kind in page.effective), SOURCE))
     notes = (*answer.notes, *_notes(answer, facts, page, paging, own_said, l1_said))
     answer = answer._replace(effective=page.effective, notes=notes)
     return Explanation(tuple(steps), answer, page)

@@ -11,7 +11,6 @@ from mtcalc.analysis.guest_pages import request_page
 from mtcalc.analysis.requests import lookup_request, what_if_choice
 from mtcalc.analysis.steps import Step
 from mtcalc.kvm.notes import Note
-from mtcalc.kvm.slots import PAGE
 from mtcalc.linux.choice import Choice, steps
 from mtcalc.linux.functions import Request
 from mtcalc.linux.pat import GuestLinux
@@ -33,7 +32,7 @@ def explain_request(
 
 
 def explain_request_page(
-    evaluator: Evaluator, gpa: int, request: Request, size: int = PAGE, private: bool | None = None
+    evaluator: Evaluator, gpa: int, request: Request, size: int | None = None, private: bool | None = None
 ) -> Explanation:
     """The derivation of what request_page() answers for a guest address in bytes. Raises ValueError as it does."""
     answer, choice = request_page(evaluator, gpa, request, size, (), private)

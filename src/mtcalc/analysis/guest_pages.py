@@ -13,7 +13,7 @@ from mtcalc.kvm.flags import SLOT_FLAGS
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, Page
 from mtcalc.kvm.release import newest
-from mtcalc.kvm.slots import PAGE
+from mtcalc.kvm.slots import PAGE, rest_of_page
 from mtcalc.kvm.versions import VmType
 from mtcalc.kvm.vm import Slot, Vm
 from mtcalc.linux.choice import ISA_END, ISA_START, Choice, Where, choose
@@ -22,6 +22,7 @@ from mtcalc.linux.functions import FUNCTIONS, TYPES, Request, Way, parse_request
 from mtcalc.linux.mtrrs import FOUR_GIGABYTES, seen_type
 from mtcalc.linux.pat import ERRATA, GuestLinux, guest_pat, own_pat
 from mtcalc.rules.kernel import version_text
+from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import ONE_MEGABYTE
 
 Point: TypeAlias = Union[Page, Expect]
@@ -93,29 +94,35 @@ def request_page(
     evaluator: Evaluator,
     gpa: int,
     request: Request,
-    size: int = PAGE,
+    size: int | None = None,
     before: Sequence[Mapping] = (),
     private: bool | None = None,
 ) -> tuple[Answer, Choice]:
     """The answer for the page at `gpa` (bytes), of a request for `size` bytes from there, and the choice behind it.
 
-    `before`: other mappings, of which notes say what they would do to this one; `private` as Evaluator.page() has it.
+    `size` None: for that page alone. `before`: other mappings, of which notes say what they would do to this one;
+    `private` as Evaluator.page() has it.
     Raises ValueError as that does.
     """
     guest = guest_of(evaluator.vm)
+    size = rest_of_page(gpa) if size is None else size
     choice = choose(request, guest, where_of(evaluator, gpa, size, guest))
     found = evaluator.page(gpa, choice.memtype, private, choice.entry)
     if choice.memtype is None:
         notes = tuple(note for note in found.notes if note.code not in ("starred", "npt-index"))
         found = found._replace(effective=(), notes=notes)
-    more = [*guest_notes(evaluator.vm), *_ram_notes(evaluator, choice, gpa), *_met_notes(choice, gpa, size, before)]
+    more = [*guest_notes(evaluator.vm), *_ram_notes(choice), *_met_notes(choice, gpa, size, before)]
     return with_choice(found, choice, more), choice
 
 
-def _ram_notes(evaluator: Evaluator, choice: Choice, gpa: int) -> Iterator[Note]:
-    if choice.where.ram and choice.request.way is not Way.CHANGE:
-        text = "taken as the guest's RAM (device: true makes a slot a device's memory)"
-        yield Note("request-ram", text)
+def _ram_notes(choice: Choice) -> Iterator[Note]:
+    if not choice.where.ram or choice.request.way is Way.CHANGE:
+        return
+    device = choose(choice.request, choice.guest, Where(choice.where.seen, isa=choice.where.isa))
+    # Slots over which firmware says UC are BARs as a rule: what is asked of such a one is another answer.
+    other = choice.memtype is not None and device.memtype not in (None, choice.memtype)
+    then = f", and the PAT type {device.memtype}" if other else ""
+    yield Note("request-ram", f"taken as the guest's RAM (device: true makes a slot a device's memory{then})")
 
 
 def _met_notes(choice: Choice, gpa: int, size: int, before: Sequence[Mapping]) -> Iterator[Note]:
@@ -155,13 +162,41 @@ def point_answers(evaluator: Evaluator, points: Sequence[Point]) -> Iterator[Ans
         yield answer
 
 
+def page_answer(
+    evaluator: Evaluator,
+    gpa: int,
+    pat: MemType | None = None,
+    index: int | None = None,
+    request: Request | None = None,
+) -> Answer:
+    """The answer for the page at `gpa` (bytes): to a request, or for a PAT type, which the guest may never choose.
+
+    `index` as Evaluator.page() has it. Raises ValueError as that does.
+    """
+    if request is not None:
+        return request_page(evaluator, gpa, request)[0]
+    return with_type_note(evaluator, evaluator.page(gpa, pat, index=index))
+
+
+def choice_segments(evaluator: Evaluator) -> list[int] | None:
+    """Starts of the segments over which a guest's kernel chooses the same for a page, ascending from 0.
+
+    None as of Evaluator.segments().
+    """
+    starts = evaluator.segments(by_the_manual=True)
+    if starts is None:
+        return None
+    limit = 1 << evaluator.vm.maxphyaddr
+    return sorted({*starts, *(edge for edge in choice_edges(evaluator) if edge < limit)})
+
+
 def with_type_note(evaluator: Evaluator, answer: Answer) -> Answer:
     """An answer for a PAT type, with a note where the guest's kernel, if it is named, could not have chosen that."""
     vm = evaluator.vm
     if vm.guest_release is None or answer.gpa is None or answer.pat is None or not vm.paging:
         return answer
     guest = guest_of(vm)
-    where = where_of(evaluator, answer.gpa, PAGE, guest)
+    where = where_of(evaluator, answer.gpa, rest_of_page(answer.gpa), guest)
     choices = [choose(request, guest, where) for request in (*TYPES, *FUNCTIONS)]
     if where.ram:
         choices += [choose(request, guest, where) for request in _changes()]

@@ -129,7 +129,7 @@ def _index_note(pats: Sequence[MemType], guest_pat: Pat, index: int | None) -> N
 def lookup_npt(
     kernel: Kernel, facts: Facts, pats: Sequence[MemType], paging: bool = True, guest_pat: Pat | None = None
 ) -> Answer:
-    """The answer to a what-if; as analysis.answer.lookup(), which asks this for a kernel on NPT."""
+    """The answer to a what-if; as analysis.lookup.lookup(), which asks this for a kernel on NPT."""
     table = guest_pat or LINUX_PAT
     rule, _ = decide(kernel.rules, facts)
     full = with_host(facts)

@@ -13,7 +13,7 @@ from mtcalc.kvm.history import NPT_PATS, row_at
 from mtcalc.kvm.versions import GuestPat
 from mtcalc.rules.inputs import Facts
 from mtcalc.rules.kernel import Kernel
-from mtcalc.x86.memtype import MemType, NptType
+from mtcalc.x86.memtype import MemType, npt_type_words
 from mtcalc.x86.npt import CROSS_CHECKED, CROSS_CHECKED_MTRR, SOURCE
 from mtcalc.x86.pat import LINUX_PAT, RESET_PAT, Pat
 
@@ -113,7 +113,7 @@ def _effective_step(kernel: Kernel, answer: Answer) -> Step:
     result = ", ".join(f"{'none' if kind is None else kind} (PAT {pat})" for pat, kind in answer.effective)
     lacking = [str(pat) for pat, kind in answer.effective if kind is None]
     lines = (f"the guest's PAT has no entry {', '.join(lacking)}: no page can be of that type",) if lacking else ()
-    named = tuple(kind.words for kind in NptType if kind in {got for _, got in answer.effective})
+    named = npt_type_words(kind for _, kind in answer.effective)
     return Step("effective type", result, (*named, *lines), SOURCE)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtcalc.analysis.answer import Answer, latest_summary, lookup
+from mtcalc.analysis.answer import Answer
+from mtcalc.analysis.lookup import latest_summary, lookup
 from mtcalc.kvm.notes import Note
 from mtcalc.linux.choice import Choice, Where, choose
 from mtcalc.linux.functions import TYPES, Request

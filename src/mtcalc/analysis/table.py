@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from mtcalc.analysis.answer import Answer, each_pat, latest_summary, lookup
+from mtcalc.analysis.answer import Answer, each_pat
+from mtcalc.analysis.lookup import latest_summary, lookup
 from mtcalc.rules.condition import holds as condition_holds
 from mtcalc.rules.cubes import Budget, cover
 from mtcalc.rules.inputs import MMIO, Facts, Input, Value, is_given, with_value

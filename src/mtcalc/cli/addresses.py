@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""--gpa -: what goes with it, and what is on a line: an address, and for eval a PAT type."""
+"""--gpa -: what goes with it, and what is on a line: an address, and for eval a PAT type or a request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mtcalc.text.numbers import parse_address
 T = TypeVar("T")
 
 WHAT = "addresses"
-LINE_HOLDS = "an address, then a PAT type if you like"
+LINE_HOLDS = "an address, then a PAT type or a request if you like"
 
 
 def check_stream(file: str, gpas: tuple[int | None, ...], refs: tuple[str, ...], a_line: str) -> None:
@@ -51,7 +51,7 @@ def read_line(line: str, number: int, limit: int, read_word: Callable[[str], T])
         found = read_word(words[1])
         if len(words) > 2:
             column = line.index(words[2], column - 1 + len(words[1])) + 1
-            raise ValueError(f"'{words[2]}' is one word too many (an address and a PAT type)")
+            raise ValueError(f"'{words[2]}' is one word too many (an address, and one for what is asked)")
     except ValueError as error:
         raise InputError(str(error), Place("-", number, column, line)) from None
     return gpa, found

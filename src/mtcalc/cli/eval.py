@@ -21,7 +21,7 @@ from mtcalc.cli.options import (
     vendor_option,
 )
 from mtcalc.cli.params import GPA, GUEST, PAT_TYPE, REQUEST, SCENARIO_FILE
-from mtcalc.cli.question import asked_of
+from mtcalc.cli.question import Asked, asked_of
 from mtcalc.cli.read import check_pats, evaluator_for, read_scenario, with_guest
 from mtcalc.kvm.versions import Vendor
 from mtcalc.output.answers import answers_result, pages_document, ranges_document
@@ -46,47 +46,58 @@ def _pages(evaluator: Evaluator, pages: Sequence[Page]) -> list[Answer]:
 
 def _page(evaluator: Evaluator, gpa: int, pat: MemType | None) -> Answer:
     """The answer for an address; with what the guest's kernel, where one is named, would make of a PAT type."""
-    answer = evaluator.page(gpa, pat)
-    if evaluator.vm.guest_release is None or pat is None:
-        return answer
-    from mtcalc.analysis.guest_pages import with_type_note
+    if evaluator.vm.guest_release is None:
+        return evaluator.page(gpa, pat)
+    from mtcalc.analysis.guest_pages import page_answer
 
-    return with_type_note(evaluator, answer)
+    return page_answer(evaluator, gpa, pat)
 
 
 def _requests(evaluator: Evaluator, gpas: Sequence[int], requests: Sequence[Request]) -> list[Answer]:
     """The answers for each of the addresses and each of the requests, for one page alone."""
-    from mtcalc.analysis.guest_pages import request_page
+    from mtcalc.analysis.guest_pages import page_answer
 
-    return [request_page(evaluator, gpa, request)[0] for gpa in gpas for request in requests]
+    return [page_answer(evaluator, gpa, request=request) for gpa in gpas for request in requests]
 
 
 def stream_eval(
     file: str,
     gpas: tuple[int | None, ...],
     pats: tuple[MemType, ...],
+    asked: Asked | None,
     refs: tuple[str, ...],
     assume: Assumptions,
     output: Output,
     vendor: Vendor | None = None,
 ) -> int:
-    """eval FILE --gpa -: answers line by line; the exit status, 2 if a line was bad."""
+    """eval FILE --gpa -: answers line by line; the exit status, 2 if a line was bad.
+
+    `asked`: the guest's kernel, and the request of lines that name nothing.
+    """
     from mtcalc.cli.addresses import check_stream
     from mtcalc.cli.stdout import streamed
     from mtcalc.cli.stream import Stream
-    from mtcalc.output.lines import page_lines
+    from mtcalc.output.lines import Wanted, page_lines
 
     if len(refs) > 1:
         raise click.UsageError("--gpa - and -r twice (a stream is answered by one rule set)")
     if len(pats) > 1:
         raise click.UsageError("--gpa - and --pat twice (--pat is the type of lines that name none)")
-    check_stream(file, gpas, refs, "a line holds an address, and a PAT type if you like")
+    if asked is not None and len(asked.requests) > 1:
+        raise click.UsageError("--gpa - and --request twice (--request is that of lines that name none)")
+    check_stream(file, gpas, refs, "a line holds an address, then a PAT type or a request if you like")
     output = streamed(output, "--gpa -")
     scenario = read_scenario(file, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
+    if asked is not None:
+        scenario = with_guest(scenario, asked)
     evaluator = evaluator_for(one_kernel(refs, scenario), scenario)
     lines = page_lines(evaluator, output.form)
-    stream = Stream(lines.source, scenario.vm.pat, pats[0] if pats else None, paging=scenario.vm.paging)
+    request = asked.requests[0] if asked is not None and asked.requests else None
+    default = Wanted(pats[0] if pats else None, request=request)
+    # In jsonl an answer to a request has keys of its own; elsewhere the header says once and for all what there is.
+    may_ask = True if output.form == "jsonl" or asked is not None else None
+    stream = Stream(lines.source, scenario.vm.pat, default, scenario.vm.paging, may_ask)
     stream.run(lines.header)
     sys.stdout.writelines(lines.notes())
     return 2 if stream.bad else 0
@@ -111,7 +122,7 @@ def stream_eval(
     multiple=True,
     help="What a Linux guest's driver asks for at --gpa, by type or function, instead of --pat.",
 )
-@click.option("--guest", type=GUEST, help="With --request: that guest's kernel release.  [the scenario's]")
+@click.option("--guest", type=GUEST, help="With --request, or -: that guest's kernel release.  [the scenario's]")
 @click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
 @sides_option
 @vendor_option
@@ -133,7 +144,8 @@ def eval_(
 ) -> None:
     """Every memory slot of a scenario (YAML or JSON; - is standard input), cut wherever the answer changes.
 
-    On an AMD host (host: {vendor: amd}, or --vendor amd) the answers are those of NPT.
+    On an AMD host (host: {vendor: amd}, or --vendor amd) the answers are those of NPT. A line of --gpa - is an
+    address, then a PAT type, an index of the guest's PAT, or a function that a driver calls (ioremap_wc).
 
     \b
     mtcalc example virtio-gpu | mtcalc eval -
@@ -143,13 +155,14 @@ def eval_(
         raise click.UsageError("--pat without --gpa (a range's answer carries all six types)")
     if requests and not gpas:
         raise click.UsageError("--request without --gpa (what is asked for at which address?)")
-    asked = asked_of(requests, guest, "--pat" if pats else "")
+    if None in gpas and guest is not None and not requests:
+        asked: Asked | None = Asked((), guest)  # whose choice the requests are that lines name
+    else:
+        asked = asked_of(requests, guest, "--pat" if pats else "")
     if ranges and gpas:
         raise click.UsageError("--ranges and --gpa exclude each other")
     if None in gpas:
-        if asked is not None:
-            raise click.UsageError("--gpa - and --request exclude each other (a line holds an address and a PAT type)")
-        ctx.exit(stream_eval(file, gpas, pats, refs, assume, output, vendor))
+        ctx.exit(stream_eval(file, gpas, pats, asked, refs, assume, output, vendor))
     scenario = read_scenario(file, assume=assume, vendor=vendor)
     check_pats(pats, scenario)
     if asked is not None:

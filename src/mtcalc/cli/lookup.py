@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from mtcalc.analysis.answer import Answer, each_pat
-from mtcalc.analysis.answer import lookup as look_up
+from mtcalc.analysis.lookup import lookup as look_up
 from mtcalc.cli.options import Output, output_options, sides_option
 from mtcalc.cli.question import Question, asked_kernels, input_options, unread_note
 from mtcalc.output.answers import answers_result, lookup_document

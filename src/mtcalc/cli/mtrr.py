@@ -92,7 +92,7 @@ def _stream(view: MtrrView, form: str) -> int:
     from mtcalc.output.mtrr import seen_source, stream_header, stream_notes
 
     stream = Stream(seen_source(view, form), None)
-    stream.run(lambda _: stream_header(form))
+    stream.run(lambda *_: stream_header(form))
     sys.stdout.writelines(stream_notes(view, form))
     return 2 if stream.bad else 0
 

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 Command: TypeAlias = Callable[..., Any]
 
-ALL_FORMATS = formats()
+OF_SOME = ("yaml", "junit", "github")
+"""The formats that some commands have besides those of every answer."""
+ALL_FORMATS = (*formats(), *OF_SOME)
 STREAMED = ("jsonl", "tsv", "csv", "plain")
 COLOURS = ("auto", "always", "never")
 

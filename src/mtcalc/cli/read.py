@@ -84,7 +84,8 @@ def with_guest(scenario: Scenario, asked: Asked) -> Scenario:
     if not scenario.vm.paging:
         from click import UsageError
 
-        raise UsageError(f"--request, but cr0.pg is false in {scenario.file} (then the PAT memory type is WB)")
+        what = "--request" if asked.requests else "--guest"
+        raise UsageError(f"{what}, but cr0.pg is false in {scenario.file} (then the PAT memory type is WB)")
     if asked.named is None:
         return scenario
     from mtcalc.linux.pat import GuestLinux, guest_pat

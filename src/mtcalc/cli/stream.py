@@ -13,15 +13,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import repeat
 from operator import getitem
+from typing import TYPE_CHECKING
 
 from mtcalc.cli.addresses import LINE_HOLDS, WHAT, no_word, read_line
 from mtcalc.cli.stdin import blocks, complain, is_passed_over, text_of
 from mtcalc.cli.stdout import encode, write
-from mtcalc.output.lines import LineSource
+from mtcalc.output.lines import LineSource, Wanted
 from mtcalc.text.errors import InputError
 from mtcalc.text.numbers import parse_address, parse_number
-from mtcalc.x86.memtype import MemType, parse_memtype
+from mtcalc.x86.memtype import parse_memtype
 from mtcalc.x86.pat import Pat, check_without_paging
+
+if TYPE_CHECKING:
+    from mtcalc.linux.functions import Request
 
 _PLAIN_DIGITS = b"0123456789abcdefx\n"
 
@@ -29,19 +33,45 @@ _PLAIN_DIGITS = b"0123456789abcdefx\n"
 class _Tails(dict[int, bytes]):
     """Tails by segment, made when first asked for."""
 
-    def __init__(self, source: LineSource, pat: MemType | None, index: int | None = None) -> None:
+    def __init__(self, source: LineSource, wanted: Wanted) -> None:
         super().__init__()
-        self._source = source
-        self._pat = pat
-        self._index = index
+        self.wanted = wanted
+        self.source = source
 
     def __missing__(self, segment: int) -> bytes:
-        starts = self._source.starts
+        starts = self.source.starts
         gpa = starts[segment - 1] if starts is not None else segment
-        tail = encode(self._source.tail(gpa, self._pat, self._index))
+        tail = encode(self.source.tail(gpa, self.wanted))
         if starts is not None:
             self[segment] = tail
         return tail
+
+
+def _named(pat: Pat, word: str) -> Wanted:
+    """What a word says: an index of the guest's PAT, a type, or a function that asks for one. Raises ValueError."""
+    if word.isascii() and word.isdigit():
+        index = parse_number(word)
+        if index > 7:
+            raise ValueError(f"PAT index {word} (0 to 7)")
+        return Wanted(pat.entries[index], index)
+    try:
+        return Wanted(parse_memtype(word))
+    except ValueError as error:
+        return Wanted(request=_request(word, error))
+
+
+def _request(word: str, no_type: ValueError) -> Request:
+    """The function that a word names. Raises `no_type` for a word that is like none of them."""
+    from mtcalc.linux.functions import FUNCTIONS, parse_request
+    from mtcalc.text.suggest import nearest
+
+    try:
+        return parse_request(word)
+    except ValueError:
+        near = nearest(word.lower(), [row.name for row in FUNCTIONS], 1)
+        if near:
+            raise ValueError(f"'{word}' is no PAT type and no request (did you mean {near[0]}?)") from None
+        raise no_type from None
 
 
 class Stream:
@@ -51,30 +81,35 @@ class Stream:
         self,
         source: LineSource,
         pat: Pat | None,
-        default: MemType | None = None,
+        default: Wanted | None = None,
         paging: bool = True,
+        requests: bool | None = None,
     ) -> None:
         """`pat`: the guest's PAT, for indices; None where a line holds an address alone.
 
-        `default`: the PAT type of lines that name none, None: all six. `paging`: the guest's CR0.PG, without
-        which a line may name WB alone.
+        `default`: what is wanted of lines that name nothing, None: all six PAT types. `paging`: the guest's CR0.PG,
+        without which a line may name WB alone. `requests`: whether a line may name one; None: if the first does.
         """
         self.source = source
         self.pat = pat
         self.paging = paging
         self.bad = False
-        self._default = default
+        self._default = default or Wanted()
+        self._requests = requests
         self._head = encode(source.head)
         self._line = 0
-        self._tails: dict[bytes, _Tails] = {b"": _Tails(source, default)}  # by the word behind the address
-        # By type, and by the PAT index of lines that name one: under NPT the index itself can count.
-        self._by_type: dict[tuple[MemType | None, int | None], _Tails] = {(default, None): self._tails[b""]}
+        self._tails: dict[bytes, _Tails] = {b"": _Tails(source, self._default)}  # by the word behind the address
+        # By what it means: under NPT a PAT index itself can count.
+        self._by_wanted: dict[Wanted, _Tails] = {self._default: self._tails[b""]}
+        self._cut = False
+        if self._default.request is not None:
+            self._cut_for_requests()
 
-    def run(self, header: Callable[[bool], str]) -> None:
-        """Reads standard input to its end. `header` is asked once, with whether the first answer is for one PAT type.
+    def run(self, header: Callable[[bool, bool], str]) -> None:
+        """Reads standard input to its end. `header` is asked once: for one PAT type? with columns for requests?
 
-        What it makes is the shape of all lines, and nothing else in an answer hangs on another line. Blank lines and
-        lines that begin with # are passed over; they and bad lines decide nothing.
+        What it makes of the first answer is the shape of all lines, and nothing else in an answer hangs on another
+        line. Blank lines and lines that begin with # are passed over; they and bad lines decide nothing.
         """
         first = True
         for number, lines in blocks(WHAT, LINE_HOLDS):
@@ -82,16 +117,18 @@ class Stream:
             first = first and not self._begun(lines, header)
             self._answer(lines)
         if first:
-            write(encode(header(self._default is not None)))
+            write(encode(header(self._default.one, bool(self._requests))))
 
-    def _begun(self, lines: bytes, header: Callable[[bool], str]) -> bool:
+    def _begun(self, lines: bytes, header: Callable[[bool, bool], str]) -> bool:
         """Writes the header if one of the lines has an answer."""
         for line in lines.split(b"\n"):
             if is_passed_over(line):
                 continue
             with suppress(InputError):
-                self._with_care(line)
-                write(encode(header(self._default is not None or len(line.split()) > 1)))
+                wanted = self._with_care(line)[1].wanted
+                if self._requests is None:
+                    self._requests = wanted.request is not None
+                write(encode(header(wanted.one, self._requests)))
                 return True
         return False
 
@@ -126,6 +163,9 @@ class Stream:
                     self._tails_of(kind)
             except ValueError:
                 return None
+            starts = self.source.starts  # a request may have cut them anew
+            if starts is None:
+                return None
             flat = b"\n".join(addresses) + b"\n"
             if flat.translate(None, _PLAIN_DIGITS):
                 return None
@@ -157,29 +197,39 @@ class Stream:
     def _tails_of(self, word: bytes) -> _Tails:
         found = self._tails.get(word)
         if found is None:
-            kind = self._pat_type(word.decode("utf-8", "backslashreplace"))
-            index = int(word) if word.isdigit() else None
-            if (kind, index) not in self._by_type:
-                self._by_type[kind, index] = _Tails(self.source, kind, index)
-            found = self._tails[word] = self._by_type[kind, index]
+            wanted = self._wanted(word.decode("utf-8", "backslashreplace"))
+            if wanted.request is not None:
+                self._cut_for_requests()
+            if wanted not in self._by_wanted:
+                self._by_wanted[wanted] = _Tails(self.source, wanted)
+            found = self._by_wanted[wanted]
+            if self._requests is not None or wanted.request is None:  # till then a request may yet be refused
+                self._tails[word] = found
         return found
 
-    def _pat_type(self, word: str) -> MemType:
+    def _cut_for_requests(self) -> None:
+        """Goes on with the segments over which answers to requests are the same."""
+        if self._cut or self.source.for_requests is None:
+            return
+        self._cut = True
+        self.source = self.source._replace(starts=self.source.for_requests())
+        for tails in self._by_wanted.values():
+            tails.source = self.source
+            tails.clear()
+
+    def _wanted(self, word: str) -> Wanted:
+        """What the word behind an address means. Raises ValueError."""
         if self.pat is None:
             no_word(word)
-        kind = self._named(self.pat, word)
-        if not self.paging:
-            check_without_paging(kind, f"'{word}'", "cr0.pg is false")
-        return kind
-
-    @staticmethod
-    def _named(pat: Pat, word: str) -> MemType:
-        if not (word.isascii() and word.isdigit()):
-            return parse_memtype(word)
-        index = parse_number(word)
-        if index > 7:
-            raise ValueError(f"PAT index {word} (0 to 7)")
-        return pat.entries[index]
+        wanted = _named(self.pat, word)
+        if not self.paging and wanted.pat is not None:
+            check_without_paging(wanted.pat, f"'{word}'", "cr0.pg is false")
+        if not self.paging and wanted.request is not None:
+            raise ValueError(f"'{word}' is a request, but cr0.pg is false (then the PAT memory type is WB)")
+        if self._requests is False and wanted.request is not None:
+            how = "--guest, --request, or a request on the first line makes them"
+            raise ValueError(f"'{word}' is a request, and the header above has no columns for one ({how})")
+        return wanted
 
     def _one_by_one(self, lines: bytes) -> None:
         out: list[bytes] = []

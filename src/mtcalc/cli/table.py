@@ -86,7 +86,10 @@ def table(
         from mtcalc.analysis.requests import request_matrix
 
         if conditions:
-            raise click.UsageError("--where and --request exclude each other (--where asks for PAT types)")
+            raise click.UsageError(
+                "--where and --request exclude each other (--where goes by PAT types, such as pat=UC-; "
+                "table --request alone says which type a request becomes)"
+            )
         sides: list[Sequence[Answer]] = [
             _noted(
                 request_matrix(kernel, question.facts, asked.requests, mtrrs, asked.guest, asked.notes),

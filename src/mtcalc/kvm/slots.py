@@ -40,6 +40,11 @@ class SlotRefusal(NamedTuple):
     reason: str
 
 
+def rest_of_page(gpa: int) -> int:
+    """The bytes from `gpa` to the end of its page: what is asked for where one page is meant."""
+    return PAGE - gpa % PAGE
+
+
 def check_slot(slot: Slot) -> tuple[str, str, str] | None:
     """(field, errno, reason) of the first check of every release that one new slot fails, None where it passes."""
     flags = slot.flags

@@ -24,7 +24,7 @@ from mtcalc.output.document import (
 )
 from mtcalc.output.emit import Result
 from mtcalc.x86.ept import LEVEL_NAMES, mask_text
-from mtcalc.x86.memtype import PAT_TYPES, Effective, MemType, NptType
+from mtcalc.x86.memtype import PAT_TYPES, Effective, MemType, NptType, npt_type_words
 
 
 def entry_text(answer: Answer) -> str:
@@ -54,9 +54,15 @@ _HONOURED = {
 
 
 def npt_legend(answers: Iterable[Answer]) -> list[str]:
-    """What the types are that exist under NPT alone, where some answer has one; nothing under EPT."""
-    found = {kind for answer in answers if answer.kernel.npt for _, kind in answer.effective}
-    return [kind.words for kind in NptType if kind in found]
+    """What the entry of an answer in a column means, and what its types are; nothing under EPT."""
+    answers = list(answers)
+    entries = dict.fromkeys((entry_text(answer), answer.entry) for answer in answers)
+    legend = [
+        f"{text}: entry {entry.pat_index} of the host's PAT, which is {entry.memtype}"
+        for text, entry in entries
+        if isinstance(entry, NptEntry)
+    ]
+    return [*legend, *npt_type_words(kind for answer in answers for _, kind in answer.effective)]
 
 
 def answers_result(
@@ -89,7 +95,6 @@ def lookup_document(first: Answer) -> Document:
         ("", first.rule.why),
     ]
     pairs = [(pat, kind, first.starred(pat)) for pat, kind in first.effective]
-    blocks: list[Block]
     if first.request is not None:
         fields.insert(-2, ("request", request_words(first)))
         if not pairs:
@@ -98,15 +103,14 @@ def lookup_document(first: Answer) -> Document:
     if len(pairs) == 1:
         (pat, kind, starred) = pairs[0]
         got = memtype_cell(kind, starred)
-        fields.insert(-2, ("guest gets", got._replace(text=f"{got.text}  (PAT {pat})")))
-        blocks = [Fields(fields)]
-    else:
-        header = ("PAT", *(str(pat) for pat, _, _ in pairs))
-        row: list[Content] = ["guest gets", *(memtype_cell(kind, starred) for _, kind, starred in pairs)]
-        blocks = [Fields(fields), Table(header, [row])]
+        meaning = f", {kind.meaning}" if isinstance(kind, NptType) else ""
+        fields.insert(-2, ("guest gets", got._replace(text=f"{got.text}  (PAT {pat}){meaning}")))
+        return Document([rules_title(first.kernel), Fields(fields)], texts(notes_of_each(first)))
+    header = ("PAT", *(str(pat) for pat, _, _ in pairs))
+    row: list[Content] = ["guest gets", *(memtype_cell(kind, starred) for _, kind, starred in pairs)]
     return Document(
-        [rules_title(first.kernel), *blocks],
-        [*npt_legend([first]), *texts(notes_of_each(first))],
+        [rules_title(first.kernel), Fields(fields), Table(header, [row])],
+        [*npt_type_words(kind for _, kind, _ in pairs), *texts(notes_of_each(first))],
     )
 
 

@@ -62,12 +62,19 @@ def map_document(found: AddressMap, pats: Sequence[MemType]) -> Document:
             tuple(layers),
         )
     )
-    answers = [side.answer for piece in shown for side in piece.sides if side.answer is not None]
+    sides = [side for piece in shown for side in piece.sides if side.answer is not None]
+    answers = [_of(side.answer, pats) for side in sides if side.answer is not None]
+    answers += [answer for side in sides for answer in side.requests]
     legend = _legend(shown, pats, len(found.views) > 1, names.first, bool(found.requests))
     notes = [*npt_legend(answers), *legend, *_notes(found, names)]
     if len(found.pieces) > MOST_PIECES:
         notes.append(f"the first {MOST_PIECES} of {len(found.pieces)} pieces: -o jsonl has them")
     return Document(blocks, notes)
+
+
+def _of(answer: Answer, pats: Sequence[MemType]) -> Answer:
+    """An answer for those PAT types that are drawn."""
+    return answer._replace(effective=tuple((pat, kind) for pat, kind in answer.effective if pat in pats))
 
 
 def _kernel_layers(

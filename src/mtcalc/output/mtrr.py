@@ -291,7 +291,7 @@ def seen_source(view: MtrrView, form: str) -> LineSource:
         head='{"gpa": "' if form == "jsonl" else "",
         width=ADDRESS_WIDTH if form == "plain" else 0,
         starts=segments.starts if segments else None,
-        tail=lambda gpa, *_: _line_tail(view, form, answer(gpa)),
+        tail=lambda gpa, _: _line_tail(view, form, answer(gpa)),
         limit=view.end,
     )
 

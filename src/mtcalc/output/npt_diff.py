@@ -10,7 +10,7 @@ from mtcalc.analysis.npt import ENTRY
 from mtcalc.analysis.npt_diff import NptDiff, NptRow, Types, npt_sentence
 from mtcalc.output.document import STRONG, Block, Cell, Content, Document, Fields, Table, memtype_cell, texts
 from mtcalc.rules.kernel import kernel_label, platform_words
-from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
+from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType, npt_type_words
 
 
 def npt_diff_document(found: NptDiff) -> Document:
@@ -28,6 +28,7 @@ def npt_diff_document(found: NptDiff) -> Document:
             around += [(difference.what, f"before: {difference.before}"), ("", f"after: {difference.after}")]
         blocks.append(Fields(around, title="around the rules"))
     legend = ["a>b: the effective type changes from a to b"] if found.rows else []
+    legend += npt_type_words(kind for row in found.rows for _, kind in (*row.before, *row.after))
     return Document(blocks, [*legend, *texts(found.notes)])
 
 

@@ -118,19 +118,22 @@ def search_document(result: Search, wheres: Sequence[Where]) -> Document:
             columns = (*entry_columns(names.npt), *map(str, result.pats), "RULE", "WHEN")
             blocks.append(Table(columns, [_search_row(row, mtrr, fixed) for row in table], label if several else ""))
         differs = differs or any(row.byte_differs for row in table)
-    legend = (f"! another EPT byte under {names.first}",) if differs else ()
+    legend = [f"! another EPT byte under {names.first}"] if differs else []
+    if names.npt and any("".join(where.text.split()).lower() == "effective=uc" for where in wheres):
+        legend.append("CD, uncached as well, is another type: --where effective=CD")
     # A side without an answer still has the notes that its every answer would have.
+    shown = [answer for found in result.found for answer in found.answers]
     sides = [found.answers or [found.states[0]._replace(notes=kernel_notes(found.kernel))] for found in result.found]
-    return Document(blocks, (*legend, *_notes(sides, names), *_left_out(result, names)))
+    return Document(blocks, (*legend, *_notes(sides, names, shown), *_left_out(result, names)))
 
 
-def _notes(sides: Sequence[Sequence[Answer]], names: Sides) -> list[str]:
-    """The notes of each side's answers, whichever of them has it."""
+def _notes(sides: Sequence[Sequence[Answer]], names: Sides, shown: Sequence[Answer] | None = None) -> list[str]:
+    """The notes of each side's answers, whichever of them has it; `shown` as side_notes() has it, None: all."""
     everyones = [
         side[0]._replace(notes=tuple(dict.fromkeys(note for answer in side for note in notes_of_each(answer))))
         for side in sides
     ]
-    return side_notes([everyones], names, [answer for side in sides for answer in side])
+    return side_notes([everyones], names, [answer for side in sides for answer in side] if shown is None else shown)
 
 
 def _apart(result: Search) -> str:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, Union
 
-from mtcalc.analysis.answer import latest_summary
 from mtcalc.analysis.expectations import Verdict
 from mtcalc.analysis.hazards import Hazard, HazardVerdict
+from mtcalc.analysis.lookup import latest_summary
 from mtcalc.kvm.hazards import HAZARDS
 from mtcalc.kvm.note_codes import Level
 from mtcalc.kvm.notes import Note

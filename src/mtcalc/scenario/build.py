@@ -10,7 +10,7 @@ from typing import Any
 from mtcalc.kvm.host_mmio import RAM
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.points import Expect, ExpectHazard, Page
-from mtcalc.kvm.slots import PAGE, check_slots
+from mtcalc.kvm.slots import check_slots, rest_of_page
 from mtcalc.kvm.versions import Vendor, VmType
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.inputs import KINDS
@@ -198,7 +198,7 @@ def _page(page: PageKeys, path: Path, root: Node, vm: Vm, problems: Problems) ->
     if page.gpa >> vm.maxphyaddr:
         what = f"guest address {page.gpa:#x} is beyond the guest's maxphyaddr {vm.maxphyaddr}"
         problems.add(f"{what} (at most {(1 << vm.maxphyaddr) - 1:#x})", value_place(root, (*path, "gpa")))
-    size = PAGE if page.size is None else page.size
+    size = rest_of_page(page.gpa) if page.size is None else page.size
     if page.size is not None and page.request is None:
         problems.add("size without request (the bytes that are asked for)", key_place(root, (*path, "size")))
     beyond = page.gpa + size - 1 >> vm.maxphyaddr and not page.gpa >> vm.maxphyaddr

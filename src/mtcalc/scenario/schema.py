@@ -298,7 +298,7 @@ class PageKeys(Keys):
         description="what a driver of the Linux guest asks for: a type, or a function such as ioremap_wc or memremap",
         examples=["WB", "ioremap_wc"],
     )
-    size: int | None = key(NUMBER, None, description="bytes that are asked for; 4K by default", examples=["16M"])
+    size: int | None = key(NUMBER, None, description="bytes that are asked for; one page by default", examples=["16M"])
     private: bool | None = key(BOOL, None, description="private memory; by default as its slot is", examples=[False])
 
 

@@ -7,6 +7,7 @@ Encoded With PAT". Encodings 2 and 3 are reserved everywhere, 7 outside the PAT.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, IntEnum
 from typing import TypeAlias, Union
 
@@ -40,12 +41,23 @@ class NptType(Enum):
     @property
     def words(self) -> str:
         """What the name means, for those who have not met it."""
-        what = "uncached like UC" if self is NptType.CD else "write-combining"
-        return f"{self.value}: {what}, with snooping"
+        return f"{self.value}: {self.meaning}"
+
+    @property
+    def meaning(self) -> str:
+        """The same without the name."""
+        return "uncached like UC, with snooping" if self is NptType.CD else "write-combining, with snooping"
 
 
 Effective: TypeAlias = Union[MemType, NptType]
 """What an access really gets: a memory type, under NPT one of those two as well."""
+
+
+def npt_type_words(kinds: Iterable[Effective | None]) -> tuple[str, ...]:
+    """What the types are that exist under NPT alone, where one is among these."""
+    found = set(kinds)
+    return tuple(kind.words for kind in NptType if kind in found)
+
 
 MTRR_TYPES = (MemType.UC, MemType.WC, MemType.WT, MemType.WP, MemType.WB)
 """What an MTRR or an EPT entry can hold."""
