@@ -301,3 +301,20 @@ def test_law_entries_counted_at_once_are_counted_as_one_by_one(batches: list[lis
     again = [rows, [*rows, *(row for batch in batches for row in batch)], rows[::-1]]
     again.append([(space, gfn, level, value ^ 0x200) for space, gfn, level, value in rows])
     assert tallied(Tally(edges, 46), again) == tallied(Tally(edges, 46, keep=True), again)
+
+
+def test_two_causes_in_one_slot_are_told_apart() -> None:
+    """A part of a slot with non-coherent DMA, another as host MMIO, the rest as the scenario says."""
+    scenario = load_scenario("rules: 6.12.60\nmemslots:\n  - {name: ram, gpa: 0, size: 3G}\n", "vm.yaml")
+    evaluator = Evaluator(resolve("6.12.60"), scenario.vm, scenario.slots)
+    bytes_of = {**dict.fromkeys(range(0x100, 0x140), 0x70), **dict.fromkeys(range(0x140, 0x160), 0x30)}
+    bytes_of |= dict.fromkeys(range(0x160, 0x170), 0x00)
+    entries = [(0, gfn, 1, spte((6, 10), byte, 1, (0x200000 + gfn) << 12)) for gfn, byte in bytes_of.items()]
+    found = audit([table((6, 10)), *entries], evaluator, (6, 12))
+    assert found.matched == 0x40
+    texts = {(group.total, group.reason.code): group.reason.text for group in found.groups}
+    assert "non-coherent DMA" in texts[0x20, "vm"]
+    assert "host MMIO" in texts[0x10, "mmio"]
+    odd = [(0, 0x170, 1, spte((6, 10), 0x20, 1, 0x300000000))]  # what none makes stays unexplained beside them
+    codes = {group.reason.code for group in audit([table((6, 10)), *entries, *odd], evaluator, (6, 12)).groups}
+    assert codes == {"vm", "mmio", "unknown"}
