@@ -134,6 +134,18 @@ def test_a_line_that_was_wrapped_and_can_not_be_joined_is_an_error(text: str, wo
         scenario(text)
 
 
+def test_lines_beside_those_that_grep_found_go_on_from_their_numbers() -> None:
+    text = (SAMPLES / "03-dmesg-bare-mtrr-cleanup-two-sets.txt").read_text()
+    for file in ("", "host/dmesg-1", "kern-2.log"):
+        for first in (0, 1):
+
+            def spoilt(number: int, line: str, file: str = file, first: int = first) -> str:
+                mark = ":-"[(number + first) % 2] if number > 1 else ":"
+                return f"{file}{mark if file else ''}{number}{mark}{line}"
+
+            assert plain(scenario(each(text, spoilt))) == plain(scenario(text)), (file, first)
+
+
 def test_every_two_prefixes_of_logs_come_off() -> None:
     for (one, first), (two, second) in product(LOGGED.items(), repeat=2):
         assert without_prefix(f"{first}{second}MTRR default type: uncachable").startswith("MTRR"), (one, two)

@@ -74,13 +74,13 @@ class Tally:
 
     def add(self, batch: Batch) -> None:
         """Counts entries."""
-        kinds = set(zip(batch.spaces, batch.levels, strict=True))
+        rows = list(zip(batch.spaces, batch.levels, strict=True))
+        kinds = dict.fromkeys(rows)
         if len(kinds) == 1:
             ((space, level),) = kinds
             self._add(space, level, batch.gfns, batch.values, batch.line)
             return
-        rows = list(zip(batch.spaces, batch.levels, strict=True))
-        for space, level in sorted(kinds):
+        for space, level in kinds:
             chosen = list(map((space, level).__eq__, rows))
             gfns, values = list(compress(batch.gfns, chosen)), list(compress(batch.values, chosen))
             self._add(space, level, gfns, values, _nth(batch.line, chosen))

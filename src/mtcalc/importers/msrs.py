@@ -40,7 +40,7 @@ _LINE = re.compile(
 )
 _CHIPSEC = re.compile(r".*\bRDMSR\( *(0x[0-9a-fA-F]+) *\) *[:=] *(?:0x)?([0-9a-fA-F]{1,16})\b.*")
 _TRACE = re.compile(r"(.*?)\bkvm_msr: +msr_(read|write) ([0-9a-f]+) = 0x([0-9a-f]{1,16})( \(#GP\))?")
-_TRACE_CUT = re.compile(r".*\bkvm_msr:(?: +msr_(?:read|write)(?: ([0-9a-f]{2,8})(?: =)?)?)?")
+_TRACE_CUT = re.compile(r".*\bkvm_msr:(?: +msr_(?:read|write)(?: +([0-9a-f]{2,8})\b.*)?)?")
 _TASK = re.compile(r"-(\d+) +\[")
 _RDMSR = re.compile(r"(?:.*[$#>] *)?(?:sudo )?rdmsr\b.*")
 _SLIM = re.compile(r"IA32_MTRR_PHYS(?:BASE|MASK)_\d+ \(0x")  # a firmware's, which leaves out pairs that are off

@@ -48,16 +48,50 @@ _LOG = (
 _GREP = re.compile(
     rf"""
     (?:[>|]\ ?){{0,4}}
-    (?: (?:{_FILE}(?<!T\d\d):)?\d{{1,7}}:(?!\d\d[:.])                   # grep -n, in one file or more: what matches
+    (?: (?P<file>{_FILE}(?<!T\d\d):)?(?P<number>\d{{1,7}}):(?![0-9a-f]{{2}}[:.])  # grep -n
       | {_LOG}-\d{{1,7}}-                                               # and what stands beside it
-      | \d{{1,7}}-(?=MTRR|PAT|reg\d\d:|\[\ *\d|\ \ |<\d|[A-Z][a-z]{{2}}\ [\ \d]\d\ \d\d:|\d{{4}}-\d\d-\d\d
+      | \d{{1,7}}-(?=MTRR|PAT|reg\ ?\d|New\ |original\ |TOM2|x86|\[\ *\d|\ \ |<\d
+        |[A-Z][a-z]{{2}}\ [\ \d]\d\ \d\d:|\d{{4}}-\d\d-\d\d
         |\d{{1,2}}\ (?:base|disabled)\b)                                # the same in one file
       | {_LOG}[:-]                                                     # grep, in several files
       | (?:\.{{1,2}})?/(?!/)[\w.+/-]{{1,200}}:
-    )(?=\S|\ \ )""",
+    )(?=\S|\ \ |$)""",
     re.VERBOSE,
 )
 """What grep puts in front, at the very begin alone. Behind it there is a line's text, or the blanks that begin it."""
+_QUOTES = re.compile(r"(?:[>|] ?){0,4}")
+_NEXT, _NEXT_OF_FILE = re.compile(r"(\d{1,7})[:-]"), re.compile(r"[:-](\d{1,7})[:-]")
+
+
+class _Grepped:
+    """Takes off what grep -n -C puts in front of the lines beside those that match, told by their numbers.
+
+    What such a line holds is not looked at: a number, or a file's name and it, goes on from the line before.
+    """
+
+    def __init__(self) -> None:
+        self._file: str | None = None  # '' where no name stands in front; None: nothing was grepped yet
+        self._number = 0
+        self._apart = False  # the line before was grep's --
+
+    def line(self, text: str) -> str:
+        begin = _QUOTES.match(text)
+        assert begin is not None
+        rest = text[begin.end() :]
+        found = _GREP.match(rest)
+        apart, self._apart = self._apart, rest.strip() == "--"
+        if found is not None and found["number"]:
+            self._file = (found["file"] or "").rstrip(":")
+            self._number = int(found["number"])
+        elif self._file is not None and rest.startswith(self._file):
+            form = _NEXT_OF_FILE if self._file else _NEXT
+            following = form.match(rest, len(self._file))
+            if following is not None and (apart or int(following[1]) == self._number + 1):
+                self._number = int(following[1])
+                return rest[following.end() :]
+        return text
+
+
 _COLOUR = re.compile(r"\x1b\[[0-9;:]{0,40}[mK]")
 _MESSAGE = re.compile(r'\s*"msg":\s*("(?:[^"\\]|\\.)*"),?\s*')
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -73,6 +107,7 @@ _SHORTEST_WRAP, _LONGEST_WRAP = 60, 80
 def tool_lines(lines: Iterable[tuple[int, bytes]], file: str) -> Iterator[Line]:
     """(number, line as it stands) -> Lines that are not empty. Bytes that are no UTF-8 become question marks' kin."""
     coded = False
+    grepped = _Grepped()
     held: tuple[int, str] | None = None
     open_key = False  # the one that is held ends with an option's key, so that its = may be the text's own
     for number, data in lines:
@@ -95,7 +130,7 @@ def tool_lines(lines: Iterable[tuple[int, bytes]], file: str) -> Iterator[Line]:
             coded = not open_key
             held = (number, source[:-1])
             continue
-        text = source
+        text = grepped.line(source)
         if coded or ("=" in text and _CODED.search(text)):
             coded = True
             text = _OCTETS.sub(_octets, text)
