@@ -936,3 +936,16 @@ def test_the_module_before_a_vmcs_and_coreboots_level_are_taken_off() -> None:
     levels = "".join(f"[DEBUG]  {line.strip()}\n" for line in COREBOOT.splitlines())
     assert imported(levels, given=Given()).scenario.vm == imported(COREBOOT, given=Given()).scenario.vm
     assert imported("cpu0: 0x277 = 0x0407050600070106\n").scenario.vm.pat.entries[1] is MemType.WC
+
+
+def test_a_clean_up_whose_new_list_is_not_there_is_said() -> None:
+    """Cut behind the old list; what a kernel that found nothing better says is the end of it as well."""
+    log = (DATA / "importers/samples/03-dmesg-bare-mtrr-cleanup-two-sets.txt").read_text()
+    old, new, _ = log.partition("New variable MTRRs")
+    words = "no list of new MTRRs follows"
+    assert new
+
+    def said(text: str) -> bool:
+        return any(words in remark for remark in imported(text, given=Given(assume=True)).remarks)
+
+    assert [said(log), said(old), said(f"{old}mtrr_cleanup: can not find optimal value\n")] == [False, True, False]

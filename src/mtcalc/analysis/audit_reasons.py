@@ -92,6 +92,7 @@ class _Search:
         self._of_each_slot([*others, *inputs, *mtrrs])
         self._mtrr_types(self.left)
         self._same_page()
+        self._parts([*inputs, *mtrrs])
         for leaf in self.left:
             self.found.append((leaf, _unknown(leaf, trace)))
 
@@ -146,6 +147,24 @@ class _Search:
                 self._explain(left, _reason_maker(whole, "every entry of the slot fits"))
             elif mixed:
                 self._explain(left, _stale_maker(mixed))
+
+    def _parts(self, states: Sequence[State]) -> None:
+        """Several causes in one slot: the state that fits most of what is left, then that which fits most of the rest.
+
+        A release is none of them: one kernel wrote all.
+        """
+        for slot, left in _by_slots(self.left).items():
+            own = slot_states(self.base, slot, _too_large(left))
+            tested = [state for state in (*own, *states) if state.layout is None]
+            while left:
+                fitting = [(state, [leaf for leaf in left if _fit(state, [leaf])]) for state in tested]
+                most = max((len(part) for _, part in fitting), default=0)
+                if not most:
+                    break
+                part = next(part for _, part in fitting if len(part) == most)
+                alike = [state for state, other in fitting if other == part]
+                self._explain(part, _part_maker(alike))
+                left = [leaf for leaf in left if leaf not in part]
 
     def _types(self, leaves: Sequence[Leaf]) -> dict[Cell, MemType]:
         """Guest MTRR types, page by page, by which the rules make the bytes that were found."""
@@ -241,6 +260,18 @@ def _stale_maker(states: Sequence[State]) -> Callable[[Leaf], Reason]:
         facts, kernel = _facts_in(first, leaf)
         text = f"stale, older or newer than a change: these fit {words}, others do not"
         return Reason("stale", text, also, first.ref, facts, kernel)
+
+    return make
+
+
+def _part_maker(states: Sequence[State]) -> Callable[[Leaf], Reason]:
+    first = states[0]
+    words, also = _words(states)
+
+    def make(leaf: Leaf) -> Reason:
+        facts, kernel = _facts_in(first, leaf)
+        text = f"several causes in one slot: these fit {words}, others do not"
+        return Reason(first.code, text, also, first.ref, facts, kernel)
 
     return make
 

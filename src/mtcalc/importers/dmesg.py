@@ -57,6 +57,7 @@ _NEAR = re.compile(
 """Lines of ours with something in them, or in front of them, that can't be read."""
 _OTHER_TYPES = (MemType.WC, MemType.WT)
 """What the clean-up's lists have no word for."""
+_LEFT_ALONE = "can not find optimal value"
 _NEW, _ORIGINAL = "New variable MTRRs", "original variable MTRRs"
 
 
@@ -281,6 +282,8 @@ class Dmesg:
 
     def _other(self, line: Line) -> bool:
         text = line.text
+        if text.endswith(_LEFT_ALONE) and self._sets:
+            self._sets[-1].left_alone = True
         if found := _PAT.fullmatch(text):
             if len(found[1].split()) < 8:
                 self._held = line

@@ -34,6 +34,7 @@ class MtrrSet:
         self.cleaned_place: Place | None = None
         self.originals: dict[int, DumpPair] = {}  # the pairs again, as the clean-up lists them
         self.originals_ended = False
+        self.left_alone = False  # the clean-up says that it found nothing better
         self.mapped: list[MapRow] = []
         self.map_place: Place | None = None
         self.map_counts = (0, 0, 0, 0)  # entries, the fixed ones, what it is built from, pairs (0: not known)
@@ -62,6 +63,9 @@ def set_dump(found: MtrrSet) -> Dump:
         )
     if found.originals and found.pairs_place is not None:
         _same_originals(found)
+    if found.originals and found.cleaned_place is None and not found.left_alone:
+        what = "a clean-up begins here, and no list of new MTRRs follows: where it set any, these are the old ones"
+        remarks.append(ImportRemark(what, next(iter(found.originals.values())).place, "mtrr"))
     place = found.pairs_place or found.cleaned_place or next((p.place for p in found.originals.values()), None)
     if place is not None:
         pairs = _pairs(found, place)

@@ -40,6 +40,7 @@ _LINE = re.compile(
 )
 _CHIPSEC = re.compile(r".*\bRDMSR\( *(0x[0-9a-fA-F]+) *\) *[:=] *(?:0x)?([0-9a-fA-F]{1,16})\b.*")
 _TRACE = re.compile(r"(.*?)\bkvm_msr: +msr_(read|write) ([0-9a-f]+) = 0x([0-9a-f]{1,16})( \(#GP\))?")
+_TRACE_CUT = re.compile(r".*\bkvm_msr:(?: +msr_(?:read|write)(?: +([0-9a-f]{2,8})\b.*)?)?")
 _TASK = re.compile(r"-(\d+) +\[")
 _RDMSR = re.compile(r"(?:.*[$#>] *)?(?:sudo )?rdmsr\b.*")
 _SLIM = re.compile(r"IA32_MTRR_PHYS(?:BASE|MASK)_\d+ \(0x")  # a firmware's, which leaves out pairs that are off
@@ -76,6 +77,10 @@ class Msrs:
                 values = self._traced.setdefault(task[1] if task else "", {})
                 values[msr] = Value(msr, int(found[4], 16), line.place(f"{found[3]} ="))
             return msr in _NUMBERS
+        if "kvm_msr:" in text and (found := _TRACE_CUT.fullmatch(text)) and int(found[1] or "277", 16) in _NUMBERS:
+            raise line.error(
+                "an event of kvm_msr that is not whole (kvm_msr: msr_write 277 = 0x7040600070406)", "kvm_msr:"
+            )
         if "RDMSR" in text and (found := _CHIPSEC.fullmatch(text)):
             self._put(line, int(found[1], 16), found[2], "")
             return True

@@ -11,13 +11,15 @@ from mtcalc.importers.dump import Line
 _LEAD = re.compile(
     r"""
     (?: [>|]                                                              # a quoted mail
+      | (?:<\d{1,3}>)?1\ \d{4}-\d\d-\d\dT\S{8,24}\ \S{1,255}\ (?:kernel|-)\ \S{1,128}\ \S{1,32}
+        \ (?:-|(?:\[[^\]]{1,400}\])+)(?:\ \ufeff?|$)                       # syslog of RFC 5424
       | //                                                                # a comment in C or Rust
       | <\d{1,3}>                                                         # a priority
       | [*#](?=\ )                                                         # a comment in C or in a script
       | \(XEN\)(?:\ \[[0-9a-f]{16}\])?                                    # console_timestamps=raw
-      | \d{1,3},\d{1,20},\d{1,20},[^;\s]{1,40};                            # /dev/kmsg
-      | [\w./-]{1,200}\.(?:dmesg|log|out|txt):(?:\d{1,7}:)?                # grep, in several files
+      | (?:\d+\.\d+[\w.+-]{0,60},)?\d{1,4},\d{1,20},\d{1,20},[^;\s]{1,60};  # /dev/kmsg, netconsole
       | \[\ *\d+\.\d{3,9}\](?:\ ?\[\ *[TC]\d+\])?                         # printk.time, and the caller's number
+      | \[\ *\d+\.\d{3,9}\ <\ *\d+\.\d{3,9}\ ?>\]                         # dmesg -d, journalctl's short-delta
       | \[\ *\+\ *\d+\.\d+\]                                              # dmesg -H
       | \[[A-Z][a-z]{2}\ ?\d{1,2}\ \d\d:\d\d\]                            # dmesg -H, the first of a minute
       | \[[A-Z][a-z]{2}\ [A-Z][a-z]{2}\ [\ \d]\d\ \d\d:\d\d:\d\d\ \d{4}\] # dmesg -T
@@ -27,7 +29,8 @@ _LEAD = re.compile(
       | \d\d:\d\d:\d\d(?:[.,]\d{3,9})?(?=\ )                              # ts, a terminal's log
       | \[\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]
       | (?:\d{4}\ )?[A-Z][a-z]{2}\ [\ \d]?\d\ \d\d:\d\d:\d\d(?:\.\d{1,9})?(?=\ )      # syslog
-      | (?:[\w.-]{1,64}\ )?kernel(?:\[\d+\])?:
+      | \d{10}\.\d{6}(?=\ \S+\ kernel)                                       # journalctl's short-unix
+      | (?:[\w.:-]{1,64}\ )?(?:kern\.\w{3,7}\ )?kernel(?:\[\d+\])?:          # a host, and BusyBox's priority
       | (?:kern|user)\ *:(?:emerg|alert|crit|err|warn|notice|info|debug)\ *:  # dmesg --decode
       | kvm_(?:intel|amd):(?=\ )                                            # pr_fmt, from 6.3 on
       | \[(?:SPEW|DEBUG|INFO|NOTE|WARN|ERROR|CRIT|ALERT|EMERG)\ *\]          # coreboot's levels
@@ -35,7 +38,62 @@ _LEAD = re.compile(
     )[ ]?""",
     re.VERBOSE,
 )
+_FILE = r"(?![0-9A-Fa-f]{2,8}:[0-9A-Fa-f]{2}:)[A-Za-z_./][\w.+/-]{0,200}?"
+"""A file's path, no address of a PCI device and no time."""
+_LOG = (
+    rf"(?:(?:{_FILE})?[\w-]\.(?:dmesg|log|out|txt)(?:\.\d{{1,2}})?|(?:{_FILE}/)?(?:messages|syslog|dmesg|mtrr)"
+    rf"|(?:[\w.+-]{{1,100}}/){{1,12}}[\w.+-]{{1,100}}(?=-\d{{1,7}}-(?!(?:\d\d-)?\d\dT)))"
+)
+"""A path that tells of itself that it is one of a log: it may stand in front of a dash, or without a number."""
+_GREP = re.compile(
+    rf"""
+    (?:[>|]\ ?){{0,4}}
+    (?: (?P<file>{_FILE}(?<!T\d\d):)?(?P<number>\d{{1,7}}):(?![0-9a-f]{{2}}[:.])  # grep -n
+      | {_LOG}-\d{{1,7}}-                                               # and what stands beside it
+      | \d{{1,7}}-(?=MTRR|PAT|reg\ ?\d|New\ |original\ |TOM2|x86|\[\ *\d|\ \ |<\d
+        |[A-Z][a-z]{{2}}\ [\ \d]\d\ \d\d:|\d{{4}}-\d\d-\d\d
+        |\d{{1,2}}\ (?:base|disabled)\b)                                # the same in one file
+      | {_LOG}[:-]                                                     # grep, in several files
+      | (?:\.{{1,2}})?/(?!/)[\w.+/-]{{1,200}}:
+    )(?=\S|\ \ |$)""",
+    re.VERBOSE,
+)
+"""What grep puts in front, at the very begin alone. Behind it there is a line's text, or the blanks that begin it."""
+_QUOTES = re.compile(r"(?:[>|] ?){0,4}")
+_NEXT, _NEXT_OF_FILE = re.compile(r"(\d{1,7})[:-]"), re.compile(r"[:-](\d{1,7})[:-]")
+
+
+class _Grepped:
+    """Takes off what grep -n -C puts in front of the lines beside those that match, told by their numbers.
+
+    What such a line holds is not looked at: a number, or a file's name and it, goes on from the line before.
+    """
+
+    def __init__(self) -> None:
+        self._file: str | None = None  # '' where no name stands in front; None: nothing was grepped yet
+        self._number = 0
+        self._apart = False  # the line before was grep's --
+
+    def line(self, text: str) -> str:
+        begin = _QUOTES.match(text)
+        assert begin is not None
+        rest = text[begin.end() :]
+        found = _GREP.match(rest)
+        apart, self._apart = self._apart, rest.strip() == "--"
+        if found is not None and found["number"]:
+            self._file = (found["file"] or "").rstrip(":")
+            self._number = int(found["number"])
+        elif self._file is not None and rest.startswith(self._file):
+            form = _NEXT_OF_FILE if self._file else _NEXT
+            following = form.match(rest, len(self._file))
+            if following is not None and (apart or int(following[1]) == self._number + 1):
+                self._number = int(following[1])
+                return rest[following.end() :]
+        return text
+
+
 _COLOUR = re.compile(r"\x1b\[[0-9;:]{0,40}[mK]")
+_MESSAGE = re.compile(r'\s*"msg":\s*("(?:[^"\\]|\\.)*"),?\s*')
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _CODED = re.compile(r"=3D(?=0x|[ \"])| =3D|(?<=[a-z])=3D(?=\w)|=(?:0D|20|C2=A0)$")
 _BARE = re.compile(r"=(?![0-9A-F]{2})")
@@ -49,10 +107,15 @@ _SHORTEST_WRAP, _LONGEST_WRAP = 60, 80
 def tool_lines(lines: Iterable[tuple[int, bytes]], file: str) -> Iterator[Line]:
     """(number, line as it stands) -> Lines that are not empty. Bytes that are no UTF-8 become question marks' kin."""
     coded = False
+    grepped = _Grepped()
     held: tuple[int, str] | None = None
     open_key = False  # the one that is held ends with an option's key, so that its = may be the text's own
     for number, data in lines:
         source = data.decode("utf-8", "replace").rstrip("\r\n")
+        if "\r" in source:  # a serial console's: what is behind it begins at the left again
+            *before, source = source.split("\r")
+            for part in before if held is None else ():
+                yield from _split(part, part, file, number)
         if held is not None and open_key and source.startswith("=3D"):
             coded = True
         elif held is not None and open_key:
@@ -67,7 +130,7 @@ def tool_lines(lines: Iterable[tuple[int, bytes]], file: str) -> Iterator[Line]:
             coded = not open_key
             held = (number, source[:-1])
             continue
-        text = source
+        text = grepped.line(source)
         if coded or ("=" in text and _CODED.search(text)):
             coded = True
             text = _OCTETS.sub(_octets, text)
@@ -87,6 +150,8 @@ def _octets(found: re.Match[str]) -> str:
 
 
 def _split(text: str, source: str, file: str, number: int) -> Iterator[Line]:
+    if '"msg":' in text and (message := _MESSAGE.match(text)) is not None:  # dmesg --json
+        text = _of_json(f'{{"MESSAGE": {message[1]}}}')
     if text.startswith(("{", '"')) and ('"MESSAGE"' in text or '"return"' in text):
         for part in _of_json(text).splitlines():
             yield from _plain(part, source, file, number)
@@ -127,6 +192,10 @@ def without_prefix(text: str) -> str:
     if '\\"' in text:
         text = text.replace('\\"', '"')
     text = text.strip()
+    if text.startswith("|") and text.endswith(" |"):  # a row of a table in Markdown
+        text = text[1:-1].strip()
+    if (grep := _GREP.match(text)) is not None:
+        text = text[grep.end() :].lstrip()
     while (lead := _LEAD.match(text)) is not None:
         text = text[lead.end() :].lstrip()
     return text

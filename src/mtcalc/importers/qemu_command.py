@@ -50,7 +50,8 @@ class QemuCommand:
         if wrapped and self._goes_on(line.text, arguments is not None):
             return True
         width, self._width = self._width, len(line.source)
-        if wrapped and width >= _NARROWEST and arguments is None and _REST.search(line.text):
+        cut = line.text.endswith("\\") or (width >= _NARROWEST and _REST.search(line.text))
+        if wrapped and arguments is None and cut:
             raise line.error("the rest of QEMU's command, which begins inside of a word (the command in one line)")
         if arguments is None or not (" -" in f" {arguments}" or arguments.strip() == "\\"):
             return False

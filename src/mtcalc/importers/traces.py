@@ -76,7 +76,8 @@ _QUICK: dict[re.Pattern[bytes], tuple[re.Pattern[bytes], tuple[bytes, ...]]] = {
     ),
 }  # fmt: skip
 """The events as the kernel writes them, found in two thirds of the time; and the words that count them. Where there
-are more words than were found so, some stand otherwise, and the block is looked through again."""
+are more words than were found so, some stand otherwise, and the block is looked through again. As many events as lines
+are one in each, and nothing else is in the block."""
 # The texts up to 5.12, and those since; a line above tells the address.
 _PRINTED = re.compile(
     rb"EPT:\s+GPA:\s+0x(?P<gpa>[0-9a-f]{1,16})\b"
@@ -86,9 +87,15 @@ _PRINTED = re.compile(
     rb"|(?:inspect_spte:|------|: )\s*spte(?:\s+=)?\s+0x(?P<spte>[0-9a-f]{1,16}),?\s+level(?:\s+=)?\s+"
     rb"(?P<level>[1-5])\b"
 )
-_PRINTED_SIGNS = (b"inspect_spte", b"------", b"spte = 0x", b"as_id:", b"EPT: GPA", b"hierarchy")
-_RARE_SIGNS = ((b"G", b"EPT: GPA"), (b"y", b"hierarchy"), (b",", b", level ="), (b"P", b"SPTE"))
-"""Among tracepoints: a byte that is rare there, which is found thirty times faster, and the words that it begins."""
+_PRINTED_SIGNS = (
+    (b"G", b"EPT: GPA"),
+    (b"=", b"spte = 0x"),
+    (b"-", b"------"),
+    (b"_", b"inspect_spte"),
+    (b"_", b"as_id:"),
+    (b"y", b"hierarchy"),
+)
+"""Words, and a byte of each: one that is rare among tracepoints is found some five times faster."""
 _BEGINS = re.compile(rb"kvm_\w+:|fast_page_fault:|check_mmio_spte:|EPT:|as_id:|inspect_spte:|------")
 _QUOTED = re.compile(rb"^(?:[>|][ \t]?)+", re.M)
 _SOFT = re.compile(rb"=\r?\n(?:[>|] ?)*([^\n]*)")
@@ -162,28 +169,29 @@ class TraceReader:
         return data[cut:]
 
     def _entries(self, data: bytes) -> Iterator[Batch]:
+        lines = data.count(b"\n")
+        alone = False  # whether there is one event a line, and so nothing else
         if self._form == "spte":
-            yield from self._fresh(_WORDS, _words, data)
+            yield from self._fresh(_WORDS, _words, data, _WORDS.findall(data))
         if self._form in (None, "trace"):
+            quick = {pattern: form.findall(data) for pattern, (form, _) in _QUICK.items()}
+            alone = sum(map(len, quick.values())) == lines
             for sign, pattern, make in _EVENTS:
-                if sign in data:
-                    yield from self._fresh(pattern, make, data)
-        if self._form in (None, "log") and (self._in_print or any(sign in data for sign in _PRINTED_SIGNS)):
-            printed = self._printed(data)
-            self._in_print = bool(printed.entries)  # the rest of what an address leads to may come yet
-            yield printed
-        self.lines += data.count(b"\n")
+                found = quick.get(pattern, [])
+                if not alone and sign in data and len(found) != _named(pattern, data):
+                    found = pattern.findall(data)
+                yield from self._fresh(pattern, make, data, found)
+        if self._form in (None, "log"):
+            if not alone and (self._in_print or any(byte in data and words in data for byte, words in _PRINTED_SIGNS)):
+                printed = self._printed(data)
+                self._in_print = bool(printed.entries)  # the rest of what an address leads to may come yet
+                yield printed
+            else:
+                self._in_print = False
+        self.lines += lines
 
-    def _may_print(self, data: bytes) -> bool:
-        if self._in_print:
-            return True
-        if any(sign in data for sign, _, _ in _EVENTS):
-            return any(byte in data and words in data for byte, words in _RARE_SIGNS)
-        return any(sign in data for sign in _PRINTED_SIGNS)
-
-    def _fresh(self, pattern: re.Pattern[bytes], make: Make, data: bytes) -> Iterator[Batch]:
+    def _fresh(self, pattern: re.Pattern[bytes], make: Make, data: bytes, events: list[bytes]) -> Iterator[Batch]:
         """The entries of the events that are not remembered."""
-        events = _events(pattern, data)
         if not events:
             return
         if self._unremembered.get(pattern, 0) > 0:
@@ -294,13 +302,9 @@ def blocks_of(path: str) -> int:
     return status.st_size // BLOCK + 1 if stat.S_ISREG(status.st_mode) else 0
 
 
-def _events(pattern: re.Pattern[bytes], data: bytes) -> list[bytes]:
-    """What a pattern finds."""
-    quick, names = _QUICK.get(pattern, (pattern, ()))
-    found: list[bytes] = quick.findall(data)
-    if names and len(found) != sum(map(data.count, names)):
-        found = pattern.findall(data)
-    return found
+def _named(pattern: re.Pattern[bytes], data: bytes) -> int:
+    """How many events are named whose quick form is known, -1 where none is."""
+    return sum(map(data.count, _QUICK[pattern][1])) if pattern in _QUICK else -1
 
 
 def _words_of(events: list[bytes], each: int) -> list[bytes]:

@@ -65,6 +65,8 @@ class Vmcs:
             self._first = self._first or line.place()
             self._bits += [Setting(key, bool(cr0 >> bit & 1), line.place()) for key, bit in (("cd", 30), ("pg", 31))]
             return True
+        if text.startswith("CR0: actual="):
+            raise line.error("KVM's line of CR0 that is not whole (CR0: actual=..., shadow=..., gh_mask=...)")
         return bool(MARK.fullmatch(text))
 
     def finish(self) -> Iterator[Dump]:

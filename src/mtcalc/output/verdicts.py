@@ -145,17 +145,32 @@ def _blocks(one: Checked) -> Iterator[Block]:
     yield _hazard_summary(one.hazards)
 
 
+_FEW_NOTES = 3
+"""Texts of notes that are shown with their remedies; of more a code has one row, and --explain the remedies."""
+
+
 def _hazard_rows(hazards: Sequence[Hazard]) -> Iterator[list[Content]]:
     """A row a code and text, behind the names of those whom it concerns; the remedy once a code."""
     groups: dict[tuple[str, str], list[Hazard]] = {}
     for hazard in hazards:
         groups.setdefault((hazard.code, hazard.text), []).append(hazard)
     last = dict(groups.keys())
+    short = _short(hazards)
+    joined: dict[str, list[str]] = {}
     for (code, text), found in groups.items():
-        level = found[0].level
-        whose = _whose(found)
+        level, words = found[0].level, f"{_whose(found)}{text}"
+        if short and level is Level.NOTE:
+            joined.setdefault(code, []).append(words)
+            continue
         remedy = f" ({HAZARDS[code].remedy})" if last[code] == text else ""
-        yield [Cell(level.value, TONES[level]), code, f"{whose}{text}{remedy}"]
+        yield [Cell(level.value, TONES[level]), code, f"{words}{remedy}"]
+    for code, parts in joined.items():
+        yield [Cell(Level.NOTE.value, TONES[Level.NOTE]), code, "; ".join(parts)]
+
+
+def _short(hazards: Sequence[Hazard]) -> bool:
+    """Whether there are more texts of notes than one glance takes in."""
+    return len({(hazard.code, hazard.text) for hazard in hazards if hazard.level is Level.NOTE}) > _FEW_NOTES
 
 
 def _whose(hazards: Sequence[Hazard], most: int = 3) -> str:
@@ -190,7 +205,9 @@ def _hazard_summary(hazards: Sequence[Hazard]) -> str:
         return "no hazards"
     counts = [(level, sum(hazard.level is level for hazard in hazards)) for level in Level]
     words = [f"{count} {level.value}{'' if count == 1 else 's'}" for level, count in reversed(counts) if count]
-    return f"{', '.join(words)} (mtcalc check --explain {hazards[0].code} says more)"
+    todo = ", and what to do" if _short(hazards) else ""
+    code = next(hazard.code for hazard in hazards if not todo or hazard.level is Level.NOTE)
+    return f"{', '.join(words)} (mtcalc check --explain {code} says more{todo})"
 
 
 def _slot_lines(one: Checked, covered: bool = True) -> list[str]:
