@@ -29,6 +29,7 @@ class Bar(NamedTuple):
     texts: tuple[str, ...]  # longest first: the first that fits is written
     fill: str  # one character behind the text, '' for none
     tone: str = ""
+    most: int = 0  # columns that pieces make room for if the last text is longer; 0: for all of it
 
 
 class BarLayer(NamedTuple):
@@ -74,13 +75,21 @@ def lines(bars: Bars, width: int, clean: Clean = printable) -> Iterator[list[Cel
             yield [Cell(_fit(clean(layer.name), names), FAINT), *bars_there]
 
 
+def cut_texts(bars: Bars, clean: Clean = printable) -> list[str]:
+    """The texts that may be cut where their bar begins, whatever the width."""
+    limited = (bar for layer in bars.layers for bar in layer.bars if bar.most and bar.texts)
+    cut = (bar.texts[-1] for bar in limited if columns_of(clean(bar.texts[-1])) >= _need(bars, bar.first, clean))
+    return list(dict.fromkeys(cut))
+
+
 def _need(bars: Bars, at: int, clean: Clean) -> int:
     """The columns of a piece: its label, the shortest text of every bar that begins there, what its size adds."""
     need = max(columns_of(bars.labels[at]) + 2, _LEAST)
     for layer in bars.layers:
         for bar in layer.bars:
             if bar.first == at and bar.texts:
-                need = max(need, columns_of(clean(bar.texts[-1])) + 2)
+                text = columns_of(clean(bar.texts[-1]))
+                need = max(need, (min(text, bar.most) if bar.most else text) + 2)
     return need + bars.extra[at] + (len(SHORTENED) if bars.shortened[at] else 0)
 
 
