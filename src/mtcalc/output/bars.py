@@ -60,7 +60,7 @@ def lines(bars: Bars, width: int, clean: Clean = printable) -> Iterator[list[Cel
     names = max(columns_of(clean(name)) for name in (bars.axis, *named)) + 1
     needs = [_need(bars, at, clean) for at in range(len(bars.labels))]
     room = max(width - names - 1, _LEAST)
-    for number, (first, last) in enumerate(_bands(needs, room)):
+    for number, (first, last) in enumerate(_bands(needs, room, columns_of(bars.end))):
         if number:
             yield []
         widths = [min(need, room) for need in needs[first:last]]
@@ -93,10 +93,11 @@ def _need(bars: Bars, at: int, clean: Clean) -> int:
     return need + bars.extra[at] + (len(SHORTENED) if bars.shortened[at] else 0)
 
 
-def _bands(needs: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
+def _bands(needs: Sequence[int], room: int, end: int) -> Iterator[tuple[int, int]]:
+    """The pieces of each band; behind the last one the axis has a label of `end` columns."""
     first = used = 0
     for at, need in enumerate(needs):
-        if at > first and used + need > room:
+        if at > first and used + need + (end if at == len(needs) - 1 else 0) > room:
             yield first, at
             first, used = at, 0
         used += need

@@ -18,7 +18,7 @@ LEAST_LAST = 24
 """Columns that a last column is folded into at least; where there are fewer its cells go on below."""
 
 LEAST_VALUE = 16
-"""The same of a field's value beside its name."""
+"""The same of a field's value, which goes below its name where there are fewer."""
 
 Clean: TypeAlias = Callable[[str], str]
 """What makes text fit to be printed."""
@@ -46,9 +46,16 @@ class Page(NamedTuple):
 PLAIN = Page()
 
 
-def render(document: Document) -> Iterator[str]:
+def render(document: Document, width: int = WIDTH) -> Iterator[str]:
     """The lines of a document in plain text, without line ends."""
-    return map(_plain, layout(document, PLAIN))
+    return map(_plain, layout(document, PLAIN._replace(width=width)))
+
+
+def terminal_width() -> int:
+    """COLUMNS or the terminal's, at most 80, which it is where there is neither."""
+    from shutil import get_terminal_size
+
+    return min(max(get_terminal_size((WIDTH, 24)).columns, 20), WIDTH)
 
 
 def _plain(line: Line) -> str:
@@ -93,16 +100,17 @@ def _prose(content: Content, page: Page, lead: Cell | None = None, hang: int = 0
 
 
 def _fields(fields: Fields, page: Page) -> Iterator[Line]:
-    """Names and values; a value goes on under itself."""
+    """Names and values; a value goes on under itself, and stands below its name where a word of it has no room."""
     if fields.title:
         yield from _prose(Cell(fields.title, STRONG), page, hang=4)
     names = [page.clean(name) for name, _ in fields.rows]
     width = max(map(columns_of, names), default=0) + 2
-    if page.width - width >= LEAST_VALUE or width == 2:
-        for name, (_, value) in zip(names, fields.rows, strict=True):
-            yield from _prose(value, page, Cell(name + " " * (width - columns_of(name)), FAINT))
-        return
+    room = page.width - width
     for name, (_, value) in zip(names, fields.rows, strict=True):
+        longest = max(map(columns_of, page.clean(text_of(value)).split(" ")))
+        if width == 2 or room >= max(LEAST_VALUE, min(longest, page.width - 2)):
+            yield from _prose(value, page, Cell(name + " " * (width - columns_of(name)), FAINT))
+            continue
         if name:
             yield from _prose(Cell(name, FAINT), page, hang=4)
         yield from _prose(value, page, Cell("  "))
