@@ -131,3 +131,16 @@ def test_a_stream_on_a_terminal_is_plain(terminal: Terminal) -> None:
     shell = f"echo 0x1000 | {shlex.join(PROGRAM)} eval golden/vfio.yaml --gpa -"
     text, _ = terminal.screen_of(shell)
     assert text.splitlines()[0].startswith("GPA             LVL MTRR EPT")
+
+
+@pytest.mark.parametrize("pipe", ["cat", "less -R"])
+def test_through_a_pager(terminal: Terminal, pipe: str) -> None:
+    """A pipe has no width: that of the terminal counts, on which the errors would appear."""
+    if shutil.which(pipe.split()[0]) is None:
+        pytest.skip("less is not installed")
+    call = shlex.join([*PROGRAM, "eval", "golden/vfio.yaml", "-r", "4.1", "-o", "table", "--color", "always"])
+    direct, _ = terminal.screen_of(call)
+    # -F ends it where all fits on the screen, -X leaves that there.
+    piped, coloured = terminal.screen_of(f"{call} | {pipe}{' -FX' if 'less' in pipe else ''}")
+    assert piped == direct
+    assert "\x1b[31m" in coloured

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import sys
 from io import StringIO
 from typing import TextIO
 
@@ -26,6 +28,9 @@ STYLES = {
     "": "",
 }
 
+
+NO_EDGE = 1000
+"""Columns where there is no terminal."""
 
 LEAST_WIDTH = 20
 """Columns at least: what is folded into fewer is harder to read than what the terminal breaks."""
@@ -54,12 +59,18 @@ def render(document: Document, stream: TextIO, colour: bool, width: int | None =
 
 
 def _width(stream: TextIO) -> int:
-    """COLUMNS if it is a number, else the terminal's; a pipe has no edge, so nothing is folded there."""
+    """COLUMNS if it is a number, else the terminal's; a file has no edge, so nothing is folded there."""
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isascii() and columns.isdigit() and len(columns) < 6 else 0
-    if not width:
-        try:
-            width = os.get_terminal_size(stream.fileno()).columns or 80
-        except (OSError, ValueError):
-            width = 1000
-    return max(width, LEAST_WIDTH)
+    return max(width or _of_terminal(stream) or NO_EDGE, LEAST_WIDTH)
+
+
+def _of_terminal(stream: TextIO) -> int:
+    """Columns of the terminal that a stream is, or where it is a pipe, a pager's mostly, of that of the errors."""
+    try:
+        number = stream.fileno()
+        if stat.S_ISFIFO(os.fstat(number).st_mode):
+            number = sys.stderr.fileno()
+        return os.get_terminal_size(number).columns or 80
+    except (OSError, ValueError, AttributeError):
+        return 0
