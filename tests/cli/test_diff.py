@@ -212,6 +212,7 @@ around the rules
 slot flags accepted  before: LOG_DIRTY_PAGES, READONLY
                      after: LOG_DIRTY_PAGES, READONLY, GUEST_MEMFD,
                      NON_COHERENT_DMA
+
 note: a>b: the effective type changes from a to b
 note: *: for some inputs or all, undefined in previous editions of the manual
 note: slot-flag is a proposal of 5 January 2024, not in mainline
@@ -227,6 +228,7 @@ guest MTRR walk  before: 4.2 and 4.3: descending bases, E=0 always UC, fixed
                  ranges misread, masks of the host's width
                  after: 4.4 to 6.10: descending bases, E=0 is UC only if CPUID
                  has MTRRs
+
 note: the rules agree, but the guest MTRR type itself is found another way: see
       guest MTRR walk
 """

@@ -21,7 +21,8 @@ PATCHES = DATA / "patches"
 
 
 def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by the words that call it."""
+    """Every command and group of commands, by the words that call it."""
+    yield path, group
     ctx = click.Context(group, info_name=path)
     for name in group.list_commands(ctx):
         command = group.get_command(ctx, name)
@@ -38,7 +39,8 @@ def examples(command: click.Command) -> list[str]:
     return [line for line in lines if line.startswith(("mtcalc ", "source "))]
 
 
-EVERY = {path: examples(command) for path, command in commands(cli, "mtcalc")}
+EVERY_COMMAND = dict(commands(cli, "mtcalc"))
+EVERY = {path: examples(command) for path, command in EVERY_COMMAND.items()}
 CALLS = [line for lines in EVERY.values() for line in lines]
 
 
@@ -69,6 +71,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_has_two_examples() -> None:
     assert {path: lines for path, lines in EVERY.items() if len(lines) < 2} == {}
     assert "examples/" not in " ".join(CALLS), "only a checkout has those files"
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_no_word_is_broken(path: str) -> None:
+    """On terminals of any width: a hyphen of slot-flag ends no line."""
+    for width in (40, 60, 80, 140):
+        text = click.Context(EVERY_COMMAND[path], info_name=path, terminal_width=width).get_help()
+        lines = (line.strip() for line in text.splitlines() if line.strip() not in EVERY[path])
+        assert [line for line in lines if line.endswith("-") and not line.endswith(" -")] == []
+        assert text.isascii()
 
 
 @pytest.mark.parametrize("call", CALLS)

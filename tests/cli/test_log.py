@@ -141,6 +141,7 @@ git:v6.7..v6.11
               guest CR0.CD, quirk CD_NW_CLEARED and guest MTRR type stop
               mattering there; host self-snoop starts mattering there; now as
               v6.11-rc1
+
 note: merges are left out
 """
 

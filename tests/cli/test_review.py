@@ -23,6 +23,7 @@ patch  [PATCH 3/4] KVM: VMX: Honor guest PATs for memslots of flag
 from   Yan Zhao, 2024-01-05
 base   v6.7: of those the patch fits (v4.4, v6.7, v6.11), the newest in mainline
        on 5 January 2024
+
 33 of 160 reachable inputs change: slots with NON_COHERENT_DMA that are not host
 MMIO.
 
@@ -57,6 +58,7 @@ OF 33 ROW PAT        QUESTIONS: is that meant?
                      (noncoherent_dma) (as with guest_mtrr UC)
 33    1              new condition, slot flag NON_COHERENT_DMA: 33 changes where
                      it holds, 0 where it does not
+
 note: a>b: the effective type changes from a to b
 note: *: for some inputs or all, undefined in previous editions of the manual
 """

@@ -52,18 +52,19 @@ the same under all:
 GPA         END         LVL MTRR EPT  UC UC- WC WT WP WB SLOT
 0x0         0xbfffffff  1G  WB   0x30 UC UC  WC WT WP WB ram
 0xc0000000  0xdfffffff  2M  UC   0x00 UC UC  WC UC UC UC ram
+0xe0000000  0xe0ffffff  4K  UC   0x00 UC UC  WC UC UC UC bar2
 0x100000000 0x10fffffff 2M  WB   0x30 UC UC  WC WT WP WB vgpu-blob
 0x111000000 0x11fffffff 2M  WB   0x30 UC UC  WC WT WP WB vgpu-blob
-0xe0000000  0xe0ffffff  4K  UC   0x00 UC UC  WC UC UC UC bar2
+
 note: ! differs from v6.7
 note: * undefined in previous editions of the manual, so implementation-defined
 note: slot-flag is a proposal of 5 January 2024, not in mainline
+note: bar2: BAR taken as mapped in 4K pages, as VFIO does up to 6.11 (page_size
+      says otherwise)
 note: vgpu-blob under v6.7: this kernel refuses slot flag NON_COHERENT_DMA
       (EINVAL)
 note: vgpu-blob under slot-flag: the guest's MTRRs say WC; this rule does not
       look at them: memory is what the guest's PAT says
-note: bar2: BAR taken as mapped in 4K pages, as VFIO does up to 6.11 (page_size
-      says otherwise)
 """
 
 LOOKUP = """\
@@ -74,8 +75,9 @@ RULES     EPT   WC  RULE      DIFF
 v6.7      0x70  WB  coherent  -
 slot-flag 0x30! WC! slot-flag EPT, effective
 
-v6.7       coherent: not noncoherent_dma -> WB, ignore PAT
-slot-flag  slot-flag: slot_flag NON_COHERENT_DMA -> WB
+rule coherent   not noncoherent_dma -> WB, ignore PAT
+rule slot-flag  slot_flag NON_COHERENT_DMA -> WB
+
 note: ! differs from v6.7
 note: v6.7: this kernel refuses slot flag NON_COHERENT_DMA (EINVAL)
 note: v6.7: ignore PAT is set: the guest's PAT type WC has no say

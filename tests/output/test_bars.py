@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtcalc.output.bars import Bar, BarLayer, Bars, lines
+from mtcalc.output.bars import Bar, BarLayer, Bars, cut_texts, lines
 from mtcalc.output.plain import escape
 
 TYPES = {"WB": "=", "UC": "#", "WC": "~"}
@@ -53,6 +53,7 @@ def test_no_line_is_wider_than_the_width_and_bars_of_a_band_end_together(bars: B
 def test_every_label_and_every_type_is_written_whole(bars: Bars) -> None:
     drawn = ["".join(cell.text for cell in cells) for cells in lines(bars, 80)]
     axes = "".join(line for line in drawn if line.startswith("address"))
+    assert axes.endswith("|64T")
     assert [word.split()[0] for word in axes.split("|") if word.strip(" ") and word.strip(" ") != "address"][
         : len(bars.labels)
     ] == list(bars.labels)
@@ -80,3 +81,13 @@ def test_what_a_stream_cannot_say_is_escaped_before_it_is_measured(clean: object
     axis, slot = ("".join(cell.text for cell in line) for line in lines(picture, 80, clean))
     assert slot.count(shown) == 2
     assert axis.index("|4G") == slot.rindex("|")
+
+
+def test_a_name_that_is_too_long_takes_what_room_there_is_and_is_told_whole() -> None:
+    name = "pc.ram-below-4g-with-a-long-name"
+    layer = BarLayer("slot", (Bar(0, 0, (name,), "", most=12), Bar(1, 1, ("bar2",), "", most=12)))
+    bars = Bars("address", ("0", "3G"), "4G", (6, 0), (False, False), (layer,))
+    shown = ["".join(cell.text for cell in line).rstrip() for line in lines(bars, 80)]
+    assert shown == ["address |0                  |3G   |4G", "slot    |pc.ram-below-4g-wi~|bar2 |"]
+    assert cut_texts(bars) == [name]
+    assert cut_texts(bars._replace(extra=(30, 0))) == []

@@ -29,6 +29,7 @@ from mtcalc.output.document import (
 )
 from mtcalc.output.emit import PAGES
 from mtcalc.output.markup import DARK, LIGHT, html, markdown
+from mtcalc.output.plain import render as plain
 from mtcalc.output.svg import PROSE, fill, layout, svg, width_of
 from mtcalc.text import markdown as md
 from mtcalc.text.errors import columns_of, printable
@@ -344,3 +345,24 @@ def test_nothing_to_show_is_an_empty_page() -> None:
     for render in (html, svg):
         ElementTree.fromstring(whole(render, Document(empty)))
     assert list(markdown(Document(empty))) == []
+
+
+def test_no_blank_line_is_doubled() -> None:
+    """Nor does one begin or end a document: headings with and without lines of their own, tables, notes."""
+    head = Fields((), "a heading")
+    blocks: list[Block] = [
+        "title",
+        head,
+        "of it",
+        head,
+        Table(("A",), [["x"]], "t"),
+        "behind",
+        Fields([("k", "v")], "f"),
+        head,
+        head,
+    ]
+    for render in (markdown, plain):
+        lines = list(render(Document(blocks, ["n", "m"])))
+        assert lines[0]
+        assert lines[-1]
+        assert "\n\n\n" not in "\n".join(lines)

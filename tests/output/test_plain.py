@@ -83,8 +83,88 @@ def test_a_document_is_80_columns_of_ascii(values: list[str], notes: list[str]) 
 
 
 def test_a_blank_line_before_tables_and_fields() -> None:
-    document = Document(["title", Table(("A",), [["x"]]), Fields([("k", "v")]), "end"], ["said"])
-    assert list(render(document)) == ["title", "", "A", "x", "", "k  v", "end", "note: said"]
+    """One behind them and before the notes too; none between sentences, nor below a heading."""
+    blocks: list[Block] = [
+        "title",
+        "more",
+        Table(("A",), [["x"]]),
+        Fields([("k", "v")]),
+        "end",
+        Fields((), "head"),
+        "of",
+    ]
+    lines = list(render(Document(blocks, ["said"])))
+    assert lines == ["title", "more", "", "A", "x", "", "k  v", "", "end", "", "head", "of", "", "note: said"]
+    assert list(render(Document([], ["said"]))) == ["note: said"]
+
+
+WIDE = Table(
+    ("GPA", "END", "RULE", "SLOT"),
+    [("0x0", "0xfff", "coherent", "ram"), ("0x1000", "0x1fff", "coherent", "ram"), ("0x2000", "0x2fff", "mmio", "b 0")],
+    owners=2,
+)
+
+
+ABOVE = """\
+GPA    END    RULE
+SLOT ram
+0x0    0xfff  coherent
+0x1000 0x1fff coherent
+SLOT b 0
+0x2000 0x2fff mmio"""
+
+BOTH_ABOVE = """\
+GPA    END
+SLOT ram, RULE coherent
+0x0    0xfff
+0x1000 0x1fff
+SLOT b 0, RULE mmio
+0x2000 0x2fff"""
+
+IN_TURN = """\
+GPA    END
+0x0    0xfff
+0x1000 0x1fff
+0x2000 0x2fff
+
+GPA    RULE
+0x0    coherent
+0x1000 coherent
+0x2000 mmio
+
+GPA    SLOT
+0x0    ram
+0x1000 ram
+0x2000 b 0"""
+
+
+@pytest.mark.parametrize(
+    ("width", "owners", "wanted"), [(26, 2, ABOVE), (23, 2, ABOVE), (21, 2, BOTH_ABOVE), (15, 0, IN_TURN)]
+)
+def test_a_table_that_is_too_wide(width: int, owners: int, wanted: str) -> None:
+    lines = list(table_lines(WIDE._replace(owners=owners), width))
+    assert lines == [part for line in wanted.split("\n") for part in wrap(line, "", "    ", width)]
+
+
+def test_a_table_that_has_room_is_left_alone() -> None:
+    for owners in (0, 2):
+        assert list(table_lines(WIDE._replace(owners=owners), 27)) == [
+            "GPA    END    RULE     SLOT",
+            "0x0    0xfff  coherent ram",
+            "0x1000 0x1fff coherent ram",
+            "0x2000 0x2fff mmio     b 0",
+        ]
+
+
+def test_a_word_that_is_too_long_is_broken_at_its_joints() -> None:
+    name = "pc.ram-below-4g-with-a-long-name"
+    assert list(wrap(name, "", "", 20)) == ["pc.ram-below-4g-", "with-a-long-name"]
+    assert list(wrap("x" * 25, "", "", 20)) == ["x" * 20, "x" * 5]
+
+
+def test_a_title_goes_on_further_in_than_what_it_is_of() -> None:
+    document = Document([Fields([("", "said " * 12)], "1. a rule: " + "words " * 14)])
+    assert [len(line) - len(line.lstrip()) for line in render(document)] == [0, 4, 2]
 
 
 @pytest.mark.parametrize(

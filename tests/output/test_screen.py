@@ -54,10 +54,33 @@ def test_colour_is_added_and_nothing_else() -> None:
     assert "\x1b" not in drawn(document)
 
 
-def test_every_tone_has_a_style_of_the_terminals_own() -> None:
-    """The terminal's own eight colours, legible on light and on dark."""
-    named = {"", "bold", "dim", "red", "green", "yellow", "blue", "magenta", "cyan"}
-    assert {word for style in STYLES.values() for word in style.split()} <= named
+# Text, page and what colours are used, rrggbb, as these terminals have them at first.
+PALETTES = {
+    "xterm on white": ("000000", "ffffff", {"red": "cd0000", "magenta": "cd00cd"}),
+    "xterm on black": ("e5e5e5", "000000", {"red": "cd0000", "magenta": "cd00cd"}),
+    "GNOME light": ("171421", "ffffff", {"red": "c01c28", "magenta": "a347ba"}),
+    "GNOME dark": ("d0cfcc", "171421", {"red": "c01c28", "magenta": "a347ba"}),
+    "Solarized light": ("657b83", "fdf6e3", {"red": "dc322f", "magenta": "d33682"}),
+    "Solarized dark": ("839496", "002b36", {"red": "dc322f", "magenta": "d33682"}),
+}
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.1's relative luminance of rrggbb."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_every_colour_can_be_read(name: str) -> None:
+    """In the terminal's own colours, of which xterm's green and yellow on white have contrasts of 2.2 and 1.7."""
+    text, page, colours = PALETTES[name]
+    for word in {word for style in STYLES.values() for word in style.split()} - {"bold"}:
+        dark, light = sorted(map(luminance, (colours[word], page)))
+        assert (light + 0.05) / (dark + 0.05) > 2.7, word
+    assert STYLES[""] == ""
+    assert luminance(text) != luminance(page)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -36,7 +36,13 @@ class _Decode(click.Group):
 
 @click.group(cls=_Decode, no_args_is_help=True)
 def decode() -> None:
-    """PAT, MTRR and EPT entry values in words."""
+    """PAT, MTRR and EPT entry values in words.
+
+    \b
+    mtcalc decode pat 0x0407050600070106
+    mtcalc decode mtrr def_type=0x806
+    mtcalc decode epte 0x600000455299b77
+    """
 
 
 def _read_register(text: str) -> tuple[int, int] | None:

@@ -72,10 +72,10 @@ def example(name: str | None) -> None:
         raise InputError("the examples are not installed (they are files of the wheel)")
     if name is None:
         from mtcalc.output.document import Document, Table
-        from mtcalc.output.plain import render
+        from mtcalc.output.plain import render, terminal_width
 
         rows = [[each, DUMPS.get(each) or summary_of(_text(each))] for each in names]
-        for line in render(Document([Table(("NAME", "SHOWS"), rows)])):
+        for line in render(Document([Table(("NAME", "SHOWS"), rows)]), terminal_width()):
             click.echo(line)
         return
     name = name.removesuffix(".yaml")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -252,10 +253,12 @@ def _wrapped(remark: str) -> list[str]:
     return wrap(f"note: {remark}", 80, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
 
 
-def _list() -> list[str]:
+def _list() -> Iterator[str]:
     from mtcalc.importers.recognise import FORMATS
+    from mtcalc.output.document import Content, Document, Fields
+    from mtcalc.output.plain import render, terminal_width
 
-    lines = []
+    rows: list[tuple[str, Content]] = []
     for form in FORMATS:
-        lines += [f"{form.name:<15} {form.what}", f"{'':15} from: {form.command}"]
-    return lines
+        rows += [(form.name, form.what), ("", f"from: {form.command}")]
+    return render(Document([Fields(rows)]), terminal_width())

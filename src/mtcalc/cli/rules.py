@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @click.group(no_args_is_help=True)
 def rules() -> None:
-    """The rule sets: vmx_get_mt_mask() through time, and proposals."""
+    """The rule sets: vmx_get_mt_mask() through time, and proposals.
+
+    \b
+    mtcalc rules list
+    mtcalc rules show 6.12.80
+    """
 
 
 @rules.command("list")

@@ -146,7 +146,7 @@ def record_lines(pid: str, release: Version | None = None) -> Iterator[str]:
         until = f" to {_before(zap.until)}" if zap.until is not None else " on"
         yield from _comment(f"- {zap.what}; {_text(zap.since)}{until}")
         if zap.command:
-            yield f"#   {zap.command}"
+            yield f"#     {zap.command}"
 
 
 def _events(events: Sequence[Event]) -> str:
@@ -164,7 +164,9 @@ def _probes(events: Sequence[Event], pid: str) -> str:
 def _comment(text: str) -> Iterator[str]:
     from textwrap import wrap
 
-    yield from (f"# {line}" for line in wrap(text, 77, break_long_words=False, break_on_hyphens=False))
+    hang = "  " if text.startswith("- ") else ""
+    lines = wrap(text, 77, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
+    yield from (f"# {line}" for line in lines)
 
 
 def _text(release: Version) -> str:

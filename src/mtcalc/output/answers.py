@@ -175,7 +175,7 @@ def ranges_document(answers: Sequence[Answer]) -> Document:
         [hex(a.gpa or 0), hex(a.end or 0), *_lead(a), *_effective(a), a.rule.id if a.rule else "-", _slot(a)]
         for a in sorted(answers, key=lambda a: (a.slot.address_space if a.slot else 0, a.gpa or 0))
     ]
-    return Document([_title(answers), Table(header, rows, _SIX)], grouped(answers))
+    return Document([_title(answers), Table(header, rows, _SIX, owners=2)], grouped(answers))
 
 
 def _npt(answers: Sequence[Answer]) -> bool:
@@ -194,13 +194,13 @@ def pages_document(answers: Sequence[Answer]) -> Document:
             [hex(a.gpa or 0), *_lead(a), a.request or "", *_one(a), a.rule.id if a.rule else "-", _slot(a)]
             for a in asked
         ]
-        blocks.append(Table(("GPA", "LVL", *names, "REQUEST", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
+        blocks.append(Table(("GPA", "LVL", *names, "REQUEST", "PAT", "EFFECTIVE", "RULE", "SLOT"), rows, owners=2))
     if one:
         rows = [[hex(a.gpa or 0), *_lead(a), *_one(a), a.rule.id if a.rule else "-", _slot(a)] for a in one]
-        blocks.append(Table(("GPA", "LVL", *names, "PAT", "EFFECTIVE", "RULE", "SLOT"), rows))
+        blocks.append(Table(("GPA", "LVL", *names, "PAT", "EFFECTIVE", "RULE", "SLOT"), rows, owners=2))
     if six:
         rows = [[hex(a.gpa or 0), *_lead(a), *_effective(a), a.rule.id if a.rule else "-", _slot(a)] for a in six]
-        blocks.append(Table(("GPA", "LVL", *names, *map(str, PAT_TYPES), "RULE", "SLOT"), rows, _SIX))
+        blocks.append(Table(("GPA", "LVL", *names, *map(str, PAT_TYPES), "RULE", "SLOT"), rows, _SIX, owners=2))
     return Document(blocks, grouped(answers))
 
 

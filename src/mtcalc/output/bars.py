@@ -29,6 +29,7 @@ class Bar(NamedTuple):
     texts: tuple[str, ...]  # longest first: the first that fits is written
     fill: str  # one character behind the text, '' for none
     tone: str = ""
+    most: int = 0  # columns that pieces make room for if the last text is longer; 0: for all of it
 
 
 class BarLayer(NamedTuple):
@@ -59,7 +60,7 @@ def lines(bars: Bars, width: int, clean: Clean = printable) -> Iterator[list[Cel
     names = max(columns_of(clean(name)) for name in (bars.axis, *named)) + 1
     needs = [_need(bars, at, clean) for at in range(len(bars.labels))]
     room = max(width - names - 1, _LEAST)
-    for number, (first, last) in enumerate(_bands(needs, room)):
+    for number, (first, last) in enumerate(_bands(needs, room, columns_of(bars.end))):
         if number:
             yield []
         widths = [min(need, room) for need in needs[first:last]]
@@ -74,20 +75,29 @@ def lines(bars: Bars, width: int, clean: Clean = printable) -> Iterator[list[Cel
             yield [Cell(_fit(clean(layer.name), names), FAINT), *bars_there]
 
 
+def cut_texts(bars: Bars, clean: Clean = printable) -> list[str]:
+    """The texts that may be cut where their bar begins, whatever the width."""
+    limited = (bar for layer in bars.layers for bar in layer.bars if bar.most and bar.texts)
+    cut = (bar.texts[-1] for bar in limited if columns_of(clean(bar.texts[-1])) >= _need(bars, bar.first, clean))
+    return list(dict.fromkeys(cut))
+
+
 def _need(bars: Bars, at: int, clean: Clean) -> int:
     """The columns of a piece: its label, the shortest text of every bar that begins there, what its size adds."""
     need = max(columns_of(bars.labels[at]) + 2, _LEAST)
     for layer in bars.layers:
         for bar in layer.bars:
             if bar.first == at and bar.texts:
-                need = max(need, columns_of(clean(bar.texts[-1])) + 2)
+                text = columns_of(clean(bar.texts[-1]))
+                need = max(need, (min(text, bar.most) if bar.most else text) + 2)
     return need + bars.extra[at] + (len(SHORTENED) if bars.shortened[at] else 0)
 
 
-def _bands(needs: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
+def _bands(needs: Sequence[int], room: int, end: int) -> Iterator[tuple[int, int]]:
+    """The pieces of each band; behind the last one the axis has a label of `end` columns."""
     first = used = 0
     for at, need in enumerate(needs):
-        if at > first and used + need > room:
+        if at > first and used + need + (end if at == len(needs) - 1 else 0) > room:
             yield first, at
             first, used = at, 0
         used += need

@@ -32,11 +32,16 @@ Content: TypeAlias = Union[str, Cell]
 
 
 class Table(Record):
-    """Rows under a header. The last column may be of any length, and takes what room is left."""
+    """Rows under a header. The last column may be of any length, and takes what room is left.
+
+    `owners`: so many of the last columns tell whose a row is, such as its slot. Where the table is too wide they
+    stand above their rows.
+    """
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Content]]
     title: str = ""
+    owners: int = 0
 
 
 class Fields(Record):

@@ -11,7 +11,7 @@ from typing import Any
 from mtcalc.analysis.address_map import AddressMap, KernelPiece, Piece, differs
 from mtcalc.analysis.answer import Answer, NptEntry
 from mtcalc.output.answers import entry_columns, entry_text, mtrr_that_counts, npt_legend
-from mtcalc.output.bars import Bar, BarLayer, Bars
+from mtcalc.output.bars import Bar, BarLayer, Bars, cut_texts
 from mtcalc.output.document import (
     STRONG,
     WARN,
@@ -22,6 +22,7 @@ from mtcalc.output.document import (
     texts,
 )
 from mtcalc.output.mtrr import UNDEFINED, UNKNOWN, kvm_name, manual_name
+from mtcalc.output.plain import escape
 from mtcalc.output.records import answer_record
 from mtcalc.output.side_by_side import Sides
 from mtcalc.text.numbers import format_size
@@ -33,6 +34,8 @@ MOST_PIECES = 256
 
 _SHORT_FROM = 1 << 30  # bytes: a hole of so much is marked as shortened
 _NAME = 12  # columns of a slot's name that a piece makes room for
+
+_MOST_NAMES = 8
 
 _FILLS = {MemType.WB: "=", MemType.WT: "-", MemType.WP: "+", MemType.WC: "~", MemType.UC: "#", MemType.UC_MINUS: "#"}
 _FILLS_NPT = {NptType.CD: "#", NptType.WC_PLUS: "~"}
@@ -52,21 +55,20 @@ def map_document(found: AddressMap, pats: Sequence[MemType]) -> Document:
     ]
     for at, label in enumerate(names.labels):
         layers += _kernel_layers(found, shown, at, label, pats)
-    blocks.append(
-        Bars(
-            "address",
-            tuple(_address(piece.start) for piece in shown),
-            _address(shown[-1].end) if shown else "",
-            tuple(_extra(piece) for piece in shown),
-            tuple(_shortened(piece) for piece in shown),
-            tuple(layers),
-        )
+    drawn = Bars(
+        "address",
+        tuple(_address(piece.start) for piece in shown),
+        _address(shown[-1].end) if shown else "",
+        tuple(_extra(piece) for piece in shown),
+        tuple(_shortened(piece) for piece in shown),
+        tuple(layers),
     )
     sides = [side for piece in shown for side in piece.sides if side.answer is not None]
     answers = [_of(side.answer, pats) for side in sides if side.answer is not None]
     answers += [answer for side in sides for answer in side.requests]
+    blocks.append(drawn)
     legend = _legend(shown, pats, len(found.views) > 1, names.first, bool(found.requests))
-    notes = [*npt_legend(answers), *legend, *_notes(found, names)]
+    notes = [*npt_legend(answers), *legend, *_long_names(drawn), *_notes(found, names)]
     if len(found.pieces) > MOST_PIECES:
         notes.append(f"the first {MOST_PIECES} of {len(found.pieces)} pieces: -o jsonl has them")
     return Document(blocks, notes)
@@ -109,7 +111,7 @@ def _layer(
     for (what, _), group in numbered:
         at = [number for number, _ in group]
         if what is not None:
-            bars.append(Bar(at[0], at[-1], *what))
+            bars.append(Bar(at[0], at[-1], *what, most=_NAME if name == "slot" else 0))
     return BarLayer(name, tuple(bars))
 
 
@@ -119,8 +121,7 @@ _Look = tuple[tuple[str, ...], str, str]
 def _slot(piece: Piece) -> _Look | None:
     if piece.slot is None:
         return None
-    name = piece.slot.name
-    return ((name, name[:_NAME]) if len(name) > _NAME else (name,)), "", ""
+    return (piece.slot.name,), "", ""
 
 
 def _named(memtype: MemType | None, nameless: str) -> _Look:
@@ -215,6 +216,14 @@ def _legend(
         yield "of a request: the effective type (the PAT type that the guest's kernel chooses)"
     if several:
         yield f"^^^ entry or effective types differ from those of {first}"
+
+
+def _long_names(drawn: Bars) -> Iterator[str]:
+    """The names that the picture may have cut, whole."""
+    names = cut_texts(drawn, escape)  # which no other form of a name is longer than
+    if names:
+        more = f" and {len(names) - _MOST_NAMES} more (-o json has them)" if len(names) > _MOST_NAMES else ""
+        yield f"long slot names: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _notes(found: AddressMap, names: Sides) -> Iterator[str]:

@@ -84,7 +84,9 @@ def markdown(document: Document) -> Iterator[str]:
             yield ""
         if isinstance(block, Table | Fields):
             if block.title:
-                yield from (f"**{md.escape(block.title.strip(' '))}**", "")
+                yield f"**{md.escape(block.title.strip(' '))}**"
+            if block.title and block.rows:
+                yield ""
             yield from _md_table(block) if isinstance(block, Table) else _md_fields(block)
         elif isinstance(block, Bars):
             yield from ("```", *("".join(cell.text for cell in line).rstrip() for line in bars.lines(block, 80)), "```")
@@ -119,6 +121,7 @@ h1 {{ font-size: 1.25rem; }}
 h2, caption {{ font-size: 1rem; font-weight: bold; text-align: left; }}
 h2 {{ margin: 1.2rem 0 0.2rem; }}
 p, dl {{ margin: 0.2rem 0; }}
+dl + p {{ margin-top: 1rem; }}
 .note {{ margin-top: 0.6rem; }}
 caption {{ padding: 0.3rem 0.6rem 0.3rem 0; }}
 .wide {{ overflow-x: auto; margin: 1rem 0; }}

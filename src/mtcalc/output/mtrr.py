@@ -155,7 +155,6 @@ def _map_table(view: MtrrView, found: ResolvedMap, reasons: dict[str, list[Segme
 
 def _parting(reasons: dict[str, list[Segment]]) -> Iterator[Block]:
     if not reasons:
-        yield ""
         yield "KVM and the manual agree everywhere."
         return
     for number, (reason, places) in enumerate(reasons.items(), start=1):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mtcalc.analysis.answer import UNKNOWN, Answer, notes_of_each
+from mtcalc.analysis.diff_words import word_list
 from mtcalc.analysis.side_by_side import Difference, Piece, difference
 from mtcalc.kvm.note_codes import About
 from mtcalc.kvm.notes import Note
@@ -139,22 +140,35 @@ def lookup_sides(answers: Sequence[Answer]) -> Document:
         sentence = f"{differing} of {len(answers) - 1} rule sets {verb} from {names.first}"
     first = answers[0]
     blocks = [*names.head(sentence), *([] if first.request is None else [f"request {request_words(first)}"])]
-    rules: list[tuple[str, Content]] = [
-        (label, f"{answer.rule.id}: {answer.rule.text}")
-        for label, answer in zip(names.labels, answers, strict=True)
-        if answer.rule
-    ]
     table = Table(_columns(answers[0], False), _rows(answers, names.labels, False))
     notes = (
         *names.mark_note(bool(differing)),
         *side_notes([[answer._replace(notes=notes_of_each(answer)) for answer in answers]], names),
     )
-    return Document([*blocks, table, Fields(rules)], notes)
+    return Document([*blocks, table, Fields(_rules(answers, names))], notes)
+
+
+def _rules(answers: Sequence[Answer], names: Sides) -> list[tuple[str, Content]]:
+    """What the rules of the table's rows say, each once; with whose it is where an id has several texts."""
+    texts: dict[str, dict[str, list[str]]] = {}
+    for answer, label in zip(answers, names.labels, strict=True):
+        if answer.rule:
+            texts.setdefault(answer.rule.id, {}).setdefault(answer.rule.text, []).append(label)
+    return [
+        (f"rule {rule}" if len(said) == 1 else f"rule {rule} under {', '.join(labels)}", text)
+        for rule, said in texts.items()
+        for text, labels in said.items()
+    ]
 
 
 def ranges_sides(pieces: Sequence[Piece]) -> Document:
-    """Slots as ranges, cut wherever any rule set cuts them."""
-    return _pieces(pieces, "range", "ranges")
+    """Slots as ranges in the order of addresses, cut wherever any rule set cuts them."""
+    return _pieces(sorted(pieces, key=_address), "range", "ranges")
+
+
+def _address(piece: Piece) -> tuple[int, int]:
+    first = piece.answers[0]
+    return first.slot.address_space if first.slot else 0, first.gpa or 0
 
 
 def pages_sides(pieces: Sequence[Piece]) -> Document:
@@ -188,6 +202,8 @@ def _count(pieces: Sequence[Piece], differing: Sequence[Piece], names: Sides, wh
     some = f"{len(differing) or 'none'} of {len(pieces)} {what} {verb if differing else 'differs'}"
     if len(names.labels) == 2:
         return f"{some} between {names.first} and {names.others}"
+    if not differing:
+        return f"{some} from {names.first}"
     counts = [sum(piece.differences[at].found for piece in pieces) for at in range(len(names.labels) - 1)]
     each = ", ".join(f"{count} under {name}" for count, name in zip(counts, names.labels[1:], strict=True))
     return f"{some} from {names.first}: {each}"
@@ -225,7 +241,7 @@ def _same(pieces: Sequence[Sequence[Answer]]) -> list[Block]:
                 columns = (*place, *map(str, PAT_TYPES), "SLOT")
                 rows.append([*lead, *(type_cells(first) or [Cell("-")] * len(PAT_TYPES)), slot])
         if rows:
-            blocks.append(Table(columns, rows, "the same under all:"))
+            blocks.append(Table(columns, rows, "the same under all:", owners=1))
     return blocks
 
 
@@ -244,13 +260,25 @@ def side_notes(places: Iterable[Sequence[Answer]], names: Sides, shown: Iterable
 
 def _owned(places: Iterable[Sequence[Answer]], names: Sides) -> Iterable[tuple[str, Note]]:
     for answers in places:
+        slot = _owner(answers[0])
         shared = set.intersection(*(set(answer.notes) for answer in answers))
+        under: dict[Note, list[str]] = {}
         for answer, label in zip(answers, names.labels, strict=False):
-            slot = answer.slot.name if answer.slot else "" if answer.gpa is None else hex(answer.gpa)
             for note in answer.notes:
-                if note.about is About.KERNEL and note.code != "latest":
-                    yield "", note
-                elif note in shared:
-                    yield slot, note
-                else:
-                    yield f"{slot} under {label}" if slot else label, note
+                under.setdefault(note, []).append(label)
+        for note, labels in under.items():
+            if note.about is About.KERNEL and note.code != "latest":
+                yield "", note
+            elif note in shared:
+                yield slot, note
+            elif slot:
+                yield f"{slot} under {word_list(labels)}", note
+            else:
+                yield from ((label, note) for label in labels)
+
+
+def _owner(answer: Answer) -> str:
+    """Whose an answer's notes are: its slot's, or an address's in none; '' of a what-if."""
+    if answer.slot is not None:
+        return answer.slot.name
+    return "" if answer.gpa is None else hex(answer.gpa)

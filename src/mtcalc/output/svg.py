@@ -50,9 +50,12 @@ def layout(document: Document) -> list[SvgLine]:
     tables = {number: _table(block) for number, block in enumerate(document.blocks) if isinstance(block, Table)}
     room = max([PROSE, *(width_of(lines) for lines in tables.values())])
     lines: list[SvgLine] = []
+    prose = True
     for number, block in enumerate(document.blocks):
-        if number and isinstance(block, Table | Fields | Bars):
+        said = isinstance(block, str | Cell)
+        if number and not (said and prose):
             lines.append(SvgLine())
+        prose = said or (isinstance(block, Fields) and not block.rows)  # a heading goes with what it is of
         if isinstance(block, Table | Fields):
             if block.title:
                 lines += _prose(Cell(block.title, STRONG), room)

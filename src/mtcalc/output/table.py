@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mtcalc.analysis.answer import Answer, notes_of_each
 from mtcalc.analysis.diff_words import when_text
@@ -13,7 +13,7 @@ from mtcalc.kvm.versions import VmType
 from mtcalc.output.answers import entry_columns, mtrr_that_counts
 from mtcalc.output.document import Block, Content, Document, Table, rules_title
 from mtcalc.output.side_by_side import Sides, ept_cell, side_notes, type_cells
-from mtcalc.rules.inputs import GUEST_MTRR, HOST_MTRR, Input, input_words, value_of
+from mtcalc.rules.inputs import GUEST_MTRR, HOST_MTRR, Input, Value, input_words, value_of
 from mtcalc.rules.kernel import kernel_notes
 from mtcalc.rules.rule import inputs_read
 from mtcalc.x86.memtype import MemType
@@ -116,7 +116,11 @@ def search_document(result: Search, wheres: Sequence[Where]) -> Document:
         fixed = mtrr not in result.space.inputs and mtrr in read
         if table:
             columns = (*entry_columns(names.npt), *map(str, result.pats), "RULE", "WHEN")
-            blocks.append(Table(columns, [_search_row(row, mtrr, fixed) for row in table], label if several else ""))
+            common = _common(table, mtrr)
+            said = [label] if several else []
+            said += [f"WHEN, in every row: {when_text(common)}"] if common else []
+            cells = [_search_row(row, mtrr, fixed, common) for row in table]
+            blocks.append(Table(columns, cells, "; ".join(said)))
         differs = differs or any(row.byte_differs for row in table)
     legend = [f"! another EPT byte under {names.first}"] if differs else []
     if names.npt and any("".join(where.text.split()).lower() == "effective=uc" for where in wheres):
@@ -144,7 +148,14 @@ def _apart(result: Search) -> str:
     return f"; {apart} not under {'both' if len(result.found) == 2 else 'all'}" if apart else "; the same ones"
 
 
-def _search_row(row: SearchRow, counts: Input, fixed: bool) -> list[Content]:
+def _common(table: Sequence[SearchRow], counts: Input) -> dict[Input, tuple[Value, ...]]:
+    """What several rows have in common, all of them; but for the input that has a column."""
+    first, *rest = (row.when for row in table)
+    alike = {item: some for item, some in first.items() if all(when.get(item) == some for when in rest)}
+    return {item: some for item, some in alike.items() if rest and item != counts}
+
+
+def _search_row(row: SearchRow, counts: Input, fixed: bool, common: Mapping[Input, tuple[Value, ...]]) -> list[Content]:
     answer = row.answer
     if fixed and answer.facts is not None:
         mtrr = str(mtrr_that_counts(answer))
@@ -154,8 +165,9 @@ def _search_row(row: SearchRow, counts: Input, fixed: bool) -> list[Content]:
     for cell, fit in zip(type_cells(answer), row.fits, strict=True):
         cells.append(cell if fit else ".")
     rule = answer.rule.id if answer.rule else "-"
-    when = when_text({item: values for item, values in row.when.items() if item != counts})
-    return [mtrr, ept_cell(answer, row.byte_differs), *cells, rule, when]
+    when = {item: values for item, values in row.when.items() if item != counts and item not in common}
+    words = when_text(when) if when or not common else "-"
+    return [mtrr, ept_cell(answer, row.byte_differs), *cells, rule, words]
 
 
 def _left_out(result: Search, names: Sides) -> list[str]:
