@@ -42,7 +42,7 @@ def test_a_vendors_build_earns_a_note() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("windows", "'windows' is no kernel release of a Linux guest (linux-6.8, 6.8, or its uname -r)"),
+        ("windows", "'windows' is no kernel release of a Linux guest (linux-6.8, 6.8, or its uname -r; "),
         ("linux-", "'linux-' is no kernel release"),
         ("6", "'6' is no kernel release"),
         ("linux-2.6.28", "a guest of Linux 2.6.28 is older than what was read (2.6.29 on)"),
