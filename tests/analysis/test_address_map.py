@@ -44,9 +44,8 @@ def test_a_piece_answers_what_each_of_its_addresses_does(case: RandomVm, chance:
                 assert (side.answer.byte, side.answer.effective) == (page.byte, page.effective)
 
 
-def as_requested(case: RandomVm, ref: str, gpas: list[int], size: int) -> dict[int, list[object]]:
+def as_requested(evaluator: Evaluator, gpas: list[int], size: int) -> dict[int, list[object]]:
     """What single addresses are answered to every request, with their types by the guest's kernel."""
-    evaluator = Evaluator(resolve(ref), case.vm, case.slots)
     return {
         gpa: [_said(request_page(evaluator, gpa, request, size)[0]) for request in REQUESTS]
         for gpa in gpas
@@ -76,10 +75,11 @@ def test_a_request_is_answered_alike_all_over_a_piece(
     case = case._replace(vm=case.vm._replace(guest_release=guest, vendor=vendor, paging=True))
     found = address_map((resolve(ref),), case.vm, case.slots, (), REQUESTS)
     assert found.requests == REQUESTS
+    evaluator = Evaluator(resolve(ref), case.vm, case.slots)
     for piece in found.pieces:
         drawn = [_said(answer) for answer in piece.sides[0].requests]
         gpas = [piece.start, chance.randrange(piece.start, piece.end) & -4096, piece.end - 4096]
-        for said in as_requested(case, ref, gpas, 4096).values():
+        for said in as_requested(evaluator, gpas, 4096).values():
             assert drawn == said
         assert bool(drawn) is (piece.sides[0].answer is not None)
 
