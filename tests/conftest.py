@@ -53,6 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = QUICK
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """With -n and nothing said, each worker takes a stretch of files: what a module has made is made once."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
 def _is_program(name: str) -> bool:
     return name.startswith(PROGRAM) and name not in NOT_PROGRAM
 
