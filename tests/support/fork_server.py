@@ -13,6 +13,7 @@ import json
 import os
 import pkgutil
 import sys
+import traceback
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -37,6 +38,9 @@ def _call(request: dict[str, Any]) -> NoReturn:
     except SystemExit as end:
         status = int(end.code or 0)
         sys.stdout.flush()
+    except Exception:  # a fault of the program: seen by its status and its words
+        status = 2
+        traceback.print_exc()
     finally:
         os._exit(status)
 
