@@ -53,13 +53,31 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = QUICK
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """With -n and nothing said, each worker takes a stretch of files: what a module has made is made once."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
+def _is_program(name: str) -> bool:
+    return name.startswith(PROGRAM) and name not in NOT_PROGRAM
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A plain run does not even import what it leaves out whole."""
+    name = collection_path.relative_to(Path(__file__).parent).as_posix()
+    left_out = config.option.markexpr == QUICK and name.endswith(".py") and _is_program(name)
+    return left_out or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     for item in items:
         name = item.path.relative_to(root).as_posix()
         if name in SMOKE:
             item.add_marker(pytest.mark.smoke)
-        if name.startswith(PROGRAM) and name not in NOT_PROGRAM:
+        if _is_program(name):
             item.add_marker(pytest.mark.program)
         if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
             item.add_marker(pytest.mark.property)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mtcalc
+from support.modules import parsed
 
 SRC = Path(mtcalc.__file__).parent
 
@@ -34,7 +35,7 @@ BELOW = {
 
 def imports(path: Path) -> Iterator[str]:
     """The rooms that a module imports from, whether at its head or in a function."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -82,7 +83,7 @@ def heads(path: Path) -> set[str]:
     """The modules that a module imports when it is loaded, as 'room.module'."""
     return {
         node.module.removeprefix("mtcalc.")
-        for node in ast.parse(path.read_text()).body
+        for node in parsed(path).body
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mtcalc.") and node.module
     }
 

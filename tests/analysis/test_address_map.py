@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mtcalc.analysis.address_map import address_map, differs
@@ -24,10 +24,19 @@ from support.random_vms import RandomVm, random_vms
 
 G = 1 << 30
 
+# Seeded, not drawn: a draw for each of many pieces is more than hypothesis takes, and it drops the example.
+chances = st.integers(0, 1 << 32).map(random.Random)
+
+
+def assume_few_pieces(case: RandomVm, ref: str) -> None:
+    """Of the tens of thousands that a mask with holes can cut, each is like others, and all are asked."""
+    assume(len(MtrrView(resolve(ref), case.vm, case.slots).starts()[0]) <= 1000)
+
 
 @pytest.mark.property
-@given(random_vms(), st.randoms(use_true_random=False))
+@given(random_vms(), chances)
 def test_a_piece_answers_what_each_of_its_addresses_does(case: RandomVm, chance: random.Random) -> None:
+    assume_few_pieces(case, case.rules)
     kernel = resolve(case.rules)
     found = address_map((kernel, resolve("v6.16")), case.vm, case.slots)
     assert found.pieces[0].start == 0
@@ -44,9 +53,8 @@ def test_a_piece_answers_what_each_of_its_addresses_does(case: RandomVm, chance:
                 assert (side.answer.byte, side.answer.effective) == (page.byte, page.effective)
 
 
-def as_requested(case: RandomVm, ref: str, gpas: list[int], size: int) -> dict[int, list[object]]:
+def as_requested(evaluator: Evaluator, gpas: list[int], size: int) -> dict[int, list[object]]:
     """What single addresses are answered to every request, with their types by the guest's kernel."""
-    evaluator = Evaluator(resolve(ref), case.vm, case.slots)
     return {
         gpa: [_said(request_page(evaluator, gpa, request, size)[0]) for request in REQUESTS]
         for gpa in gpas
@@ -65,7 +73,7 @@ REQUESTS = tuple(map(parse_request, ("WB", "WC", "UC-", "ioremap", "memremap", "
 @settings(max_examples=60)
 @given(
     random_vms(),
-    st.randoms(use_true_random=False),
+    chances,
     st.sampled_from((None, (2, 6, 30), (4, 0), (6, 1, 10), (7, 3))),
     st.sampled_from((("6.6", Vendor.INTEL), ("7.3", Vendor.INTEL), ("4.14", Vendor.AMD), ("7.3", Vendor.AMD))),
 )
@@ -74,12 +82,14 @@ def test_a_request_is_answered_alike_all_over_a_piece(
 ) -> None:
     ref, vendor = host
     case = case._replace(vm=case.vm._replace(guest_release=guest, vendor=vendor, paging=True))
+    assume_few_pieces(case, ref)
     found = address_map((resolve(ref),), case.vm, case.slots, (), REQUESTS)
     assert found.requests == REQUESTS
+    evaluator = Evaluator(resolve(ref), case.vm, case.slots)
     for piece in found.pieces:
         drawn = [_said(answer) for answer in piece.sides[0].requests]
         gpas = [piece.start, chance.randrange(piece.start, piece.end) & -4096, piece.end - 4096]
-        for said in as_requested(case, ref, gpas, 4096).values():
+        for said in as_requested(evaluator, gpas, 4096).values():
             assert drawn == said
         assert bool(drawn) is (piece.sides[0].answer is not None)
 

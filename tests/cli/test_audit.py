@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,33 @@ def test_what_is_no_result_is_not_added_up(text: str) -> None:
     done = quick("audit", "--merge", "-", stdin=text)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("-:1:")
+
+
+def _without_a_key(value: Any) -> Iterator[str]:
+    """A result as often as it has keys, each time without one; of a list, in its first item."""
+
+    def spoil(part: Any) -> Iterator[str]:
+        if isinstance(part, list):
+            yield from spoil(part[0] if part else None)
+        for key in list(part) if isinstance(part, dict) else ():
+            kept = dict(part)
+            del part[key]
+            yield json.dumps(value)
+            part.clear()
+            part.update(kept)
+            yield from spoil(part[key])
+
+    return spoil(value)
+
+
+def test_a_result_that_lacks_a_key_is_added_up_or_refused() -> None:
+    value = json.loads((DATA / "traces" / "result.json").read_text())
+    statuses = set()
+    for text in _without_a_key(value):
+        done = quick("audit", "--merge", "-", "-o", "plain", stdin=text)
+        assert (done.status in (0, 1), done.err) == (True, "") or done.err.startswith("-:1:1: no result of an audit")
+        statuses.add(done.status)
+    assert {1, 2} <= statuses
 
 
 def test_the_command_of_a_reason_shows_it() -> None:

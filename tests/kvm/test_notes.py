@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,17 @@ import pytest
 import mtcalc
 from mtcalc.kvm.note_codes import CODES, About, Level
 from mtcalc.kvm.notes import Note
+from support.modules import parsed
 
 SRC = Path(mtcalc.__file__).parent
 
 
+@cache
 def made() -> dict[str, set[str]]:
     """Each code that some Note(...) in the program has, and the modules that make it."""
     found: dict[str, set[str]] = {}
     for path in SRC.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Note":
                 code = node.args[0]
                 assert isinstance(code, ast.Constant), (path, node.lineno)

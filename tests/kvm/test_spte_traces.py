@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
-from mtcalc.kvm.spte import SpteKind, decode_spte, decode_spte_at_any_level, eras_of
+import mtcalc.kvm.spte
+from mtcalc.kvm.spte import SpteKind
 from mtcalc.kvm.spte_eras import era_text, layout_at
 from support.traces import EPT, SHADOW, Traced, entries, release_of
 from support.vectors import json_lines
+
+# The traces hold the same entries again and again.
+decode_spte = cache(mtcalc.kvm.spte.decode_spte)
+decode_spte_at_any_level = cache(mtcalc.kvm.spte.decode_spte_at_any_level)
+eras_of = cache(mtcalc.kvm.spte.eras_of)
 
 NO_TYPE = {SpteKind.EMPTY, SpteKind.REMOVED, SpteKind.MMIO, SpteKind.TABLE}
 

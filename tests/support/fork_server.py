@@ -7,15 +7,17 @@ out, negative for a signal.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
+import pkgutil
 import sys
+import traceback
+from importlib import import_module
 from typing import Any, NoReturn
 
-import mtcalc.cli.eval
-import mtcalc.output.plain
-import mtcalc.scenario.load  # noqa: F401
+import mtcalc
 from mtcalc.cli.main import main
 
 
@@ -36,12 +38,25 @@ def _call(request: dict[str, Any]) -> NoReturn:
     except SystemExit as end:
         status = int(end.code or 0)
         sys.stdout.flush()
+    except Exception:  # a fault of the program: seen by its status and its words
+        status = 2
+        traceback.print_exc()
     finally:
         os._exit(status)
 
 
+def _load() -> None:
+    """All of the program, so that no call imports; what is there for good is shared by the forks, not copied."""
+    for module in pkgutil.walk_packages(mtcalc.__path__, "mtcalc."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    gc.disable()  # as mtcalc.cli.start does
+    gc.freeze()
+
+
 def serve() -> None:
     """Until standard input ends."""
+    _load()
     replies = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         request = json.loads(line)

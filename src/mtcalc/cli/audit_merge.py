@@ -45,7 +45,7 @@ def _wrong(found: Any) -> str:
     if not _is_count(entries.get("undecided")) or not _is_count(entries.get("no_slot", 0)):
         return "entries.undecided or entries.no_slot"
     for name in ("no_type", "leaves"):
-        counts = entries.get(name, {})
+        counts = entries.get(name, {} if name == "leaves" else None)
         if not isinstance(counts, dict) or not all(map(_is_count, counts.values())):
             return f"entries.{name}"
     if not all(_is_mask(mask) for mask in entries.get("leaves", {})):
@@ -81,6 +81,8 @@ def _is_group(group: Any) -> bool:
         return False
     wanted, got, example = group.get("wanted"), group.get("got"), group.get("example")
     if not (isinstance(wanted, dict) and isinstance(got, dict) and isinstance(example, dict)):
+        return False
+    if "slot" not in group or "gfn" not in example:
         return False
     sides = all(_is_mask(side.get("mask", "0x00")) and side.get("level") in _LEVELS for side in (wanted, got))
     kinds = isinstance(got.get("kind"), str) and isinstance(got.get("text"), str) and "level" in got
