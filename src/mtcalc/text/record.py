@@ -25,6 +25,7 @@ else:
             defaults = {field: space[field] for field in fields if field in space}
             space.update((field, property(itemgetter(at))) for at, field in enumerate(fields))
             space |= {"__slots__": (), "__match_args__": fields, "_fields": fields, "_field_defaults": defaults}
+            space["_last"] = tuple(defaults.values())
             return type(name, (_Tuple, *bases[1:]), space)
 
     class _Tuple(tuple):
@@ -33,8 +34,11 @@ else:
         __slots__ = ()
 
         def __new__(cls, *values, **named):
-            if len(values) != len(cls._fields) or named:
+            lacking = len(cls._fields) - len(values)
+            if named or not 0 <= lacking <= len(cls._last):
                 values = _completed(cls, values, named)
+            elif lacking:
+                values += cls._last[-lacking:]
             return tuple.__new__(cls, values)
 
         def __getnewargs__(self):
