@@ -46,7 +46,7 @@ OF 33 ROW PAT        QUESTIONS: is that meant?
 4     2   UC-: WC>UC memory that was WC becomes UC, and framebuffers slow (as
                      with guest_mtrr WC)
 5     3   WC: UC>WC  memory that was UC becomes WC, and writes may be combined
-20    1   UC: WB>UC  guests without device assignment can now make RAM uncached
+20    1   UC: WB>UC  guests without non-coherent DMA can now make RAM uncached
 25    1   WC: WB>WC  the guest's PAT is newly honoured: the host maps RAM WB, so
                      another type in the guest is an alias
 33    1              slot flag NON_COHERENT_DMA may be set on any slot, RAM too

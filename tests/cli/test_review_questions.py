@@ -126,7 +126,7 @@ CASES = [
     Case("wc-to-uc", flag(), rule(f"{READONLY} && {NO_DMA}", WB), "framebuffers"),
     Case("uc-to-wc", flag(), rule(f"{READONLY} && {NO_DMA}", WB), "that was UC becomes WC"),
     # With non-coherent DMA a guest could; so could one whose quirk is off.
-    Case("uncached-ram", flag(), rule(f"{READONLY} && {DMA}", WB), "without device assignment"),
+    Case("uncached-ram", flag(), rule(f"{READONLY} && {DMA}", WB), "without non-coherent DMA"),
     Case(
         "uncached-ram", flag(base="v6.11"), edited("v6.16", (f"\treturn {WB};", f"\treturn {UC};")), "make RAM uncached"
     ),

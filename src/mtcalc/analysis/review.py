@@ -173,7 +173,7 @@ def _uncached_with(byte: int) -> MemType | None:
 
 
 def _uncached_ram(found: Diff, changes: Changes) -> Iterator[Remark]:
-    """RAM of a VM without assigned devices that the guest, by its PAT, MTRRs or CR0.CD, can newly get uncached."""
+    """RAM of a VM without non-coherent DMA that the guest, by its PAT, MTRRs or CR0.CD, can newly get uncached."""
     uncached = 0
     for byte, states in found.bytes_before.items():
         uncached |= states if _uncached_with(byte) is not None else 0
@@ -183,7 +183,7 @@ def _uncached_ram(found: Diff, changes: Changes) -> Iterator[Remark]:
         ram = state.get(MMIO) is not True and state.get(NONCOHERENT_DMA) is not True
         return ram and _uncached_with(change.after) is not None and not could(state, change)
 
-    text = "guests without device assignment can now make RAM uncached: is that meant?"
+    text = "guests without non-coherent DMA can now make RAM uncached: is that meant?"
     yield from asked("uncached-ram", text, changes, can_now, lambda change: _uncached_with(change.after))
 
 
