@@ -21,6 +21,7 @@ from mtcalc.kvm import notes
 from mtcalc.output.series import Earlier, Judged, in_between
 from mtcalc.patches.known import listed_names
 from mtcalc.patches.series import Part, Whole
+from mtcalc.rules.kernel import kernel_notes
 from mtcalc.rules.rule import Rule
 from mtcalc.text.errors import InputError, Place, printable, shown
 from mtcalc.x86.memtype import PAT_TYPES, MemType
@@ -55,6 +56,7 @@ LEVELS: dict[str, Row] = {
     "patch": Row(_CHECK, "how the patch was read was an assumption"),
     "around": Row(_CHECK, "which kernel is around the rules was an assumption"),
     "test-unread": Row(_CHECK, "the release's host-MMIO test stands for one that is not understood"),
+    "slot-there": Row(_CHECK, "that the page has a slot was an assumption"),
     # What is changed beside the rules: nobody has followed it, and most of it is harmless.
     "beside-noncoherent-dma": Row(_CHECK, "another VM may come to rows that stay as they are"),
     "beside-quirks": Row(_CHECK, "another VM may come to rows that stay as they are"),
@@ -74,7 +76,7 @@ _OF_QUESTIONS = {notes.Level.ERROR: _ERROR, notes.Level.WARNING: _WARNING, notes
 
 _COMMIT = re.compile(r"git:[0-9a-f]{12}:")
 
-_NOTED = ("taken-as-before", "patch", "around", "test-unread")
+_NOTED = ("taken-as-before", "patch", "around", "test-unread", "slot-there")
 """Notes on the rules after the patches that are findings: without them an assumption would go unsaid."""
 
 
@@ -122,7 +124,7 @@ def findings(
     last = next((judged.part for judged in reversed(parts) if judged.part.touches), parts[-1].part)
     found = all_of_it.found
     yield from _whole(all_of_it, parts, last, several)
-    for note in found.after.notes if found else ():
+    for note in kernel_notes(found.after) if found else ():
         if note.code in _NOTED:
             yield Finding(_first(last), note.code, note.text)
     places = {one.name: _in_tree(one.place) for one in whole.beside}
