@@ -37,7 +37,7 @@ when not mmio and slot_flag NON_COHERENT_DMA, and
 3  noncoherent_dma and cr0_cd and not quirk CD_NW_CLEARED
 
 around the rules
-slot flags accepted  NON_COHERENT_DMA too
+slot flags accepted  NON_COHERENT_DMA too (taken so, as the rules read it)
 
 OF 33 ROW PAT        QUESTIONS: is that meant?
 5     3   WB: UC>WB  guest memory becomes cacheable though guest CR0.CD is set
@@ -49,6 +49,8 @@ OF 33 ROW PAT        QUESTIONS: is that meant?
 20    1   UC: WB>UC  guests without non-coherent DMA can now make RAM uncached
 25    1   WC: WB>WC  the guest's PAT is newly honoured: the host maps RAM WB, so
                      another type in the guest is an alias
+33    1              nothing here makes KVM accept KVM_MEM_NON_COHERENT_DMA, so
+                     a slot with it is refused
 33    1              slot flag NON_COHERENT_DMA may be set on any slot, RAM too
 33    1              stale entries stay when slot flag NON_COHERENT_DMA changes
 33    1              non-coherent DMA, guest CR0.CD, quirk CD_NW_CLEARED, guest
@@ -185,6 +187,7 @@ def test_the_keys_of_json() -> None:
         ("uc-to-wc", 5),
         ("uncached-ram", 20),
         ("pat-honoured", 25),
+        ("flag-not-accepted", 33),
         ("any-slot", 33),
         ("stale", 33),
         ("input-stops", 33),

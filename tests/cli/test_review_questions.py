@@ -66,6 +66,13 @@ def flag(name: str = "NON_COHERENT_DMA", byte: str = WB, base: str = "v6.7") -> 
     return rule(f"slot->flags & KVM_MEM_{name}", byte, base)
 
 
+def own_flag(bit: int, base: str = "v6.7") -> Patch:
+    """A flag of the patch's own, whose number it gives out."""
+    return flag("OWN", base=base).and_(
+        beside(UAPI, "struct kvm_userspace_memory_region {", f"#define KVM_MEM_OWN\t(1UL << {bit})")
+    )
+
+
 def quirk(name: str, base: str = "v6.11") -> Patch:
     """Ignore-PAT hangs on a quirk too."""
     return edited(base, (f"if ({NO_DMA})", f"if ({NO_DMA} && kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_{name}))"))
@@ -85,6 +92,10 @@ HOST = "arch/x86/include/asm/kvm_host.h"
 X86 = "arch/x86/kvm/x86.c"
 SLOTS = "int __kvm_set_memory_region(struct kvm *kvm,"
 FIXED = beside(SLOT_FILE, SLOTS, "\t\t    ((mem->flags ^ old->flags) & KVM_MEM_NON_COHERENT_DMA))")
+CHECK = "static int check_memory_region_flags(const struct kvm_userspace_memory_region *mem)"
+VALID = "\tvalid_flags |= KVM_MEM_%s;"
+ACCEPTED = beside(SLOT_FILE, CHECK, VALID % "OWN")
+BY_HELPER = beside(SLOT_FILE, CHECK, "\tvalid_flags |= kvm_own_flags(kvm);")
 MASK = beside(HOST, "struct kvm_arch {", "\t KVM_X86_QUIRK_OWN |\t\\")
 OTHER_MASK = beside(HOST, "struct kvm_arch {", "\t KVM_X86_QUIRK_ANOTHER |\t\\")
 CD_ZAP = beside(X86, "void kvm_post_set_cr0(struct kvm_vcpu *vcpu,", "\t\tkvm_zap_gfn_range(kvm, 0, ~0);")
@@ -109,6 +120,8 @@ LAST = f"\treturn {GUEST};\n"
 MMIO_UC = f"\tif (is_mmio)\n\t\treturn {UC};\n"
 DMA = "kvm_arch_has_noncoherent_dma(vcpu->kvm)"
 READONLY = "slot->flags & KVM_MEM_READONLY"
+OWN = "!is_mmio && slot->flags & KVM_MEM_OWN"
+MMIO_IF = "\tif (is_mmio"
 NOTHING = rule("kvm_own(vcpu->kvm)", f"({WB}) {IPAT}", before=f"\tif ({CD})")
 """For a VM of its own kind, what others have without non-coherent DMA."""
 
@@ -146,6 +159,14 @@ CASES = [
     ),
     Case("any-slot", flag("OWN"), rule("slot->own & KVM_MEM_OWN", WB), "`slot->flags & KVM_MEM_OWN` may be set"),
     Case("any-slot", flag("READONLY"), rule("kvm_own(vcpu->kvm)", WB), "READONLY may be set on any slot, RAM too"),
+    Case("any-slot", own_flag(3), flag("READONLY"), "`slot->flags & KVM_MEM_OWN` may be set"),
+    Case("flag-not-accepted", own_flag(3), own_flag(3).and_(ACCEPTED), "makes KVM accept KVM_MEM_OWN, so"),
+    Case("flag-not-accepted", own_flag(7), own_flag(7).and_(BY_HELPER), "makes KVM accept KVM_MEM_OWN, so"),
+    Case("flag-not-accepted", flag(), flag().and_(beside(SLOT_FILE, CHECK, VALID % "NON_COHERENT_DMA")), "_DMA, so"),
+    # What 6.7 and 6.8 take themselves; what nobody checks.
+    Case("flag-not-accepted", flag("GUEST_MEMFD"), flag("READONLY"), "GUEST_MEMFD, so"),
+    Case("flag-not-accepted", own_flag(2), flag("GUEST_MEMFD", base="v6.11"), "KVM_MEM_OWN, so"),
+    Case("flag-not-accepted", rule(OWN, WC, "v3.13", MMIO_IF), rule(OWN, WC, "v2.6.31", MMIO_IF), "KVM_MEM_OWN, so"),
     Case("stale", flag("OWN"), flag("OWN").and_(FIXED.replace("NON_COHERENT_DMA", "OWN")), "KVM_MEM_OWN` changes"),
     Case(
         "stale", flag(), flag("HONOR_GUEST_PAT").and_(FIXED.replace("NON_COHERENT_DMA", "HONOR_GUEST_PAT")), "slot flag"
@@ -205,7 +226,7 @@ CASES = [
         "new-condition", flag(), edited("v6.7", (f"\treturn {GUEST}", f"\treturn {WB}")), "slot flag NON_COHERENT_DMA"
     ),
     Case("new-type", edited("v6.7", ("kvm_mtrr_get_guest_memory_type(vcpu, gfn)", "own_type(vcpu, gfn)")), flag()),
-    Case("dead-rule", rule("!slot || slot", WB), flag(), "rule 'guest-mtrr' never matches"),
+    Case("dead-rule", rule("!kvm_own(vcpu) || kvm_own(vcpu)", WB), flag(), "rule 'guest-mtrr' never matches"),
     Case("dead-code", rule("is_mmio", "0"), flag(), "never reached"),
     Case(
         "uapi-number",

@@ -66,6 +66,11 @@ QUESTIONS: dict[str, Question] = {
         "a slot flag is newly read, and decides for pages that are not host MMIO",
         "check_memory_region_flags(), which asks for no backing",
     ),
+    "flag-not-accepted": Question(
+        "slot flag",
+        "a slot flag is newly read that the kernel refuses, and nothing has its check accept it",
+        "check_memory_region_flags(), from 3.7 on; mtcalc.kvm.slot_history",
+    ),
     "stale": Question(
         "stale",
         "an input makes another byte where it made none, and no entry is dropped as it changes",

@@ -83,3 +83,4 @@ class Edits(NamedTuple):
     numbers: tuple[Number, ...] = ()  # those that they give out
     masked: frozenset[str] | None = None  # quirks that they add to a mask of those allowed; None: nobody looked
     zapping: frozenset[str] | None = None  # kinds and slot flags whose change they see to; None: nobody looked
+    accepted: frozenset[str] | None = None  # slot flags that they let in, "" for who can tell; None: nobody looked

@@ -78,7 +78,7 @@ def series_document(
         if stands:
             around = {one for part in changing if part.found for one in part.found.around}
             blocks.append(f"{change_text(found, all_of_it.remarks)}; that is {_listed(parts, stands)}.")
-            blocks += around_blocks([one for one in found.around if one not in around])
+            blocks += around_blocks(found, [one for one in found.around if one not in around])
         else:
             blocks += change_blocks(found, all_of_it.remarks)
         names = [f"{_label(parts[at].part, short=True)[0]}:{number}" for at, number in stands]
