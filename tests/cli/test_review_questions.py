@@ -103,6 +103,9 @@ OTHER_ZAP = beside(X86, "void kvm_arch_register_noncoherent_dma(struct kvm *kvm)
 QUIRK_ZAP = beside(X86, "int kvm_vm_ioctl_enable_cap(struct kvm *kvm,", "\t\tkvm_mmu_zap_all_fast(kvm);")
 
 
+WALK = beside("arch/x86/kvm/mtrr.c", "static u8 mtrr_disabled_type(struct kvm_vcpu *vcpu)", "\treturn own;")
+
+
 def number(line: str, path: str = UAPI) -> Patch:
     return Patch("", mail(beside(path, "struct kvm_enable_cap {", line)))
 
@@ -228,6 +231,9 @@ CASES = [
     Case("new-type", edited("v6.7", ("kvm_mtrr_get_guest_memory_type(vcpu, gfn)", "own_type(vcpu, gfn)")), flag()),
     Case("dead-rule", rule("!kvm_own(vcpu) || kvm_own(vcpu)", WB), flag(), "rule 'guest-mtrr' never matches"),
     Case("dead-code", rule("is_mmio", "0"), flag(), "never reached"),
+    # 6.11 asks for no guest MTRR type any longer.
+    Case("not-followed", Patch("", mail(WALK)), flag(base="v6.11").and_(WALK), "mtrr_disabled_type() decides which"),
+    Case("not-followed", flag().and_(WALK), flag(), "mtrr_disabled_type() decides which guest MTRR type an"),
     Case(
         "uapi-number",
         number("#define KVM_CAP_USER_CONFIGURE_NONCOHERENT_DMA 236"),
@@ -292,6 +298,21 @@ def test_shown_by_one_patch_and_silent_on_its_neighbour(case: Case) -> None:
         if found["pat"]:
             assert found["example"]["before"]["effective"] != found["example"]["after"]["effective"]
     assert asked(case.silent, case) == []
+
+
+def test_what_changes_beside_the_rules_alone() -> None:
+    """It touches no rule, and nobody says that all stays as it is; one line for tools."""
+    done = quick("review", "-", stdin=mail(WALK))
+    assert (done.status, done.out.splitlines()[0]) == (
+        0,
+        "touches no rule itself, and what it changes beside the rules is not followed",
+    )
+    assert "stay as they are" not in done.out
+    (line,) = quick("review", "-", "--terse", stdin=mail(WALK)).out.splitlines()
+    assert line.endswith("[not-followed]")
+    two = mail(WALK, subject="[PATCH 1/2] walk") + flag().text.replace("[PATCH]", "[PATCH 2/2]")
+    head = " ".join(quick("review", "-", "--base", "v6.7", stdin=two).out.split())
+    assert "1/2 walk: beside the rules, not followed: mtrr_disabled_type() 2/2" in head
 
 
 def test_every_code_has_a_case() -> None:

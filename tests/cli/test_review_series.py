@@ -83,8 +83,9 @@ def test_the_founding_series() -> None:
     assert found["in_between"] == []
     text = quick("review", "-", stdin="".join(FOUNDING)).out
     lines = text.splitlines()
-    assert lines[:4] == [
-        "1/4   KVM: a new flag of slots: touches no rule",
+    assert lines[:5] == [
+        "1/4   KVM: a new flag of slots: beside the rules, not followed:",
+        "      check_memory_region_flags()",
         "2/4   KVM: SVM: a parameter: touches no rule",
         "3/4   KVM: VMX: honour the guest's PAT: rows 1 to 3",
         "4/4   KVM: selftests: try it: touches no rule",

@@ -97,6 +97,11 @@ QUESTIONS: dict[str, Question] = {
     "uapi-number": Question(
         "uapi", "the patches give out a number that mainline has for another name", "mtcalc.kvm.uapi"
     ),
+    "not-followed": Question(
+        "beside",
+        "what the guest's MTRRs say, or what host MMIO is, is found by changed code that is not followed",
+        "mtcalc.patches.beside",
+    ),
     "dead-rule": Question("dead rule", "a rule that can never match, and there was none like it", _REACHED),
     "dead-code": Question("dead rule", "a statement that is never reached, and there was none like it", _REACHED),
 }

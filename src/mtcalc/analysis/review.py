@@ -13,8 +13,9 @@ from mtcalc.analysis.review_states import Changes, State, asked, own_inputs, spr
 from mtcalc.analysis.review_states import state_of as state_of
 from mtcalc.analysis.rule_check import Oddity, check_rules
 from mtcalc.kvm.uapi import Edits, taken_by
-from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA
-from mtcalc.rules.rule import Rule, RuleSet
+from mtcalc.patches.beside import Beside
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, Input
+from mtcalc.rules.rule import Rule, RuleSet, inputs_read
 from mtcalc.x86.ept import odd_byte, split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
 
@@ -53,6 +54,30 @@ def about_numbers(edits: Edits) -> tuple[Remark, ...]:
         for number, other in taken
         if other
     )
+
+
+_ASKED: dict[str, tuple[Input, ...]] = {
+    "guest-mtrr": (GUEST_MTRR,),
+    "host-mmio": (MMIO,),
+    "host-type": (MMIO,),
+}
+"""What is changed beside the rules and makes an input of theirs, by its kind; such a change can change any answer."""
+
+
+def about_beside(beside: Sequence[Beside], rules: RuleSet | None) -> tuple[Remark, ...]:
+    """What the rules ask for, and is found in another way: whether a guest gets another byte nobody has followed.
+
+    `rules`: those before the change, where they are known; what these do not ask for is no matter.
+    """
+    remarks = []
+    for kind, items in _ASKED.items():
+        ours = [one for one in beside if one.kind == kind]
+        if ours and (rules is None or set(items) & set(inputs_read(rules))):
+            names = ", ".join(dict.fromkeys(one.name for one in ours))
+            verb = "decides" if ", " not in names else "decide"
+            text = f"{names} {verb} {ours[0].text}, and what changes in it is not followed: is that meant?"
+            remarks.append(Remark("not-followed", text, 0, None, place=ours[0].place))
+    return tuple(remarks)
 
 
 def _host_pages(found: Diff) -> Iterator[Remark]:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
-from mtcalc.analysis.review import about_numbers
+from mtcalc.analysis.review import about_beside, about_numbers
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, check_git, git_folder, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
@@ -117,11 +117,12 @@ def _judged(part: Part, of: Part | Whole, edits: Edits, expand: bool) -> Judged:
     from mtcalc.output.series import Judged
 
     if of.before is None or of.after is None:
-        return Judged(part, remarks=about_numbers(of.edits))
+        return Judged(part, remarks=(*about_numbers(of.edits), *about_beside(of.beside, None)))
     found = compare(of.before, of.after)
     if expand:
         check_expandable(found)
-    return Judged(part, found, ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers)))
+    remarks = ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers))
+    return Judged(part, found, (*remarks, *about_beside(of.beside, found.before.rules)))
 
 
 def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:

@@ -98,11 +98,13 @@ def _said(remark: Remark) -> str:
     return text if remark.place is None else f"{text} ({remark.place.file}:{remark.place.line})"
 
 
-def untouched_text(asked: Sequence[str], why: str = "") -> str:
+def untouched_text(asked: Sequence[str], why: str = "", beside: bool = False) -> str:
     """What there is to say of patches that touch no rule.
 
-    `asked`: what rules ask by name, and the patches change; `why` that is not followed.
+    `asked`: what rules ask by name, and the patches change; `why` that is not followed; `beside`: they change more.
     """
+    if not asked and beside:
+        return "touches no rule itself, and what it changes beside the rules is not followed"
     if not asked:
         return "touches no rule: vmx_get_mt_mask() and what it calls stay as they are"
     from mtcalc.patches.known import listed_names
