@@ -103,6 +103,12 @@ OTHER_ZAP = beside(X86, "void kvm_arch_register_noncoherent_dma(struct kvm *kvm)
 QUIRK_ZAP = beside(X86, "int kvm_vm_ioctl_enable_cap(struct kvm *kvm,", "\t\tkvm_mmu_zap_all_fast(kvm);")
 
 
+def saying(words: str, patch: Patch | None = None) -> Patch:
+    """A patch whose message says something of it."""
+    patch = patch or flag()
+    return patch._replace(text=patch.text.replace("What is changed, and why.", f"What is changed.  {words}", 1))
+
+
 WALK = beside("arch/x86/kvm/mtrr.c", "static u8 mtrr_disabled_type(struct kvm_vcpu *vcpu)", "\treturn own;")
 
 
@@ -231,6 +237,14 @@ CASES = [
     Case("new-type", edited("v6.7", ("kvm_mtrr_get_guest_memory_type(vcpu, gfn)", "own_type(vcpu, gfn)")), flag()),
     Case("dead-rule", rule("!kvm_own(vcpu) || kvm_own(vcpu)", WB), flag(), "rule 'guest-mtrr' never matches"),
     Case("dead-code", rule("is_mmio", "0"), flag(), "never reached"),
+    Case("says-no-change", saying("No functional change intended."), saying("Nothing is said of it."), "no functional"),
+    Case("says-no-change", saying("[NFC]"), saying("No functional change for guests without it."), "33 inputs change"),
+    Case(
+        "says-no-change",
+        saying("No functional change intended.", host_pages("if (pfn_valid(pfn))", "if (true)")),
+        saying("No functional change intended.", edited("v6.7", ("if (is_mmio)", "if (is_mmio) /* as ever */"))),
+        "kinds of host pages change",
+    ),
     # 6.11 asks for no guest MTRR type any longer.
     Case("not-followed", Patch("", mail(WALK)), flag(base="v6.11").and_(WALK), "mtrr_disabled_type() decides which"),
     Case("not-followed", flag().and_(WALK), flag(), "mtrr_disabled_type() decides which guest MTRR type an"),

@@ -97,6 +97,9 @@ QUESTIONS: dict[str, Question] = {
     "uapi-number": Question(
         "uapi", "the patches give out a number that mainline has for another name", "mtcalc.kvm.uapi"
     ),
+    "says-no-change": Question(
+        "message", "the message says no functional change, and inputs change", "the message and the rules; NFC too"
+    ),
     "not-followed": Question(
         "beside",
         "what the guest's MTRRs say, or what host MMIO is, is found by changed code that is not followed",

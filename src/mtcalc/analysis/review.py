@@ -56,6 +56,20 @@ def about_numbers(edits: Edits) -> tuple[Remark, ...]:
     )
 
 
+def about_the_message(found: Diff) -> tuple[Remark, ...]:
+    """What a message leaves out that says of a change that there is none."""
+    said = "the message says no functional change, and"
+    changes = [(state_of(found, change), change) for change in found.changes]
+    if changes:
+        what = "1 input changes" if len(changes) == 1 else f"{len(changes)} inputs change"
+        return tuple(asked("says-no-change", f"{said} {what}: is that meant?", changes, lambda *_: True, _differs))
+    if found.mmio is None or not found.mmio.changed:
+        return ()
+    count, row = found.mmio.changed_count, found.mmio.rows[0]
+    what = "a kind of host page changes" if count == 1 else f"{count} kinds of host pages change"
+    return (Remark("says-no-change", f"{said} {what} (`{when_text(row.when)}`)", count, None),)
+
+
 _ASKED: dict[str, tuple[Input, ...]] = {
     "guest-mtrr": (GUEST_MTRR,),
     "host-mmio": (MMIO,),

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
-from mtcalc.analysis.review import about_beside, about_numbers
+from mtcalc.analysis.review import about_beside, about_numbers, about_the_message
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, check_git, git_folder, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
@@ -115,14 +115,17 @@ def _write(
 def _judged(part: Part, of: Part | Whole, edits: Edits, expand: bool) -> Judged:
     """A part, or the whole by its last part; `edits` are those of all patches, of which the numbers may be others'."""
     from mtcalc.output.series import Judged
+    from mtcalc.patches.series import Whole
 
     if of.before is None or of.after is None:
         return Judged(part, remarks=(*about_numbers(of.edits), *about_beside(of.beside, None)))
     found = compare(of.before, of.after)
     if expand:
         check_expandable(found)
+    parts = [one for one in of.parts if one.touches] if isinstance(of, Whole) else [of]
+    claims = about_the_message(found) if parts and all(one.no_change for one in parts) else ()
     remarks = ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers))
-    return Judged(part, found, (*remarks, *about_beside(of.beside, found.before.rules)))
+    return Judged(part, found, (*claims, *remarks, *about_beside(of.beside, found.before.rules)))
 
 
 def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:

@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from mtcalc.csource.cut import Cut
 from mtcalc.kvm.uapi import Edits
 from mtcalc.patches.beside import Beside
+from mtcalc.patches.claims import says_no_change
 from mtcalc.patches.edits import FILES, MASKS, SLOTS, Sides, edits_between
 from mtcalc.patches.hunks import KNOWN
 from mtcalc.patches.reached import one_vcpu
@@ -151,7 +152,7 @@ def _left_at(git: Git, first: GitCommit, last: GitCommit) -> tuple[GitCommit, st
 
 
 def _untouched(commit: GitCommit) -> Part:
-    return Part(commit.subject, commit.author, commit=commit.id)
+    return Part(commit.subject, commit.author, commit=commit.id, no_change=says_no_change(commit.message))
 
 
 def _part(tree: Tree, commit: GitCommit) -> Part:
