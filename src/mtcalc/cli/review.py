@@ -22,7 +22,6 @@ from mtcalc.text.errors import InputError
 from mtcalc.text.filenames import is_git_ref
 
 if TYPE_CHECKING:
-    from mtcalc.kvm.uapi import Edits
     from mtcalc.output.series import Earlier, Judged
     from mtcalc.patches.series import Part, Whole
 
@@ -61,8 +60,8 @@ def review(
         _check_terse(ctx, expand, output)
     try:
         whole, earlier = _read(patches, base, against)
-        parts = [_judged(part, part, whole.edits, expand) for part in whole.parts]
-        all_of_it = _judged(whole.parts[-1], whole, whole.edits, expand)
+        parts = [_judged(part, part, whole, expand) for part in whole.parts]
+        all_of_it = _judged(whole.parts[-1], whole, whole, expand)
     except InputError as error:
         if not terse:
             raise
@@ -112,20 +111,21 @@ def _write(
     )
 
 
-def _judged(part: Part, of: Part | Whole, edits: Edits, expand: bool) -> Judged:
-    """A part, or the whole by its last part; `edits` are those of all patches, of which the numbers may be others'."""
+def _judged(part: Part, of: Part | Whole, whole: Whole, expand: bool) -> Judged:
+    """A part, or the whole by its last part; edits are those of all patches, but for the numbers."""
     from mtcalc.output.series import Judged
     from mtcalc.patches.series import Whole
 
+    beside = [one for one in of.beside if one.name.removesuffix("()") not in whole.asked]  # else that is asked
     if of.before is None or of.after is None:
-        return Judged(part, remarks=(*about_numbers(of.edits), *about_beside(of.beside, None)))
+        return Judged(part, remarks=(*about_numbers(of.edits), *about_beside(beside, None)))
     found = compare(of.before, of.after)
     if expand:
         check_expandable(found)
     parts = [one for one in of.parts if one.touches] if isinstance(of, Whole) else [of]
     claims = about_the_message(found) if parts and all(one.no_change for one in parts) else ()
-    remarks = ask(found, of.one_vcpu, edits._replace(numbers=of.edits.numbers))
-    return Judged(part, found, (*claims, *remarks, *about_beside(of.beside, found.before.rules)))
+    remarks = ask(found, of.one_vcpu, whole.edits._replace(numbers=of.edits.numbers))
+    return Judged(part, found, (*claims, *remarks, *about_beside(beside, found.before.rules)))
 
 
 def _commits(words: tuple[str, ...], base: str | None, against: str | None) -> Whole:
