@@ -60,7 +60,9 @@ def _around_text(found: Diff, one: Around) -> str:
         # That answers are made as if a flag that is read were accepted is no word on who has KVM accept it.
         taken = " (taken so, as the rules read it)" if one.what == "slot flags accepted" and more in read else ""
         return f"{more} too{taken}"
-    return f"{one.before} -> {one.after}"
+    # The file's name stands in the head, and may be longer than a line.
+    after = one.after.removesuffix(f"() of {found.after.ref}")
+    return f"{one.before} -> {one.after if after == one.after else f'{after}() as patched'}"
 
 
 _MEANT = ": is that meant?"
