@@ -133,7 +133,7 @@ def _fits_none(patches: Prepared, misfit: Misfit | None) -> InputError:
         what = f"already applied: {', '.join(holding)} is what this patch makes, if it is not a reversed one"
         return InputError(f"{what} (a base before it: --base)", place)
     what = f"this hunk fits none of the built-in rule sets{reason}"
-    near = _nearest(patches, place)
+    near = _nearest(patches, place) if misfit and not misfit.near else None
     if near:
         what, place = (
             f"this hunk fits none of the built-in rule sets: in {near[0]}, the nearest, is no such line",
