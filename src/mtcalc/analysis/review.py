@@ -13,9 +13,9 @@ from mtcalc.analysis.review_states import Changes, State, asked, own_inputs, spr
 from mtcalc.analysis.review_states import state_of as state_of
 from mtcalc.analysis.rule_check import Oddity, check_rules
 from mtcalc.kvm.uapi import Edits, taken_by
-from mtcalc.patches.beside import Beside
 from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, Input
 from mtcalc.rules.rule import Rule, RuleSet, inputs_read
+from mtcalc.text.errors import Place
 from mtcalc.x86.ept import odd_byte, split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
 
@@ -78,19 +78,19 @@ _ASKED: dict[str, tuple[Input, ...]] = {
 """What is changed beside the rules and makes an input of theirs, by its kind; such a change can change any answer."""
 
 
-def about_beside(beside: Sequence[Beside], rules: RuleSet | None) -> tuple[Remark, ...]:
+def about_beside(beside: Sequence[tuple[str, str, str, Place]], rules: RuleSet | None) -> tuple[Remark, ...]:
     """What the rules ask for, and is found in another way: whether a guest gets another byte nobody has followed.
 
-    `rules`: those before the change, where they are known; what these do not ask for is no matter.
+    `beside`: kind, name, what it decides and where it stands. `rules`: those before the change, where they are known; what these do not ask for is no matter.
     """
     remarks = []
     for kind, items in _ASKED.items():
-        ours = [one for one in beside if one.kind == kind]
+        ours = [one for one in beside if one[0] == kind]
         if ours and (rules is None or set(items) & set(inputs_read(rules))):
-            names = ", ".join(dict.fromkeys(one.name for one in ours))
+            names = ", ".join(dict.fromkeys(name for _, name, _, _ in ours))
             verb = "decides" if ", " not in names else "decide"
-            text = f"{names} {verb} {ours[0].text}, and what changes in it is not followed: is that meant?"
-            remarks.append(Remark("not-followed", text, 0, None, place=ours[0].place))
+            text = f"{names} {verb} {ours[0][2]}, and what changes in it is not followed: is that meant?"
+            remarks.append(Remark("not-followed", text, 0, None, place=ours[0][3]))
     return tuple(remarks)
 
 

@@ -116,7 +116,9 @@ def _judged(part: Part, of: Part | Whole, whole: Whole, expand: bool) -> Judged:
     from mtcalc.output.series import Judged
     from mtcalc.patches.series import Whole
 
-    beside = [one for one in of.beside if one.name.removesuffix("()") not in whole.asked]  # else that is asked
+    beside = [
+        (one.kind, one.name, one.text, one.place) for one in of.beside if one.name.removesuffix("()") not in whole.asked
+    ]  # else that is asked
     if of.before is None or of.after is None:
         return Judged(part, remarks=(*about_numbers(of.edits), *about_beside(beside, None)))
     found = compare(of.before, of.after)
