@@ -81,7 +81,8 @@ _ASKED: dict[str, tuple[Input, ...]] = {
 def about_beside(beside: Sequence[tuple[str, str, str, Place]], rules: RuleSet | None) -> tuple[Remark, ...]:
     """What the rules ask for, and is found in another way: whether a guest gets another byte nobody has followed.
 
-    `beside`: kind, name, what it decides and where it stands. `rules`: those before the change, where they are known; what these do not ask for is no matter.
+    `beside`: kind, name, what it decides and where it stands. `rules`: those before the change, where they are
+    known; what these do not ask for is no matter.
     """
     remarks = []
     for kind, items in _ASKED.items():
