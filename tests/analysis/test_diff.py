@@ -343,7 +343,8 @@ def test_what_differs_around() -> None:
         (
             "states that can't be reached",
             "none",
-            "not quirk IGNORE_GUEST_PAT and not self_snoop; quirk CD_NW_CLEARED",
+            "not quirk IGNORE_GUEST_PAT and not self_snoop; "
+            "quirk CD_NW_CLEARED in force (off from the start, and nothing turns it on)",
         ),
     ]
 

@@ -38,7 +38,7 @@ when not mmio and slot_flag NON_COHERENT_DMA, and
 3  noncoherent_dma and cr0_cd and not quirk CD_NW_CLEARED
 
 around the rules
-slot flags accepted  NON_COHERENT_DMA too
+slot flags accepted  NON_COHERENT_DMA too (taken so, as the rules read it)
 
 OF 33 ROW PAT        QUESTIONS: is that meant?
 5     3   WB: UC>WB  guest memory becomes cacheable though guest CR0.CD is set
@@ -47,9 +47,10 @@ OF 33 ROW PAT        QUESTIONS: is that meant?
 4     2   UC-: WC>UC memory that was WC becomes UC, and framebuffers slow (as
                      with guest_mtrr WC)
 5     3   WC: UC>WC  memory that was UC becomes WC, and writes may be combined
-20    1   UC: WB>UC  guests without device assignment can now make RAM uncached
+20    1   UC: WB>UC  guests without non-coherent DMA can now make RAM uncached
 25    1   WC: WB>WC  the guest's PAT is newly honoured: the host maps RAM WB, so
                      another type in the guest is an alias
+33    1              nothing makes KVM accept KVM_MEM_NON_COHERENT_DMA (EINVAL)
 33    1              slot flag NON_COHERENT_DMA may be set on any slot, RAM too
 33    1              stale entries stay when slot flag NON_COHERENT_DMA changes
 33    1              non-coherent DMA, guest CR0.CD, quirk CD_NW_CLEARED, guest
@@ -187,6 +188,7 @@ def test_the_keys_of_json() -> None:
         ("uc-to-wc", 5),
         ("uncached-ram", 20),
         ("pat-honoured", 25),
+        ("flag-not-accepted", 33),
         ("any-slot", 33),
         ("stale", 33),
         ("input-stops", 33),

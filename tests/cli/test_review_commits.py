@@ -17,7 +17,7 @@ from mtcalc.refs.resolve import resolve
 from support.patches import kernel
 from support.program import environment, quick
 from support.readme import ROOT
-from support.trees import VMX, TestTree, function_of, in_file, linux, needs_git
+from support.trees import VMX, TestTree, function_of, in_file, linux, makefile, needs_git
 
 pytestmark = needs_git
 
@@ -140,7 +140,7 @@ def test_what_commits_change_beside_the_rules(tmp_path: Path) -> None:
     tree.commit("other", {path: X86.replace("return 1", "return 2")})
     tree.commit("twice", {path: X86.replace("return 1", "return 2").replace("atomic_inc(", "atomic_add(2, ")})
     text = X86.replace("return 1", "return 2").replace("atomic_inc(", "atomic_add(2, ")
-    last = tree.commit("asked", {path: text.replace("return atomic_read(", "return !!atomic_read(")})
+    last = tree.commit("asked", {path: text.replace("return atomic_read(", "for (;;) return own(kvm) || atomic_read(")})
     status, found = review(tree, "git:HEAD~3..HEAD")
     names = ["kvm_arch_register_noncoherent_dma()", "kvm_arch_has_noncoherent_dma()"]
     assert (status, found["changed"]) == (0, 0)
@@ -151,7 +151,9 @@ def test_what_commits_change_beside_the_rules(tmp_path: Path) -> None:
     assert found["text"].startswith(said)
     plain = quick("review", "git:HEAD~2", "--git", str(tmp_path))
     assert "beside" not in plain.out
-    moved = tree.commit("moved", {path: "int a;\n" + text.replace("return atomic_read(", "return !!atomic_read(")})
+    moved = tree.commit(
+        "moved", {path: "int a;\n" + text.replace("return atomic_read(", "for (;;) return own(kvm) || atomic_read(")}
+    )
     assert review(tree, f"git:{moved}")[1]["beside"] == []
     tree.commit("rules", {VMX: in_file(function_of("v6.7"))})
     both = review(tree, "git:HEAD~4..HEAD")[1]
@@ -189,3 +191,60 @@ def test_the_commands_of_the_page(tree: TestTree) -> None:
         )
         assert (done.returncode in (0, 1), done.stderr) == (True, ""), command
         assert done.stdout
+
+
+HELPER_PATH = "arch/x86/kvm/x86.c"
+COUNTED = "return atomic_read(&kvm->arch.noncoherent_dma_count);"
+
+
+def helper_tree(folder: Path, line: str, above: str = "") -> TestTree:
+    """A tree whose last commit gives kvm_arch_has_noncoherent_dma() another body."""
+    tree = TestTree(folder)
+    files = {VMX: in_file(function_of("v6.7")), "Makefile": makefile("6.7"), HELPER_PATH: X86}
+    tree.commit("before", files)
+    tree.commit("a helper", {HELPER_PATH: X86.replace("\t" + COUNTED, above + "\t" + line)})
+    return tree
+
+
+def test_a_helper_of_another_file_is_followed(tmp_path: Path) -> None:
+    """What a function means that the rules ask by name: the commit answers as its own mail does."""
+    tree = helper_tree(tmp_path, COUNTED.replace(";", " ||\n\t       kvm_own(kvm);"))
+    status, found = review(tree, "git:HEAD")
+    mail = tree.git("format-patch", "-1", "--stdout")
+    done = quick("review", "-", "--base", "git:HEAD~1", "--git", str(tree.folder), "-o", "json", stdin=mail)
+    told = json.loads(done.out)
+    assert status == 1
+    assert found["changed"] > 9
+    for key in ("changed", "reachable", "rows", "questions", "beside"):
+        assert found[key] == told[key], key
+    assert found["patches"][0]["touches"]
+    assert review(tree, "git:HEAD~1..HEAD")[1]["rows"] == found["rows"]
+    assert (
+        json.loads(quick("diff", "git:HEAD~1", "git:HEAD", "-o", "json", cwd=tree.folder).out)["rows"] == found["rows"]
+    )
+    own = ("--assume", "kvm_own(vcpu->kvm)=yes", "--pat", "WC", "-o", "json")
+    masks = [
+        json.loads(quick("lookup", "-r", ref, *own, cwd=tree.folder).out)[0]["ept"]["mask"]
+        for ref in ("git:HEAD~1", "git:HEAD")
+    ]
+    assert masks == ["0x70", "0x30"]
+    line = quick("review", "git:HEAD", "--terse", cwd=tree.folder).out.splitlines()[0]
+    changed = (tree.folder / HELPER_PATH).read_text().splitlines().index("\t" + COUNTED.replace(";", " ||")) + 1
+    assert line.startswith(f"{HELPER_PATH}:{changed}: WARNING: ")
+    tree.commit("after it", {"a": "b"})
+    assert review(tree, "git:HEAD")[1]["changed"] == 0
+    assert review(tree, "git:HEAD~2..HEAD")[1]["rows"] == found["rows"]
+
+
+@pytest.mark.parametrize(
+    ("line", "above", "asked"),
+    [
+        ("return raw_atomic_read(&kvm->arch.noncoherent_dma_count) > 0;", "", False),
+        ("return kvm->arch.own;", "\tint i;\n\n\tfor (i = 0; i < 3; i++)\n\t\tkvm->arch.own |= i;\n", True),
+    ],
+)
+def test_a_helper_that_means_the_same_or_is_not_followed(tmp_path: Path, line: str, above: str, asked: bool) -> None:
+    tree = helper_tree(tmp_path, line, above)
+    status, found = review(tree, "git:HEAD")
+    assert (status, found["changed"], found["patches"][0]["touches"]) == (0, 0, False)
+    assert ("asked by name: its meaning is taken as before" in found["text"]) is asked

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mtcalc.csource.writer import all_texts
+from mtcalc.csource.writer import Style, all_texts, write_c
 from mtcalc.patches.anew import FUNCTION_WORDS, KNOWN_VALUES
 from mtcalc.patches.hunks import KNOWN
 from mtcalc.rules.builtin import built_in_names
-from support.patches import kernel
+from support.patches import c_file, diff, kernel, mail
 from support.program import quick
 
 HEAD = "From: A <a@b.c>\nDate: Fri, 5 Jan 2024 17:12:37 +0800\nSubject: [PATCH] x\n\n"
@@ -250,3 +250,24 @@ def test_a_patch_of_the_host_mmio_test_alone_says_what_it_changes() -> None:
     why = "the patch does not fit the host-MMIO test of any release: its context and removed lines are not in"
     said = f"{words} taken as before ({why} kvm_is_mmio_pfn())"
     assert (done.status, " ".join(done.out.split())) == (0, said)
+
+
+@pytest.mark.parametrize("base", ["v4.4", "v6.7", "v6.16"])
+def test_a_hunk_that_fits_nowhere_says_which_line_does_not(base: str) -> None:
+    """At that line of the mail; which sets there are stands below, where one line alone is read too."""
+    old = write_c(kernel(base).rules, Style.RETURN)
+    text = mail(diff(c_file(old), c_file(old.replace("if (is_mmio)", "if (is_mmio && 1)", 1))))
+    wrong = text.replace(" \t\treturn (MTRR_TYPE_UNCACHABLE <<", " \t\treturn (MTRR_TYPE_OWN <<").replace(
+        " \t\treturn MTRR_TYPE_UNCACHABLE <<", " \t\treturn MTRR_TYPE_OWN <<"
+    )
+    assert wrong != text
+    at = next(n for n, line in enumerate(wrong.splitlines(), 1) if "MTRR_TYPE_OWN" in line)
+    done = quick("review", "-", stdin=wrong)
+    assert (done.status, done.out) == (2, "")
+    first, source, _, *listed = done.err.splitlines()
+    assert first.startswith(f"-:{at}:1: this hunk fits none of the built-in rule sets: in v")
+    assert "MTRR_TYPE_OWN" in source
+    assert set(built_in_names()) <= set(" ".join(listed).replace(",", "").split())
+    assert max(map(len, listed)) <= 80
+    (line,) = quick("review", "-", "--terse", stdin=wrong).err.splitlines()
+    assert line.startswith(f"-:{at}:1: ERROR: this hunk fits none")

@@ -66,6 +66,13 @@ def flag(name: str = "NON_COHERENT_DMA", byte: str = WB, base: str = "v6.7") -> 
     return rule(f"slot->flags & KVM_MEM_{name}", byte, base)
 
 
+def own_flag(bit: int, base: str = "v6.7") -> Patch:
+    """A flag of the patch's own, whose number it gives out."""
+    return flag("OWN", base=base).and_(
+        beside(UAPI, "struct kvm_userspace_memory_region {", f"#define KVM_MEM_OWN\t(1UL << {bit})")
+    )
+
+
 def quirk(name: str, base: str = "v6.11") -> Patch:
     """Ignore-PAT hangs on a quirk too."""
     return edited(base, (f"if ({NO_DMA})", f"if ({NO_DMA} && kvm_check_has_quirk(vcpu->kvm, KVM_X86_QUIRK_{name}))"))
@@ -85,6 +92,10 @@ HOST = "arch/x86/include/asm/kvm_host.h"
 X86 = "arch/x86/kvm/x86.c"
 SLOTS = "int __kvm_set_memory_region(struct kvm *kvm,"
 FIXED = beside(SLOT_FILE, SLOTS, "\t\t    ((mem->flags ^ old->flags) & KVM_MEM_NON_COHERENT_DMA))")
+CHECK = "static int check_memory_region_flags(const struct kvm_userspace_memory_region *mem)"
+VALID = "\tvalid_flags |= KVM_MEM_%s;"
+ACCEPTED = beside(SLOT_FILE, CHECK, VALID % "OWN")
+BY_HELPER = beside(SLOT_FILE, CHECK, "\tvalid_flags |= kvm_own_flags(kvm);")
 MASK = beside(HOST, "struct kvm_arch {", "\t KVM_X86_QUIRK_OWN |\t\\")
 OTHER_MASK = beside(HOST, "struct kvm_arch {", "\t KVM_X86_QUIRK_ANOTHER |\t\\")
 CD_ZAP = beside(X86, "void kvm_post_set_cr0(struct kvm_vcpu *vcpu,", "\t\tkvm_zap_gfn_range(kvm, 0, ~0);")
@@ -101,6 +112,15 @@ def unzapped(function: str, line: str = "\tkvm_zap_gfn_range(vcpu->kvm, 0, ~0ULL
         f"diff --git a/{X86} b/{X86}\n--- a/{X86}\n+++ b/{X86}\n@@ -100,3 +100,2 @@ {function}(struct kvm_vcpu *vcpu,\n"
     )
     return Patch(base, mail(f"{head} \tone;\n-{line}\n \ttwo;\n"))
+
+
+def saying(words: str, patch: Patch | None = None) -> Patch:
+    """A patch whose message says something of it."""
+    patch = patch or flag()
+    return patch._replace(text=patch.text.replace("What is changed, and why.", f"What is changed.  {words}", 1))
+
+
+WALK = beside("arch/x86/kvm/mtrr.c", "static u8 mtrr_disabled_type(struct kvm_vcpu *vcpu)", "\treturn own;")
 
 
 def number(line: str, path: str = UAPI) -> Patch:
@@ -120,6 +140,8 @@ LAST = f"\treturn {GUEST};\n"
 MMIO_UC = f"\tif (is_mmio)\n\t\treturn {UC};\n"
 DMA = "kvm_arch_has_noncoherent_dma(vcpu->kvm)"
 READONLY = "slot->flags & KVM_MEM_READONLY"
+OWN = "!is_mmio && slot->flags & KVM_MEM_OWN"
+MMIO_IF = "\tif (is_mmio"
 NOTHING = rule("kvm_own(vcpu->kvm)", f"({WB}) {IPAT}", before=f"\tif ({CD})")
 """For a VM of its own kind, what others have without non-coherent DMA."""
 
@@ -141,7 +163,7 @@ CASES = [
     Case("wc-to-uc", flag(), rule(f"{READONLY} && {NO_DMA}", WB), "framebuffers"),
     Case("uc-to-wc", flag(), rule(f"{READONLY} && {NO_DMA}", WB), "that was UC becomes WC"),
     # With non-coherent DMA a guest could; so could one whose quirk is off.
-    Case("uncached-ram", flag(), rule(f"{READONLY} && {DMA}", WB), "without device assignment"),
+    Case("uncached-ram", flag(), rule(f"{READONLY} && {DMA}", WB), "without non-coherent DMA"),
     Case(
         "uncached-ram", flag(base="v6.11"), edited("v6.16", (f"\treturn {WB};", f"\treturn {UC};")), "make RAM uncached"
     ),
@@ -161,6 +183,18 @@ CASES = [
     ),
     Case("any-slot", flag("OWN"), rule("slot->own & KVM_MEM_OWN", WB), "`slot->flags & KVM_MEM_OWN` may be set"),
     Case("any-slot", flag("READONLY"), rule("kvm_own(vcpu->kvm)", WB), "READONLY may be set on any slot, RAM too"),
+    Case("any-slot", own_flag(3), flag("READONLY"), "`slot->flags & KVM_MEM_OWN` may be set"),
+    Case("flag-not-accepted", own_flag(3), own_flag(3).and_(ACCEPTED), "makes KVM accept KVM_MEM_OWN (EINVAL)"),
+    Case("flag-not-accepted", own_flag(7), own_flag(7).and_(BY_HELPER), "makes KVM accept KVM_MEM_OWN (EINVAL)"),
+    Case(
+        "flag-not-accepted", flag(), flag().and_(beside(SLOT_FILE, CHECK, VALID % "NON_COHERENT_DMA")), "_DMA (EINVAL)"
+    ),
+    # What 6.7 and 6.8 take themselves; what nobody checks.
+    Case("flag-not-accepted", flag("GUEST_MEMFD"), flag("READONLY"), "GUEST_MEMFD (EINVAL)"),
+    Case("flag-not-accepted", own_flag(2), flag("GUEST_MEMFD", base="v6.11"), "KVM_MEM_OWN (EINVAL)"),
+    Case(
+        "flag-not-accepted", rule(OWN, WC, "v3.13", MMIO_IF), rule(OWN, WC, "v2.6.31", MMIO_IF), "KVM_MEM_OWN (EINVAL)"
+    ),
     Case("stale", flag("OWN"), flag("OWN").and_(FIXED.replace("NON_COHERENT_DMA", "OWN")), "KVM_MEM_OWN` changes"),
     Case(
         "stale", flag(), flag("HONOR_GUEST_PAT").and_(FIXED.replace("NON_COHERENT_DMA", "HONOR_GUEST_PAT")), "slot flag"
@@ -239,8 +273,19 @@ CASES = [
     ),
     Case("new-type", edited("v6.7", ("kvm_mtrr_get_guest_memory_type(vcpu, gfn)", "own_type(vcpu, gfn)")), flag()),
     Case("goes-back", FORTH, UC_TO_WC, "what 1/2 changes goes back with 2/2"),
-    Case("dead-rule", rule("!slot || slot", WB), flag(), "rule 'guest-mtrr' never matches"),
+    Case("dead-rule", rule("!kvm_own(vcpu) || kvm_own(vcpu)", WB), flag(), "rule 'guest-mtrr' never matches"),
     Case("dead-code", rule("is_mmio", "0"), flag(), "never reached"),
+    Case("says-no-change", saying("No functional change intended."), saying("Nothing is said of it."), "no functional"),
+    Case("says-no-change", saying("[NFC]"), saying("No functional change for guests without it."), "33 inputs change"),
+    Case(
+        "says-no-change",
+        saying("No functional change intended.", host_pages("if (pfn_valid(pfn))", "if (true)")),
+        saying("No functional change intended.", edited("v6.7", ("if (is_mmio)", "if (is_mmio) /* as ever */"))),
+        "kinds of host pages change",
+    ),
+    # 6.11 asks for no guest MTRR type any longer.
+    Case("not-followed", Patch("", mail(WALK)), flag(base="v6.11").and_(WALK), "mtrr_disabled_type() decides which"),
+    Case("not-followed", flag().and_(WALK), flag(), "mtrr_disabled_type() decides which guest MTRR type an"),
     Case(
         "uapi-number",
         number("#define KVM_CAP_USER_CONFIGURE_NONCOHERENT_DMA 236"),
@@ -320,6 +365,21 @@ def test_shown_by_one_patch_and_silent_on_its_neighbour(case: Case) -> None:
     assert asked(case.silent, case) == []
 
 
+def test_what_changes_beside_the_rules_alone() -> None:
+    """It touches no rule, and nobody says that all stays as it is; one line for tools."""
+    done = quick("review", "-", stdin=mail(WALK))
+    assert (done.status, done.out.splitlines()[0]) == (
+        0,
+        "touches no rule itself, and what it changes beside the rules is not followed",
+    )
+    assert "stay as they are" not in done.out
+    (line,) = quick("review", "-", "--terse", stdin=mail(WALK)).out.splitlines()
+    assert line.endswith("[not-followed]")
+    two = mail(WALK, subject="[PATCH 1/2] walk") + flag().text.replace("[PATCH]", "[PATCH 2/2]")
+    head = " ".join(quick("review", "-", "--base", "v6.7", stdin=two).out.split())
+    assert "1/2 walk: beside the rules, not followed: mtrr_disabled_type() 2/2" in head
+
+
 def test_every_code_has_a_case() -> None:
     assert {case.code for case in CASES} == set(QUESTIONS)
 
@@ -337,6 +397,7 @@ def test_a_row_says_when_and_names_a_code(code: str) -> None:
 # The same in a git tree, whose files tell what a mail's hunks do.
 
 MAIN = "int __kvm_set_memory_region(struct kvm *kvm)\n{\n\tif ((a ^ b) & KVM_MEM_READONLY)\n\t\treturn -EINVAL;\n}\n"
+TAKING = f"{CHECK}\n{{\n\tu32 valid_flags = KVM_MEM_LOG_DIRTY_PAGES;\n\treturn 0;\n}}\n"
 MASKS = "#define KVM_X86_VALID_QUIRKS \\\n\t(KVM_X86_QUIRK_CD_NW_CLEARED)\n"
 CR0 = "void kvm_post_set_cr0(struct kvm_vcpu *vcpu)\n{\n\tkvm_mmu_reset_context(vcpu);\n}\n"
 
@@ -418,7 +479,7 @@ def test_another_bit_is_the_same_in_a_mail_and_as_a_commit(
     vmx = c_file(write_c(kernel("v6.7").rules, Style.RETURN))
     header = diff(lines.format(old), lines.format(new), path)
     tree = TestTree(tmp_path)
-    tree.commit("before", {VMX: vmx, "Makefile": makefile("6.7"), SLOT_FILE: MAIN, path: lines.format(old)})
+    tree.commit("before", {VMX: vmx, "Makefile": makefile("6.7"), SLOT_FILE: TAKING + MAIN, path: lines.format(old)})
     tree.commit("the bit", {path: lines.format(new)})
     tree.commit("the rules", {VMX: patch.after})
     for words, text in (("git:HEAD~1", mail(header)), ("git:HEAD~2..HEAD", patch.text + header)):
@@ -481,7 +542,7 @@ def test_a_question_that_another_patch_of_the_series_answers_or_raises() -> None
     assert "NONCOHERENT_DMA collides with mainline, where 236 is KVM_CAP_PRE_FAULT_MEMORY (-:" in " ".join(
         plain.split()
     )
-    assert len(plain.splitlines()) <= 50
+    assert len(plain.splitlines()) <= 51
     alone = quick("review", "-", stdin=SERIES[0])
     assert (alone.status, alone.err) == (0, "")
     assert alone.out.startswith("touches no rule")

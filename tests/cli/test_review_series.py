@@ -87,8 +87,9 @@ def test_the_founding_series() -> None:
     assert found["in_between"] == []
     text = quick("review", "-", stdin="".join(FOUNDING)).out
     lines = text.splitlines()
-    assert lines[:4] == [
-        "1/4   KVM: a new flag of slots: touches no rule",
+    assert lines[:5] == [
+        "1/4   KVM: a new flag of slots: beside the rules, not followed:",
+        "      check_memory_region_flags()",
         "2/4   KVM: SVM: a parameter: touches no rule",
         "3/4   KVM: VMX: honour the guest's PAT: rows 1 to 3",
         "4/4   KVM: selftests: try it: touches no rule",
@@ -208,7 +209,7 @@ def test_what_goes_back_is_asked_of_the_patch_and_of_the_whole(tmp_path: Path) -
         assert plain.count(" ".join(text.split()).replace("between the two?", "")) == 1
         terse = quick("review", "--terse", "-", *words, stdin=stdin, cwd=tmp_path)
         (line,) = [line for line in terse.out.splitlines() if line.endswith("[goes-back]")]
-        assert f" WARNING: {text} (40 of 40, such as mmio" in line
+        assert f" WARNING: {text} (40 of 40; PAT " in line
         assert terse.status == status
     for stdin in ("".join(FOUNDING), TWO[0]):
         assert going_back(record(quick("review", "-", "-o", "json", stdin=stdin))) == []

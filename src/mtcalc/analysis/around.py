@@ -15,7 +15,7 @@ from mtcalc.kvm.history import LEVEL_LIMITS, PAIRS, UNDEFINED_CHECKS, row_at
 from mtcalc.kvm.slot_history import SlotLimits, slot_limits
 from mtcalc.kvm.versions import WALK_WORDS
 from mtcalc.rules.condition import condition_text
-from mtcalc.rules.kernel import Kernel, split_text
+from mtcalc.rules.kernel import Kernel, Unreachable, split_text
 from mtcalc.x86.ept import LEVEL_NAMES
 
 
@@ -64,8 +64,15 @@ def _common(kernel: Kernel) -> list[tuple[str, str]]:
         ("slot flags accepted", ", ".join(flag_names(kernel.slot_flags, SLOT_FLAGS)) or "none"),
         *_fields(_slots(kernel)),
         ("quirks known", ", ".join(kernel.quirks) or "none"),
-        ("states that can't be reached", "; ".join(condition_text(s.when) for s in kernel.unreachable) or "none"),
+        ("states that can't be reached", "; ".join(map(_unreachable_text, kernel.unreachable)) or "none"),
     ]
+
+
+def _unreachable_text(state: Unreachable) -> str:
+    """'quirk CD_NW_CLEARED in force (off from the start, and nothing turns it on)'; of others the condition says it."""
+    text = condition_text(state.when)
+    why = state.why.removeprefix(f"{text} is ")
+    return text if why == state.why else f"{text} in force ({why})"
 
 
 def _slots(kernel: Kernel) -> SlotLimits:

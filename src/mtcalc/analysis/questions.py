@@ -66,6 +66,11 @@ QUESTIONS: dict[str, Question] = {
         "a slot flag is newly read, and decides for pages that are not host MMIO",
         "check_memory_region_flags(), which asks for no backing",
     ),
+    "flag-not-accepted": Question(
+        "slot flag",
+        "a slot flag is newly read that the kernel refuses, and nothing has its check accept it",
+        "check_memory_region_flags(), from 3.7 on; mtcalc.kvm.slot_history",
+    ),
     "stale": Question(
         "stale",
         "an input makes another byte where it made none, and no entry is dropped as it changes; "
@@ -99,6 +104,14 @@ QUESTIONS: dict[str, Question] = {
         "series",
         "a patch changes an input or a host page, and a later one of the series takes it back",
         "computed from the rules between the patches",
+    ),
+    "says-no-change": Question(
+        "message", "the message says no functional change, and inputs change", "the message and the rules; NFC too"
+    ),
+    "not-followed": Question(
+        "beside",
+        "what the guest's MTRRs say, or what host MMIO is, is found by changed code that is not followed",
+        "mtcalc.patches.beside",
     ),
     "dead-rule": Question("dead rule", "a rule that can never match, and there was none like it", _REACHED),
     "dead-code": Question("dead rule", "a statement that is never reached, and there was none like it", _REACHED),

@@ -14,8 +14,9 @@ from mtcalc.analysis.review_states import Changes, State, asked, own_inputs, spr
 from mtcalc.analysis.review_states import state_of as state_of
 from mtcalc.analysis.rule_check import Oddity, check_rules
 from mtcalc.kvm.uapi import Edits, collision
-from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA
-from mtcalc.rules.rule import Rule, RuleSet
+from mtcalc.rules.inputs import CR0_CD, GUEST_MTRR, MMIO, NONCOHERENT_DMA, Input
+from mtcalc.rules.rule import Rule, RuleSet, inputs_read
+from mtcalc.text.errors import Place
 from mtcalc.x86.ept import odd_byte, split_mask
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, PAT_TYPES, MemType
 
@@ -51,6 +52,45 @@ def about_numbers(edits: Edits) -> tuple[Remark, ...]:
     """Numbers of the interface that the patches give out and mainline has for something else, or another for that."""
     odd = ((number, collision(number)) for number in edits.numbers)
     return tuple(Remark("uapi-number", text, 0, None, place=number.place) for number, text in odd if text)
+
+
+def about_the_message(found: Diff) -> tuple[Remark, ...]:
+    """What a message leaves out that says of a change that there is none."""
+    said = "the message says no functional change, and"
+    changes = [(state_of(found, change), change) for change in found.changes]
+    if changes:
+        what = "1 input changes" if len(changes) == 1 else f"{len(changes)} inputs change"
+        return tuple(asked("says-no-change", f"{said} {what}: is that meant?", changes, lambda *_: True, _differs))
+    if found.mmio is None or not found.mmio.changed:
+        return ()
+    count, row = found.mmio.changed_count, found.mmio.rows[0]
+    what = "a kind of host page changes" if count == 1 else f"{count} kinds of host pages change"
+    return (Remark("says-no-change", f"{said} {what} (`{when_text(row.when)}`)", count, None),)
+
+
+_ASKED: dict[str, tuple[Input, ...]] = {
+    "guest-mtrr": (GUEST_MTRR,),
+    "host-mmio": (MMIO,),
+    "host-type": (MMIO,),
+}
+"""What is changed beside the rules and makes an input of theirs, by its kind; such a change can change any answer."""
+
+
+def about_beside(beside: Sequence[tuple[str, str, str, Place]], rules: RuleSet | None) -> tuple[Remark, ...]:
+    """What the rules ask for, and is found in another way: whether a guest gets another byte nobody has followed.
+
+    `beside`: kind, name, what it decides and where it stands. `rules`: those before the change, where they are
+    known; what these do not ask for is no matter.
+    """
+    remarks = []
+    for kind, items in _ASKED.items():
+        ours = [one for one in beside if one[0] == kind]
+        if ours and (rules is None or set(items) & set(inputs_read(rules))):
+            names = ", ".join(dict.fromkeys(name for _, name, _, _ in ours))
+            verb = "decides" if ", " not in names else "decide"
+            text = f"{names} {verb} {ours[0][2]}, and what changes in it is not followed: is that meant?"
+            remarks.append(Remark("not-followed", text, 0, None, place=ours[0][3]))
+    return tuple(remarks)
 
 
 def _host_pages(found: Diff) -> Iterator[Remark]:
@@ -171,7 +211,7 @@ def _uncached_with(byte: int) -> MemType | None:
 
 
 def _uncached_ram(found: Diff, changes: Changes) -> Iterator[Remark]:
-    """RAM of a VM without assigned devices that the guest, by its PAT, MTRRs or CR0.CD, can newly get uncached."""
+    """RAM of a VM without non-coherent DMA that the guest, by its PAT, MTRRs or CR0.CD, can newly get uncached."""
     uncached = 0
     for byte, states in found.bytes_before.items():
         uncached |= states if _uncached_with(byte) is not None else 0
@@ -181,7 +221,7 @@ def _uncached_ram(found: Diff, changes: Changes) -> Iterator[Remark]:
         ram = state.get(MMIO) is not True and state.get(NONCOHERENT_DMA) is not True
         return ram and _uncached_with(change.after) is not None and not could(state, change)
 
-    text = "guests without device assignment can now make RAM uncached: is that meant?"
+    text = "guests without non-coherent DMA can now make RAM uncached: is that meant?"
     yield from asked("uncached-ram", text, changes, can_now, lambda change: _uncached_with(change.after))
 
 

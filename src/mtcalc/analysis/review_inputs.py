@@ -12,6 +12,7 @@ from mtcalc.analysis.questions import Remark
 from mtcalc.analysis.review_states import Changes, asked, facts_of, newly_decided, within
 from mtcalc.kvm.flags import QUIRK_ALIASES, SLOT_FLAGS
 from mtcalc.kvm.quirks import QUIRK_SPANS, has_quirk
+from mtcalc.kvm.slot_history import slot_limits
 from mtcalc.kvm.uapi import Edits
 from mtcalc.kvm.zaps import Zap, zapped_when
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, condition_text, holds, inputs
@@ -69,6 +70,16 @@ def about_slots(found: Diff, changes: Changes, edits: Edits) -> Iterator[Remark]
     known = inputs_read(found.before.rules)
     for item in inputs_read(found.after.rules):
         if _slot_flag(item) and item not in known:
+            flag = _slot_flag(item)
+            if _is_refused(flag, found.before, edits):
+                text = f"nothing makes KVM accept KVM_MEM_{flag} (EINVAL): is that meant?"
+                newly = within(found, newly_decided(found, item))
+                yield from asked(
+                    "flag-not-accepted",
+                    text,
+                    changes,
+                    lambda state, change, item=item, newly=newly: state[item] is True and newly(state, change),  # type: ignore[misc]
+                )
             text = f"{input_words(item)} may be set on any slot, RAM too: is that meant?"
             newly = within(found, newly_decided(found, item))
             yield from asked(
@@ -80,6 +91,12 @@ def about_slots(found: Diff, changes: Changes, edits: Edits) -> Iterator[Remark]
                 ),
             )
     yield from _stale(found, changes, edits)
+
+
+def _is_refused(flag: str, before: Kernel, edits: Edits) -> bool:
+    """Whether the kernel refuses a slot flag and nobody has it accept that; not where nobody looked."""
+    taken = bool(SLOT_FLAGS.get(flag, 0) & before.slot_flags) or not slot_limits(before.release).flags_checked
+    return not taken and edits.accepted is not None and not {flag, ""} & edits.accepted
 
 
 def _stale(found: Diff, changes: Changes, edits: Edits) -> Iterator[Remark]:

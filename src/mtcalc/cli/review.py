@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from mtcalc.analysis.diff import check_expandable
 from mtcalc.analysis.diff import diff as compare
-from mtcalc.analysis.review import about_numbers, about_zaps
+from mtcalc.analysis.review import about_beside, about_numbers, about_the_message, about_zaps
 from mtcalc.analysis.review import review as ask
 from mtcalc.cli.options import Output, check_git, git_folder, output_options, release_of, release_option
 from mtcalc.cli.params import PATCH_FILE, REF
@@ -113,17 +113,23 @@ def _write(
 
 
 def _judged(part: Part, of: Part | Whole, whole: Whole, expand: bool) -> Judged:
-    """A part, or the whole by its last part; the numbers given out and the zaps removed are its own."""
+    """A part, or the whole by its last part; edits are those of all patches, but for numbers and zaps removed."""
     from mtcalc.output.series import Judged
+    from mtcalc.patches.series import Whole
 
+    beside = [
+        (one.kind, one.name, one.text, one.place) for one in of.beside if one.name.removesuffix("()") not in whole.asked
+    ]  # else that is asked
     if of.before is None or of.after is None:
-        kernel = whole.after or whole.untouched
-        return Judged(part, remarks=(*about_numbers(of.edits), *about_zaps(of.edits, kernel)))
+        zaps = about_zaps(of.edits, whole.after or whole.untouched)
+        return Judged(part, remarks=(*about_numbers(of.edits), *zaps, *about_beside(beside, None)))
     found = compare(of.before, of.after)
     if expand:
         check_expandable(found)
+    parts = [one for one in of.parts if one.touches] if isinstance(of, Whole) else [of]
+    claims = about_the_message(found) if parts and all(one.no_change for one in parts) else ()
     own = whole.edits._replace(numbers=of.edits.numbers, unzapped=of.edits.unzapped)
-    return Judged(part, found, ask(found, of.one_vcpu, own))
+    return Judged(part, found, (*claims, *ask(found, of.one_vcpu, own), *about_beside(beside, found.before.rules)))
 
 
 def _with_going_back(parts: list[Judged], all_of_it: Judged) -> tuple[list[Judged], Judged]:

@@ -35,7 +35,7 @@ def cut(text: bytes, name: str) -> Cut | None:
     todo = [name.encode()]
     while todo:
         called = todo.pop()
-        pieces[called] = found = list(_definitions(text, called))
+        pieces[called] = found = list(definitions(text, called))
         for piece in found:
             todo += set(_CALL.findall(piece)) - _COMMON - pieces.keys() - set(todo)
     if not pieces[name.encode()]:
@@ -49,7 +49,7 @@ def cut(text: bytes, name: str) -> Cut | None:
     return Cut(b"\n".join(functions), b"\n".join(around))
 
 
-def _definitions(text: bytes, name: bytes) -> Iterator[bytes]:
+def definitions(text: bytes, name: bytes) -> Iterator[bytes]:
     """What begins with a function's name at the head of a line and has a body, up to a brace in column 1."""
     at = text.find(name)
     while at >= 0:

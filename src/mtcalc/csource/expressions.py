@@ -31,7 +31,7 @@ from mtcalc.csource.masks import NEVER, whole
 from mtcalc.csource.names import value_named
 from mtcalc.csource.operands import READS_ATOMIC, as_it_is, bool_compared, holder_of, turned_back, turned_whole
 from mtcalc.csource.parse import walk
-from mtcalc.csource.predicates import is_guest_mtrr, register_of, spelling_of
+from mtcalc.csource.predicates import SLOT_FLAGS_SHOWN, is_guest_mtrr, register_of, spelling_of
 from mtcalc.csource.tree import Branch, Hole, all_of, any_of, simplified
 from mtcalc.csource.types import BOOL, BYTE, INT, UNKNOWN, AnyType, CType, Pointer
 from mtcalc.csource.values import AND_AND, OR_OR, PRECEDENCE, UNARY, Bits, Val, convert, number, truth, truth_value
@@ -105,6 +105,8 @@ def known_text(context: Context, text: str) -> Val:
         return truth_value(spelling.condition, text)
     register = register_of(text)
     if register is not None:
+        # There is one slot, however it is come by: its flags are one input.
+        text = register.shown if register.shown == SLOT_FLAGS_SHOWN else text
         return Val(text, type=CType(register.width, False), mask=whole(register))
     return Val(text, type=INT if READS_ATOMIC.match(text) else UNKNOWN)
 

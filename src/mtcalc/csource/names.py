@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tree_sitter import Node
 
 from mtcalc.csource.arithmetic import binary, literal, unary
@@ -143,6 +145,20 @@ def _macro_value(context: Context, name: str, body: str | None, node: Node, scop
         return _constant(context, _body(context, name, body), (name,), offset)._replace(text=name, prec=POSTFIX)
     except ValueError:
         refuse(context, f"{name} is a macro that is not followed (#define {name} with one number)", node, scope)
+
+
+def macro_number(context: Context, name: str, offset: int) -> int | None:
+    """The number, and no other name, that the file's own macro stands for at an offset; None for anything else."""
+    macro = context.source.macros.of(name, offset)
+    if macro is None or macro.body is None or _OTHER_FLAG.search(macro.body):
+        return None
+    try:
+        return _constant(context, context.source.expression(name, macro.body), (name,), offset).num
+    except ValueError:
+        return None
+
+
+_OTHER_FLAG = re.compile(r"\bKVM_MEM_")
 
 
 def _body(context: Context, name: str, body: str | None) -> Node:

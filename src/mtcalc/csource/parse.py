@@ -120,6 +120,10 @@ class CText:
             message = f"{message[: _MAX_MESSAGE // 2]}...{message[-_MAX_MESSAGE // 2 :]}"
         raise InputError(message, self.place(offset))
 
+    def words(self, pattern: re.Pattern[str]) -> list[str]:
+        """What of the file matches a pattern, comments aside, each once, in order."""
+        return list(dict.fromkeys(pattern.findall(self._masked)))
+
     @cached_property
     def names(self) -> FileNames:
         """What the file itself declares: enumerators, types, variables."""

@@ -184,6 +184,11 @@ _SLOT = (
     rf"|(?:__gfn_to_memslot|search_memslots)\((?:{_SLOTS}), gfn\))"
 )
 
+SLOT = re.compile(_SLOT)
+"""This page's memory slot, as an expression of known words."""
+
+SLOT_FLAGS_SHOWN = "slot->flags"
+
 CR0 = Register(r"kvm_read_cr0\(vcpu\)|vcpu->arch\.cr0", "kvm_read_cr0(vcpu)", 64, _CR0_BITS)
 DISABLED_QUIRKS = Register(
     r"kvm->arch\.disabled_quirks",
@@ -194,7 +199,7 @@ DISABLED_QUIRKS = Register(
 REGISTERS = (
     CR0,
     DISABLED_QUIRKS,
-    Register(rf"{_SLOT}->flags", "slot->flags", 32, _FLAG_BITS, ALL_SLOT_FLAGS),
+    Register(rf"{_SLOT}->flags", SLOT_FLAGS_SHOWN, 32, _FLAG_BITS, ALL_SLOT_FLAGS),
 )
 
 

@@ -21,6 +21,7 @@ from mtcalc.csource.functions import run
 from mtcalc.csource.names import integer_named
 from mtcalc.csource.parse import CText, ParsedFunction
 from mtcalc.csource.predicates import FUNCTION
+from mtcalc.csource.slots import flags_by_name, slot_given
 from mtcalc.csource.tree import FoundRule, Hole, Known, Leaf, rules_of, shown_again
 from mtcalc.csource.types import INT, CType, is_type_name
 from mtcalc.csource.values import Val, number
@@ -83,9 +84,11 @@ def read_c(text: str, file: str, name: str | None = None) -> ReadC:
     if root.tree is None:
         source.refuse(f"{FUNCTION} never returns (a byte on every way)", function.offset)
     check_macros(context)
-    rules = _with_ids(shown_again(rules_of(root)), source)
+    slot_asked = slot_given(root)
+    rules = _with_ids(flags_by_name(context, function.offset, shown_again(rules_of(root))), source)
     unreached = tuple(_unreached(context, function, child(function.node, "body")))
     read = RuleSet(name or file, f"{FUNCTION}() of {file}", rules, (where(source, function),), unreached=unreached)
+    read = read._replace(slot_asked=slot_asked)
     _check_assumptions(read, source, function)
     return ReadC(read, frozenset(context.called), context.followed)
 

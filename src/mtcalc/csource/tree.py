@@ -204,14 +204,19 @@ def shown_again(found: Iterable[FoundRule]) -> list[FoundRule]:
         plain = shown_text(item.arg)
         return item._replace(arg=plain if len(exact[plain]) == 1 else exact_text(item.arg))
 
+    return renamed(rules, shown)
+
+
+def renamed(found: Iterable[FoundRule], name: Callable[[Input], Input]) -> list[FoundRule]:
+    """The rules with each input as `name` has it."""
     return [
         rule._replace(
-            when=_renamed(rule.when, shown),
+            when=_renamed(rule.when, name),
             then=rule.then
             if rule.then.memtype_of is None
-            else rule.then._replace(memtype_of=shown(rule.then.memtype_of)),
+            else rule.then._replace(memtype_of=name(rule.then.memtype_of)),
         )
-        for rule in rules
+        for rule in found
     ]
 
 
@@ -221,3 +226,14 @@ def _renamed(condition: Condition, name: Callable[[Input], Input]) -> Condition:
     if isinstance(condition, Not):
         return Not(_renamed(condition.of, name))
     return type(condition)(tuple(_renamed(part, name) for part in condition.of))
+
+
+def replaced(condition: Condition, by: Callable[[Input], Condition | None]) -> Condition:
+    """A condition with what `by` has for an input in place of what asks for it; None leaves that as it is."""
+    if isinstance(condition, Atom):
+        new = by(condition.input)
+        return condition if new is None else new
+    if isinstance(condition, Not):
+        return negated(replaced(condition.of, by))
+    parts = [replaced(part, by) for part in condition.of]
+    return all_of(parts) if isinstance(condition, And) else any_of(parts)

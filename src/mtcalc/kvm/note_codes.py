@@ -54,6 +54,7 @@ CODES: dict[str, Code] = {
     "test-unread": Code(_KERNEL, "a C text's host-MMIO test is not understood, so its release's stands for it"),
     "taken-as-before": Code(_KERNEL, "a patch changes a function that rules ask by name"),
     "patch": Code(_KERNEL, "how a patch was read"),
+    "slot-there": Code(_KERNEL, "a C text asks whether the page has a slot, which an entry's page has", "make_spte()"),
     "unread": Code(_KERNEL, "an input was given that the rules do not read"),
     "dump": Code(_VM, "another tool's dump was given for a scenario, and what it does not tell was assumed"),
     "no-mtrr": Code(_VM, "MTRRs were not described, and they matter"),

@@ -123,3 +123,4 @@ class Edits(NamedTuple):
     unplaced: tuple[str, ...] = ()  # functions with new zaps of which nobody knows which change they see to
     surely: frozenset[str] = frozenset()  # of `zapping`, what a zap of a function known for it sees to
     unzapped: tuple[Unzapped, ...] = ()  # what no longer drops entries
+    accepted: frozenset[str] | None = None  # slot flags that they let in, "" for who can tell; None: nobody looked

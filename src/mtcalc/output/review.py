@@ -15,6 +15,7 @@ from mtcalc.output.diff import diff_tables, host_page_blocks
 from mtcalc.output.diff_records import change_record
 from mtcalc.output.document import Block, Content, Fields, Table
 from mtcalc.rules.inputs import Input, Value
+from mtcalc.rules.rule import inputs_read
 
 When = dict[Input, tuple[Value, ...]]
 
@@ -24,7 +25,7 @@ def change_blocks(found: Diff, remarks: Sequence[Remark]) -> list[Block]:
     blocks: list[Block] = [f"{change_text(found, remarks)}."]
     if found.rows:
         blocks += [*diff_tables(found), _when(found.rows)]
-    return [*blocks, *host_page_blocks(found), *around_blocks(found.around)]
+    return [*blocks, *host_page_blocks(found), *around_blocks(found, found.around)]
 
 
 def change_text(found: Diff, remarks: Sequence[Remark]) -> str:
@@ -33,9 +34,11 @@ def change_text(found: Diff, remarks: Sequence[Remark]) -> str:
     return sentence(found, stops="input-stops" not in codes, starts="input-starts" not in codes)
 
 
-def around_blocks(around: Sequence[Around]) -> list[Block]:
-    """What differs around the rules, a line each; nothing where nothing does."""
-    return [Fields([(one.what, _around_text(one)) for one in around], title="around the rules")] if around else []
+def around_blocks(found: Diff, around: Sequence[Around]) -> list[Block]:
+    """What differs around the rules, a line each; nothing where nothing does. `around`: those of `found` to be said."""
+    return (
+        [Fields([(one.what, _around_text(found, one)) for one in around], title="around the rules")] if around else []
+    )
 
 
 def _when(rows: Sequence[DiffRow]) -> Fields:
@@ -50,10 +53,16 @@ def _when(rows: Sequence[DiffRow]) -> Fields:
     )
 
 
-def _around_text(one: Around) -> str:
+def _around_text(found: Diff, one: Around) -> str:
     if one.after.startswith(f"{one.before}, "):
-        return f"{one.after.removeprefix(f'{one.before}, ')} too"
-    return f"{one.before} -> {one.after}"
+        more = one.after.removeprefix(f"{one.before}, ")
+        read = {item.arg for item in inputs_read(found.after.rules) if item.name == "slot_flag"}
+        # That answers are made as if a flag that is read were accepted is no word on who has KVM accept it.
+        taken = " (taken so, as the rules read it)" if one.what == "slot flags accepted" and more in read else ""
+        return f"{more} too{taken}"
+    # The file's name stands in the head, and may be longer than a line.
+    after = one.after.removesuffix(f"() of {found.after.ref}")
+    return f"{one.before} -> {one.after if after == one.after else f'{after}() as patched'}"
 
 
 _MEANT = ": is that meant?"
@@ -91,11 +100,13 @@ def _said(remark: Remark) -> str:
     return text if remark.place is None else f"{text} ({remark.place.file}:{remark.place.line})"
 
 
-def untouched_text(asked: Sequence[str], why: str = "") -> str:
+def untouched_text(asked: Sequence[str], why: str = "", beside: bool = False) -> str:
     """What there is to say of patches that touch no rule.
 
-    `asked`: what rules ask by name, and the patches change; `why` that is not followed.
+    `asked`: what rules ask by name, and the patches change; `why` that is not followed; `beside`: they change more.
     """
+    if not asked and beside:
+        return "touches no rule itself, and what it changes beside the rules is not followed"
     if not asked:
         return "touches no rule: vmx_get_mt_mask() and what it calls stay as they are"
     from mtcalc.patches.known import listed_names

@@ -69,7 +69,10 @@ def series_document(
     if found is not None or len(parts) > 1 or parts[0].part.commit:
         blocks.append(Fields(_head(whole, parts, _rows_in_head(parts, all_of_it))))
     if found is None:
-        blocks += [untouched_text(whole.asked, whole.asked_why), *question_blocks(None, all_of_it.remarks)]
+        blocks += [
+            untouched_text(whole.asked, whole.asked_why, bool(whole.beside)),
+            *question_blocks(None, all_of_it.remarks),
+        ]
     else:
         if several:
             for judged in changing:
@@ -81,7 +84,7 @@ def series_document(
         if stands:
             around = {one for part in changing if part.found for one in part.found.around}
             blocks.append(f"{change_text(found, all_of_it.remarks)}; that is {_listed(parts, stands)}.")
-            blocks += around_blocks([one for one in found.around if one not in around])
+            blocks += around_blocks(found, [one for one in found.around if one not in around])
         else:
             blocks += change_blocks(found, all_of_it.remarks)
         names = [f"{_label(parts[at].part, short=True)[0]}:{number}" for at, number in stands]
@@ -173,6 +176,9 @@ def _head(whole: Whole, parts: Sequence[Judged], rows_of: Sequence[str]) -> list
                 rows.append(("", f"{part_text(judged).rstrip('.')}."))
         elif part.touches:
             rows.append((label, f"{subject}: changes nothing"))
+        elif part.beside and not part.cover and len(parts) > 1:
+            names = ", ".join(dict.fromkeys(one.name for one in part.beside))
+            rows.append((label, f"{subject}: beside the rules, not followed: {names}"))
         elif not part.cover:
             untouched += 1
             if not part.commit or untouched <= _MOST_UNTOUCHED:
@@ -279,7 +285,7 @@ def series_record(
         empty = dict.fromkeys(("before", "after", "before_ref", "after_ref"))
         record |= {
             **empty,
-            "text": untouched_text(whole.asked, whole.asked_why),
+            "text": untouched_text(whole.asked, whole.asked_why, bool(whole.beside)),
             "reachable": 0,
             "left_out": 0,
             "notes": [],

@@ -16,11 +16,11 @@ from mtcalc.analysis.deciding import deciding_rule, plainest
 from mtcalc.analysis.diff import Change, Diff, by_pat
 from mtcalc.analysis.diff_words import sentence, when_text
 from mtcalc.analysis.questions import QUESTIONS, Remark
-from mtcalc.analysis.review_states import state_of
 from mtcalc.kvm import note_codes
 from mtcalc.output.series import Earlier, Judged, in_between
 from mtcalc.patches.known import listed_names
 from mtcalc.patches.series import Part, Whole
+from mtcalc.rules.kernel import kernel_notes
 from mtcalc.rules.rule import Rule
 from mtcalc.text.errors import InputError, Place, printable, shown
 from mtcalc.x86.memtype import PAT_TYPES, MemType
@@ -55,6 +55,7 @@ LEVELS: dict[str, Row] = {
     "patch": Row(_CHECK, "how the patch was read was an assumption"),
     "around": Row(_CHECK, "which kernel is around the rules was an assumption"),
     "test-unread": Row(_CHECK, "the release's host-MMIO test stands for one that is not understood"),
+    "slot-there": Row(_CHECK, "that the page has a slot was an assumption"),
     # What is changed beside the rules: nobody has followed it, and most of it is harmless.
     "beside-noncoherent-dma": Row(_CHECK, "another VM may come to rows that stay as they are"),
     "beside-quirks": Row(_CHECK, "another VM may come to rows that stay as they are"),
@@ -80,7 +81,10 @@ _OF_QUESTIONS = {
 
 _COMMIT = re.compile(r"git:[0-9a-f]{12}:")
 
-_NOTED = ("taken-as-before", "patch", "around", "test-unread")
+_FITTING = re.compile(r"(?:that|those) the patch fits \(([^()]+)\)")
+_MEANT = ": is that meant?"
+
+_NOTED = ("taken-as-before", "patch", "around", "test-unread", "slot-there")
 """Notes on the rules after the patches that are findings: without them an assumption would go unsaid."""
 
 
@@ -117,26 +121,37 @@ def terse_error(error: InputError) -> InputError:
     return error if error.place is None else TerseError(error.message, error.place)
 
 
-def findings(
+def findings(whole: Whole, parts: Sequence[Judged], all_of_it: Judged, earlier: Earlier | None = None) -> list[Finding]:
+    """What a review finds, by the lines of each mail; of commits, which have lines in files of their own, by commit."""
+    found = list(_findings(whole, parts, all_of_it, earlier))
+    if parts[0].part.commit:
+        return found
+    places = [place.file for judged in parts for place in judged.part.lines]
+    files = {file: at for at, file in enumerate(dict.fromkeys((*places, *(one.place.file for one in found))))}
+    return sorted(found, key=lambda one: (files[one.place.file], one.place.line))
+
+
+def _findings(
     whole: Whole, parts: Sequence[Judged], all_of_it: Judged, earlier: Earlier | None = None
 ) -> Iterator[Finding]:
-    """What a review finds: patch by patch its rows and questions, then the whole's own, then what stands beside."""
     several = sum(judged.changes for judged in parts) > 1 or (all_of_it.found is not None and not _one_says_all(parts))
     passing = [(judged.part, remark) for judged, remark in in_between(parts, all_of_it)] if several else []
     for judged in parts:
-        yield from _of_part(whole, judged, [remark for part, remark in passing if part is judged.part])
+        own = _of_part(whole, judged, [remark for part, remark in passing if part is judged.part])
+        yield from sorted(own, key=lambda one: (one.place.file, one.place.line))
     last = next((judged.part for judged in reversed(parts) if judged.part.touches), parts[-1].part)
     found = all_of_it.found
     yield from _whole(all_of_it, parts, last, several)
-    for note in found.after.notes if found else ():
+    for note in kernel_notes(found.after) if found else ():
         if note.code in _NOTED:
             yield Finding(_first(last), note.code, note.text)
     places = {one.name: _in_tree(one.place) for one in whole.beside}
     for name in whole.asked:
         text = f"changes {listed_names([name])}, asked by name: its meaning is taken as before"
         yield Finding(places.get(f"{name}()", _first(last)), "taken-as-before", text)
+    asked = {remark.place for judged in (*parts, all_of_it) for remark in judged.remarks}
     for one in whole.beside:
-        if one.name.removesuffix("()") not in whole.asked:
+        if one.name.removesuffix("()") not in whole.asked and one.place not in asked:
             yield Finding(
                 places[one.name], f"beside-{one.kind}", f"{one.name} is changed, and not followed: {one.text}"
             )
@@ -162,7 +177,7 @@ def _of_part(whole: Whole, judged: Judged, passing: Sequence[Remark]) -> Iterato
     if part.why:
         yield Finding(_first(part), "not-alone", f"{who}not read alone: {part.why}")
     if found is not None and found.changed:
-        base = f" ({whole.base_note})" if whole.base_note and not part.commit else ""
+        base = f" ({_short_base(whole.base_note)})" if whole.base_note and not part.commit else ""
         example = plainest(found)
         at = _first(part) if example is None else _at(part, deciding_rule(found, example))
         yield Finding(at, "rows", f"{who}{_rows_text(found)}{base}")
@@ -188,12 +203,19 @@ def _whole(all_of_it: Judged, parts: Sequence[Judged], last: Part, several: bool
             yield Finding(_asked_at(last, found, remark), remark.code, f"{together}{_question(found, remark)}")
 
 
+def _short_base(note: str) -> str:
+    """'base v6.7, of 3 that it fits': the base that was chosen, and among how many."""
+    listed = _FITTING.search(note)
+    base = note.partition(":")[0]
+    return f"{base}, of {len(listed[1].split(','))} that it fits" if listed else base
+
+
 def _rows_text(found: Diff) -> str:
     """The difference in a sentence, with a state that shows it; '' where no byte changes and something else does."""
     example = plainest(found)
     if example is None:
         return "" if _hosts_text(found) else sentence(found)
-    return f"{sentence(found)}; such as {_example(found, example, _differing(example))}"
+    return f"{sentence(found, stops=False, starts=False)}; {_example(example, _differing(example))}"
 
 
 def _hosts_text(found: Diff) -> str:
@@ -208,18 +230,22 @@ def _hosts_text(found: Diff) -> str:
 
 def _question(found: Diff | None, remark: Remark) -> str:
     if found is None or remark.example is None:
-        return f"{remark.text} (rule {remark.rule})" if remark.rule and remark.rule not in remark.text else remark.text
-    count = f"{remark.states} of {found.changed_count}, such as " if found.changed_count > 1 else ""
-    return f"{remark.text} ({count}{_example(found, remark.example, remark.pat)})"
+        return (
+            f"{remark.text.removesuffix(_MEANT)} (rule {remark.rule})"
+            if remark.rule and remark.rule not in remark.text
+            else remark.text.removesuffix(_MEANT)
+        )
+    shown = _example(remark.example, remark.pat)
+    count = f"{remark.states} of {found.changed_count}; " if found.changed_count > 1 else ""
+    return f"{remark.text.removesuffix(_MEANT)} ({count}{shown})"
 
 
-def _example(found: Diff, change: Change, pat: MemType | None) -> str:
-    when = when_text({item: (value,) for item, value in state_of(found, change).items()})
-    text = f"{when}: {change.before:#04x} becomes {change.after:#04x}"
+def _example(change: Change, pat: MemType | None) -> str:
+    """What a state shows: '0x70>0x30', and with a PAT type what a guest gets, 'PAT WC: WB>WC'."""
     if pat is None:
-        return text
+        return f"{change.before:#04x}>{change.after:#04x}"
     kinds = (by_pat(byte)[pat] for byte in (change.before, change.after))
-    return f"{text}, PAT {pat}: {' becomes '.join('none' if kind is None else str(kind) for kind in kinds)}"
+    return f"PAT {pat}: {'>'.join('-' if kind is None else str(kind) for kind in kinds)}"
 
 
 def _differing(change: Change) -> MemType | None:
@@ -234,7 +260,7 @@ def _first(part: Part) -> Place:
 
 def _asked_at(part: Part, found: Diff | None, remark: Remark) -> Place:
     if remark.place is not None or found is None:
-        return remark.place or _first(part)
+        return _first(part) if remark.place is None else _in_tree(remark.place)
     if remark.example is not None:
         return _at(part, deciding_rule(found, remark.example))
     named = next((rule for rule in found.after.rules.rules if remark.rule and rule.id == remark.rule), None)

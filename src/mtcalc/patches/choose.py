@@ -6,16 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
+from textwrap import wrap
 
+from mtcalc.csource.tokens import texts, tokens
 from mtcalc.csource.writer import all_texts, texts_of_its_time
 from mtcalc.patches.fit import Fitted, Misfit, Untouched, fit
 from mtcalc.patches.hunks import Prepared, prepare
 from mtcalc.patches.known import not_followed
 from mtcalc.patches.meant import missing_before, undoing
+from mtcalc.patches.records import HunkLine
 from mtcalc.patches.result import NothingTouchedError
 from mtcalc.rules.builtin import built_in, built_in_names
 from mtcalc.rules.kernel import Kernel
-from mtcalc.text.errors import InputError
+from mtcalc.text.errors import InputError, Place
 
 
 def fitting(patches: Prepared) -> tuple[dict[str, Fitted], Misfit | None]:
@@ -129,9 +132,44 @@ def _fits_none(patches: Prepared, misfit: Misfit | None) -> InputError:
     if holding:
         what = f"already applied: {', '.join(holding)} is what this patch makes, if it is not a reversed one"
         return InputError(f"{what} (a base before it: --base)", place)
-    known = ", ".join(built_in_names())
     what = f"this hunk fits none of the built-in rule sets{reason}"
-    return InputError(f"{what} (none of {known}; give the C file with --base{missing_before(patches.mails)})", place)
+    near = _nearest(patches, place) if misfit and not misfit.near else None
+    if near:
+        what, place = (
+            f"this hunk fits none of the built-in rule sets: in {near[0]}, the nearest, is no such line",
+            near[1],
+        )
+    what = f"{what} (the C file with --base{missing_before(patches.mails)})"
+    return InputError(what, place, wrap(f"none of {', '.join(built_in_names())}", 76))
+
+
+_TELLING = 3
+"""Words of a line that has to be somewhere; a lone brace says nothing."""
+
+
+def _nearest(patches: Prepared, misfit: Place) -> tuple[str, Place] | None:
+    """The rule set that lacks the fewest lines of the hunk that fits nowhere, of several the newest of mainline."""
+    lines = [line for cut in patches.cuts if cut.hunk.place == misfit for line in cut.hunk.lines if line.kind != "+"]
+    wanted = [(words, line.place) for words, line in zip(map(_words, lines), lines, strict=True) if words]
+    best: tuple[tuple[int, bool], str, Place] | None = None
+    for name in built_in_names():
+        kernel = built_in(name)
+        for text in texts_of_its_time(kernel.rules) if kernel else ():
+            whole = _words(HunkLine(" ", text, misfit))
+            lacking = [place for words, place in wanted if words not in whole]
+            rank = len(lacking), bool(kernel and not kernel.rules.mainline)
+            if lacking and (best is None or rank <= best[0]):
+                best = rank, name, lacking[0]
+    return None if best is None else best[1:]
+
+
+def _words(line: HunkLine) -> str:
+    """The words of C in a text, with a blank around each; '' for too few, or for half a comment."""
+    try:
+        found = texts(tokens((text, None) for text in line.text.split("\n")))
+    except ValueError:
+        return ""
+    return f" {' '.join(found)} " if len(found) >= _TELLING and line.text.lstrip()[:1] != "*" else ""
 
 
 def _day_text(day: date) -> str:

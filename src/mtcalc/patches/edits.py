@@ -44,6 +44,10 @@ _FIRST_NAMES = {
 
 _SLOT_CODE = re.compile(r"(?:__)?kvm_set_memory_region\Z")
 
+_CHECK = re.compile(r"check_memory_region_flags\Z")
+_VALID = re.compile(r"\b(?:valid|allowed|supported)_(?:\w+_)?flags\b")
+"""What a slot's flags may be. Source: virt/kvm/kvm_main.c; read: 3.7.2 to 7.3.4."""
+
 _ALL = ("noncoherent_dma", "cr0_cd", "guest_mtrr", "guest_pat", "quirk")
 
 
@@ -103,6 +107,7 @@ def edits_of(mails: Sequence[Mail]) -> Edits:
     added: list[_Line] = []
     removed: list[_Line] = []
     kept: list[_Line] = []
+    accepted: set[str] = set()
     for path, hunk in _code(mails):
         lines = [line for line in hunk.lines if line.kind != "-"]
         if path.endswith("asm/kvm_host.h") or _MASK.search(hunk.section) or any(_MASK.search(n.text) for n in lines):
@@ -121,8 +126,12 @@ def edits_of(mails: Sequence[Mail]) -> Edits:
                 gone.add(number[:2])
         for kind, shown in _lines_of(hunk):
             (added if kind == "+" else removed if kind == "-" else kept).append(shown)
+        for function, line in changed_lines(hunk):
+            if line.kind == "+":
+                accepted.update(let_in(function, line.text))
     numbers = tuple(number for key, number in given.items() if key not in gone)
-    return _with_zaps(Edits(numbers, frozenset(masked)), added, removed, kept)
+    edits = Edits(numbers, frozenset(masked), accepted=frozenset(accepted))
+    return _with_zaps(edits, added, removed, kept)
 
 
 def _lines_of(hunk: Hunk) -> Iterator[tuple[str, _Line]]:
@@ -232,6 +241,8 @@ def edits_between(files: Sequence[Sides]) -> Edits:
     added: list[_Line] = []
     removed: list[_Line] = []
     kept: list[_Line] = []
+    accepted: set[str] = set()
+    checked = False
     there = {file.path: file.after for file in files if file.after}
     for file in files:
         old = Counter(file.before.split("\n"))
@@ -244,6 +255,9 @@ def edits_between(files: Sequence[Sides]) -> Edits:
             old[text] -= not new
             line = _Line(function, text, Place(file.path, at, 1))
             (added if new or _SLOT_CODE.match(function) else kept).append(line)
+            checked = checked or bool(_CHECK.match(function))
+            if new or _CHECK.match(function):
+                accepted.update(name for name in let_in(function, text) if new or name)
             number = number_in(text, Place(file.path, at, 1)) if new else None
             if number:
                 given.setdefault(number[:2], number)
@@ -261,6 +275,7 @@ def edits_between(files: Sequence[Sides]) -> Edits:
     found = Edits(
         tuple(number for key, number in given.items() if key not in gone),
         frozenset(_QUIRK.findall("\n".join(masked))) if MASKS in there else None,
+        accepted=frozenset(accepted) if checked else None,
     )
     found = _with_zaps(found, added, removed, kept)
     return found if SLOTS in there else found._replace(zapping=None)
@@ -295,6 +310,14 @@ def seen_to(function: str, text: str) -> Iterable[str]:
     if not _ZAP.search(text) or _HEAD.match(text):
         return ()
     return next((kinds for functions, kinds in _ZAPPING if functions.match(function)), _ALL)
+
+
+def let_in(function: str, text: str) -> Iterable[str]:
+    """The slot flags that a line of a function has KVM accept; '' where it speaks of none by name."""
+    text = _COMMENT.sub("", text)
+    if not text.strip(" \t{}") or not (_CHECK.match(function) or _VALID.search(text)):
+        return ()
+    return [_FIRST_NAMES.get(name, name) for name in _FLAG.findall(text)] or [""]
 
 
 def _code(mails: Sequence[Mail]) -> Iterator[tuple[str, Hunk]]:

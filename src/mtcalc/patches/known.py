@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from mtcalc.csource.predicates import FUNCTION, KNOWN_HELPERS
 from mtcalc.csource.source import read_c
-from mtcalc.csource.tokens import Function, Token, render, texts, tokens
+from mtcalc.csource.tokens import Function, Token, functions, render, texts, tokens
 from mtcalc.csource.writer import HELPER
 from mtcalc.patches.hunks import KNOWN, KnownChange, Prepared, is_code
 from mtcalc.patches.macros import parameters_in_order
@@ -168,6 +169,23 @@ def _is_followed(name: str, function: Function) -> bool:
         return bool(asked) and name in read_c(written(function) + asked, "x.c").followed
     except InputError:
         return False
+
+
+@lru_cache(maxsize=256)
+def meaning_of(name: str, text: str) -> str | None:
+    """What a text's definition of a function that rules ask by name means: '' what the name says, else the definition.
+
+    None for one that can't be followed, or is not there once.
+    """
+    try:
+        found = [one for one in functions(tokens((line, None) for line in text.splitlines())) if one.name == name]
+    except ValueError:
+        return None
+    if len(found) != 1:
+        return None
+    if _says_the_same(name, found[0]):
+        return ""
+    return written(found[0]) if _is_followed(name, found[0]) else None
 
 
 def _asking(name: str) -> str:

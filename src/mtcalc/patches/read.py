@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mtcalc.patches.claims import says_no_change
 from mtcalc.patches.counted import HUNK_LINE, broken_hunk, counted_hunk
 from mtcalc.patches.mail import Envelope, quote_length, split_mails
 from mtcalc.patches.parts import TextLine
@@ -147,7 +148,18 @@ def _mail(envelope: Envelope) -> Mail:
         version=int(version[1]) if version else 1,
         cover=bool(series) and not number,
         commit=envelope.commit,
+        no_change=bool(files) and says_no_change(f"{subject}\n\n{_message(envelope, files[0].place.line)}"),
     )
+
+
+def _message(envelope: Envelope, first: int) -> str:
+    """What a mail's author says of the patch, whose first line is `first`: up to the line of dashes, nothing quoted."""
+    said = []
+    for line in envelope.body:
+        if line.place.line >= first or line.text.rstrip() == "---":
+            break
+        said.append("" if quote_length(line.text) else line.text.strip())
+    return "\n".join(said)
 
 
 def _files_of(body: Sequence[TextLine], subject: str) -> list[FilePatch]:

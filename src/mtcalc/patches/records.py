@@ -55,3 +55,4 @@ class Mail(NamedTuple):
     version: int = 1
     cover: bool = False  # [PATCH 0/4]
     commit: bool = False  # of `git log -p`
+    no_change: bool = False  # its message says that nothing changes in function

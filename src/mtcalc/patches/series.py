@@ -28,6 +28,7 @@ class Part(NamedTuple):
     cover: bool = False  # a cover letter
     aside: tuple[str, ...] = ()  # its hunks, as Whole.left_aside names those that are left aside
     edits: Edits = Edits()  # what it changes of the interface and of what keeps entries fresh
+    no_change: bool = False  # its message says that nothing changes in function
     lines: tuple[Place, ...] = ()  # those that it changes, the rules' own first; of a commit the file's after it
 
 

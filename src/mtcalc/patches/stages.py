@@ -145,4 +145,5 @@ def _untouched(mail: Mail) -> Part:
     hunks = tuple(hunk_name(item, hunk) for item in mail.files for hunk in item.hunks or (None,))
     beside = beside_the_rules([mail])
     lines, edits = lines_of(mail), edits_of([mail])
-    return Part(mail.subject, mail.author, mail.message_id, beside=beside, lines=lines, aside=hunks, edits=edits)
+    part = Part(mail.subject, mail.author, mail.message_id, beside=beside, lines=lines, aside=hunks, edits=edits)
+    return part._replace(no_change=mail.no_change)

@@ -79,6 +79,7 @@ class GitCommit(NamedTuple):
     author: str
     date: str
     subject: str
+    message: str = ""  # the subject and all behind it
 
 
 class Entry(NamedTuple):
@@ -324,7 +325,7 @@ def _commit(object_id: str, content: bytes) -> GitCommit:
     if not tree:
         raise InputError(f"object {object_id[:12]} is no commit")
     subject = " ".join(message.lstrip("\n").partition("\n\n")[0].split())
-    return GitCommit(object_id, tree, parents, match[1] if match else "", _day(match), subject)
+    return GitCommit(object_id, tree, parents, match[1] if match else "", _day(match), subject, message)
 
 
 def _day(person: re.Match[str] | None) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import suppress
 from datetime import date
 from difflib import SequenceMatcher
@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from mtcalc.csource.cut import Cut
 from mtcalc.kvm.uapi import Edits
 from mtcalc.patches.beside import Beside
+from mtcalc.patches.claims import says_no_change
 from mtcalc.patches.edits import FILES, MASKS, SLOTS, Sides, edits_between
 from mtcalc.patches.hunks import KNOWN
 from mtcalc.patches.reached import one_vcpu
@@ -22,7 +23,7 @@ from mtcalc.refs.git import Git, GitCommit, MissingObject, open_git
 from mtcalc.refs.git_beside import PATHS, changed_beside
 from mtcalc.refs.history import read_range, touching
 from mtcalc.refs.names import named_release
-from mtcalc.refs.tree import MMIO, RULES, TextPiece, Tree, kernel_text
+from mtcalc.refs.tree import HELPER_PATHS, HELPERS, MMIO, RULES, TextPiece, Tree, kernel_text
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.filenames import GIT
 
@@ -45,7 +46,7 @@ def reviewed_commits(ref: str, release: str | None = None, folder: str | None = 
             if not ids:
                 raise InputError(f"{ref}: no commit in it (A..B: those of B that are not in A)")
             commits, after = [git.commit_of(one) for one in reversed(ids)], asked.last
-            touched = set(touching(git, asked))
+            touched = {*touching(git, asked), *_of_helpers(tree, asked.first, asked.last)}
             before, note = _left_at(git, asked.first, asked.last)
         parts = tuple(_part(tree, commit) if commit.id in touched else _untouched(commit) for commit in commits)
         beside = _beside(tree, before, after, f"{GIT}{after.id[:12]}")
@@ -55,22 +56,56 @@ def reviewed_commits(ref: str, release: str | None = None, folder: str | None = 
         whole = Whole(parts, f"{GIT}{before.id[:12]}", note, _day(commits[0]), beside=beside)
         pieces = [tree.piece(one, RULES) for one in (before, after)]
         texts = [piece.text if piece else None for piece in pieces]
+        known = _read_through(tree, before, after)
+        followed = {name for name, changes in known.items() if changes}
+        whole = whole._replace(beside=_without(beside, followed))
+        beside = whole.beside
         whole = whole._replace(edits=_edits(tree, before, after))
-        if texts[0] == texts[1] and not any(part.touches for part in parts):
+        if texts[0] == texts[1] and not followed and not any(part.touches for part in parts):
             if whole.edits.unzapped:
                 with suppress(InputError):  # rules that can't be read ask for anything
                     whole = whole._replace(untouched=tree.kernel(after, ref))
-            return whole._replace(asked=_asked(beside, texts[1]))
+            return whole._replace(asked=_asked(beside, texts[1], known))
         kernels = tree.kernel(before, f"{GIT}{before.id[:12]}"), tree.kernel(after, ref)
         asks = one_vcpu(*(text.functions.decode("utf-8", "replace") if text else "" for text in texts))
         beside = without_followed(beside, *kernels)
-        last = with_known(kernels[1], _asked(beside, texts[1]))
+        last = with_known(kernels[1], _asked(beside, texts[1], known))
         return whole._replace(before=kernels[0], after=last, one_vcpu=asks, beside=beside)
 
 
-def _asked(beside: Sequence[Beside], text: Cut | None) -> tuple[str, ...]:
-    """The functions that the rules ask by name, and that are changed beside them."""
-    names = [one.name.removesuffix("()") for one in beside if one.name.endswith("()")]
+def _of_helpers(tree: Tree, first: GitCommit, last: GitCommit) -> list[str]:
+    """The ids of the commits that touch the files of what the rules ask by name; of many only if that changes."""
+    ids = tree.git.commits(last.id, first.id, HELPER_PATHS)
+    return ids if len(ids) <= MOST_STAGES or tree.helpers(first) != tree.helpers(last) else []
+
+
+def _read_through(tree: Tree, before: GitCommit, after: GitCommit) -> dict[str, bool]:
+    """The functions that the rules ask by name and whose meaning is known at both ends, and whether it changes."""
+    piece = tree.piece(after, RULES)
+    old, new = tree.helpers(before), tree.helpers(after)
+    return {
+        name: text != old[name]
+        for name, text in new.items()
+        if piece is not None
+        and name.encode() in piece.text.functions
+        and text is not None
+        and old.get(name) is not None
+    }
+
+
+def _followed(tree: Tree, before: GitCommit, after: GitCommit) -> set[str]:
+    """Those of them that mean another thing afterwards."""
+    return {name for name, changes in _read_through(tree, before, after).items() if changes}
+
+
+def _without(beside: Sequence[Beside], followed: Set[str]) -> tuple[Beside, ...]:
+    return tuple(one for one in beside if one.name.removesuffix("()") not in followed)
+
+
+def _asked(beside: Sequence[Beside], text: Cut | None, known: Collection[str]) -> tuple[str, ...]:
+    """The functions that the rules ask by name, and that are changed beside them in a way that is not known."""
+    listed = [one.name.removesuffix("()") for one in beside if one.name.endswith("()")]
+    names = [name for name in listed if name not in known]
     return tuple(name for name in names if text is not None and name in KNOWN and name.encode() in text.functions)
 
 
@@ -93,7 +128,7 @@ def _with_beside(tree: Tree, part: Part) -> Part:
         parent = tree.git.commit_of(commit.parents[0])
     except (InputError, IndexError):
         return part
-    beside = _beside(tree, parent, commit, f"{GIT}{commit.id[:12]}")
+    beside = _without(_beside(tree, parent, commit, f"{GIT}{commit.id[:12]}"), _followed(tree, parent, commit))
     if part.before is not None and part.after is not None:
         beside = without_followed(beside, part.before, part.after)
     return part._replace(beside=beside)
@@ -120,16 +155,21 @@ def _left_at(git: Git, first: GitCommit, last: GitCommit) -> tuple[GitCommit, st
 
 
 def _untouched(commit: GitCommit) -> Part:
-    return Part(commit.subject, commit.author, commit=commit.id)
+    return Part(commit.subject, commit.author, commit=commit.id, no_change=says_no_change(commit.message))
 
 
 def _part(tree: Tree, commit: GitCommit) -> Part:
     part = _untouched(commit)
     try:
         parent = tree.git.commit_of(commit.parents[0]) if commit.parents else None
-        if parent is None or all(_text(tree, parent, what) == _text(tree, commit, what) for what in (RULES, MMIO)):
+        if parent is None:
             return part
-        part = part._replace(touches=True, lines=_changed_at(tree, parent, commit))
+        same = all(_text(tree, parent, what) == _text(tree, commit, what) for what in (RULES, MMIO))
+        helpers = _followed(tree, parent, commit)
+        if same and not helpers:
+            return part
+        lines = _helpers_at(tree, parent, commit, helpers) if same else _changed_at(tree, parent, commit)
+        part = part._replace(touches=True, lines=lines)
         part = part._replace(edits=_edits(tree, parent, commit))
         before = tree.kernel(parent, f"{GIT}{parent.id[:12]}")
         return part._replace(before=before, after=tree.kernel(commit, f"{GIT}{commit.id[:12]}"))
@@ -160,6 +200,22 @@ def _changed_at(tree: Tree, parent: GitCommit, commit: GitCommit) -> tuple[Place
             if tag != "equal":  # what is gone has stood before the next line
                 numbers += range(head + start, head + max(end, start + 1))
     return tuple(Place(now.spot.path, number, 1) for number in numbers or [new[own][0] if own in new else 1])
+
+
+def _helpers_at(tree: Tree, parent: GitCommit, commit: GitCommit, names: Set[str]) -> tuple[Place, ...]:
+    """The first line that a commit changes of each of some functions of HELPERS, as their file is after it."""
+    found = []
+    for name in sorted(names):
+        for path in HELPERS[name]:
+            old, new = (tree.helper_text(one, name, path) for one in (parent, commit))
+            entry = tree.entry(commit.tree, path)
+            if not new or old == new or entry is None:
+                continue
+            text = kernel_text(tree.git.read(entry.id))
+            pairs = zip(old.split("\n"), new.split("\n"), strict=False)
+            same = next((at for at, (was, now) in enumerate(pairs) if was != now), 0)
+            found.append(Place(path, text[: text.index(new)].count("\n") + 1 + same, 1))
+    return tuple(found)
 
 
 def _functions(tree: Tree, piece: TextPiece) -> dict[str, tuple[int, list[str]]]:

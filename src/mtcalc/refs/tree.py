@@ -7,14 +7,16 @@ Which file holds a function, and its name, moved with the years; the newest plac
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import NamedTuple
 
-from mtcalc.csource.cut import Cut, cut
+from mtcalc.csource.cut import Cut, cut, definitions
 from mtcalc.csource.kernel import kernel_of_c
 from mtcalc.csource.mmio import mmio_test_of
 from mtcalc.csource.predicates import FUNCTION
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.release import Version, newest
+from mtcalc.patches.known import meaning_of
 from mtcalc.refs.git import Entry, Git, GitCommit, MissingObject
 from mtcalc.refs.names import parse_release, resolve_name
 from mtcalc.rules.kernel import Kernel, kernel_at, version_text
@@ -49,6 +51,14 @@ SPOTS: dict[str, tuple[Spot, ...]] = {
 }
 """What `log` follows. Of several that are there, the first is what decides the memory type."""
 
+HELPERS: dict[str, tuple[str, ...]] = {
+    "kvm_arch_has_noncoherent_dma": ("arch/x86/kvm/x86.c",),
+    "kvm_check_has_quirk": ("arch/x86/kvm/x86.h",),
+}
+"""Functions of other files that the rules ask by name, and where they are. Read: trees of 3.13 to 7.3."""
+
+HELPER_PATHS = tuple(dict.fromkeys(path for paths in HELPERS.values() for path in paths))
+
 PATHS = tuple(dict.fromkeys(spot.path for spots in SPOTS.values() for spot in spots))
 
 _MAKE = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*:?=[ \t]*(\S*)[ \t]*$", re.MULTILINE)
@@ -71,7 +81,8 @@ class Tree:
         self._named = release  # the kernel around, where somebody named one
         self._cuts: dict[tuple[str, str], Cut | None] = {}
         self._makefiles: dict[str, str] = {}
-        self._kernels: dict[tuple[Cut, Cut | None, str], Kernel | InputError] = {}
+        self._helpers: dict[tuple[str, str], str] = {}
+        self._kernels: dict[tuple[Cut, Cut | None, str, str], Kernel | InputError] = {}
 
     def entry(self, tree: str, path: str) -> Entry | None:
         """What stands at a path below a tree object; None for nothing. Raises MissingObject."""
@@ -98,6 +109,26 @@ class Tree:
             if found is not None:
                 return TextPiece(spot, entry.id, found)
         return None
+
+    def helpers(self, commit: GitCommit) -> dict[str, str | None]:
+        """What HELPERS mean at a commit, as meaning_of() says it; without those that a clone lacks, or no file has."""
+        found: dict[str, str | None] = {}
+        for name, paths in HELPERS.items():
+            with suppress(MissingObject):
+                texts = [self.helper_text(commit, name, path) for path in paths]
+                found.update((name, meaning_of(name, text)) for text in texts if text)
+        return found
+
+    def helper_text(self, commit: GitCommit, name: str, path: str) -> str:
+        """A function's own definition in a file; '' where there is none. Raises MissingObject."""
+        entry = self.entry(commit.tree, path)
+        if entry is None or entry.folder:
+            return ""
+        key = (entry.id, name)
+        if key not in self._helpers:
+            content = self.git.read(entry.id)
+            self._helpers[key] = kernel_text(b"\n".join(definitions(content, name.encode())))
+        return self._helpers[key]
 
     def release(self, commit: GitCommit) -> str:
         """What the commit's Makefile says, such as '6.12.0-rc3'; '' where it says nothing. Raises MissingObject."""
@@ -136,11 +167,13 @@ class Tree:
             what = f"{ref}: no {FUNCTION}() in it: neither in {looked}"
             raise InputError(f"{what} (a commit of Linux 2.6.31 or later; -r RELEASE for older ones)")
         release = self.release(commit)
-        key = (rules.text, test.text if test else None, release)
+        asked = (text for name, text in self.helpers(commit).items() if name.encode() in rules.text.functions)
+        helpers = "\n".join(text for text in asked if text)
+        key = (rules.text, test.text if test else None, release, helpers)
         found = self._kernels.get(key)
         if found is None:
             try:
-                found = self._read(rules, test, release, ref)
+                found = self._read(rules, test, release, ref, helpers)
             except InputError as error:
                 found = error
             self._kernels[key] = found
@@ -157,9 +190,10 @@ class Tree:
         """The kernel around a commit: the one named, else its Makefile's; None for none that is known."""
         return self._named or _around(self.release(commit))[0]
 
-    def _read(self, rules: TextPiece, test: TextPiece | None, release: str, ref: str) -> Kernel:
+    def _read(self, rules: TextPiece, test: TextPiece | None, release: str, ref: str, helpers: str) -> Kernel:
         around, notes = (self._named, []) if self._named is not None else _around(release)
         text = kernel_text(self.git.read(rules.blob))
+        text = f"{text}\n{helpers}\n" if helpers else text
         file = f"{ref}:{rules.spot.path}"
         try:
             kernel = kernel_of_c(text, file, ref, around)

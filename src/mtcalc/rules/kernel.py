@@ -121,11 +121,15 @@ def version_text(release: Version) -> str:
 
 def kernel_notes(kernel: Kernel) -> tuple[Note, ...]:
     """What every answer by this kernel has to say: a proposal, a vendor's release, something unconfirmed."""
+    notes = (*kernel.notes, _SLOT_THERE) if kernel.rules.slot_asked else kernel.notes
     if not kernel.proposal:
-        return kernel.notes
+        return notes
     chosen = " (the default: choose others with -r)" if kernel.default else ""
     article = "an" if kernel.proposal.startswith("RFC") else "a"
-    return (Note("proposal", f"{kernel.rules.name} is {article} {kernel.proposal}{chosen}"), *kernel.notes)
+    return (Note("proposal", f"{kernel.rules.name} is {article} {kernel.proposal}{chosen}"), *notes)
+
+
+_SLOT_THERE = Note("slot-there", "that the page has a slot is taken as so: no entry is made for a page of none")
 
 
 def kernel_label(kernel: Kernel) -> str:

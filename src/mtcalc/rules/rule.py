@@ -84,6 +84,7 @@ class RuleSet(Record):
     unconfirmed: tuple[str, ...] = ()
     mainline: str = ""  # YYYY-MM since when in mainline; empty for what never was
     unreached: tuple[str, ...] = ()  # statements of a C function that no way leads to
+    slot_asked: bool = False  # whether a C function asks if the page has a slot, which was taken as so
 
 
 def decide(rule_set: RuleSet, facts: Facts | HostPage) -> tuple[Rule, int]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The located error, and how it prints: FILE:LINE:COLUMN, the source line, a caret."""
 
+from collections.abc import Sequence
+
 from mtcalc.text.record import Record
 
 
@@ -17,12 +19,16 @@ class Place(Record):
 
 
 class InputError(ValueError):
-    """Bad input: a message `what is wrong (what would be right)`, and its place where it has one."""
+    """Bad input: a message `what is wrong (what would be right)`, and its place where it has one.
 
-    def __init__(self, message: str, place: Place | None = None) -> None:
+    `more`: what stands below it, in lines of its own; tools that read one line do without.
+    """
+
+    def __init__(self, message: str, place: Place | None = None, more: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.place = place
+        self.more = tuple(more)
 
     def __str__(self) -> str:
         """The whole report, without a final newline: under 1,000 characters, control characters escaped."""
@@ -32,9 +38,10 @@ class InputError(ValueError):
         if len(file) > LONGEST_PATH:
             file = f"...{file[3 - LONGEST_PATH :]}"
         head = f"{file}:{self.place.line}:{self.place.column}: {shown(self.message)}"
-        if not self.place.source:
-            return head
-        return f"{head}\n{excerpt(self.place.source, self.place.column)}"
+        lines = [head]
+        if self.place.source:
+            lines.append(excerpt(self.place.source, self.place.column))
+        return "\n".join((*lines, *(f"  {printable(line)}" for line in self.more)))
 
 
 LONGEST_MESSAGE = 600
