@@ -153,7 +153,7 @@ def _hazard_rows(hazards: Sequence[Hazard]) -> Iterator[list[Content]]:
     for (code, text), found in groups.items():
         level = found[0].level
         whose = _whose(found)
-        remedy = f" ({HAZARDS[code].remedy})" if last[code] == text else ""
+        remedy = f"; remedy: {HAZARDS[code].remedy}" if last[code] == text else ""
         yield [Cell(level.value, TONES[level]), code, f"{whose}{text}{remedy}"]
 
 
