@@ -15,7 +15,7 @@ from itertools import repeat
 from operator import getitem
 
 from mtcalc.cli.addresses import LINE_HOLDS, WHAT, no_word, read_line
-from mtcalc.cli.stdin import blocks, complain, is_passed_over, text_of
+from mtcalc.cli.stdin import Complaints, blocks, is_passed_over, text_of
 from mtcalc.cli.stdout import encode, write
 from mtcalc.output.lines import LineSource
 from mtcalc.text.errors import InputError
@@ -63,6 +63,7 @@ class Stream:
         self.pat = pat
         self.paging = paging
         self.bad = False
+        self._complaints = Complaints()
         self._default = default
         self._head = encode(source.head)
         self._line = 0
@@ -83,6 +84,7 @@ class Stream:
             self._answer(lines)
         if first:
             write(encode(header(self._default is not None)))
+        self._complaints.close()
 
     def _begun(self, lines: bytes, header: Callable[[bool], str]) -> bool:
         """Writes the header if one of the lines has an answer."""
@@ -195,7 +197,7 @@ class Stream:
                 if out:
                     write(b"".join(out))
                     out.clear()
-                complain(error)
+                self._complaints.add(error)
         write(b"".join(out))
 
     def _one(self, line: bytes) -> bytes:
