@@ -385,6 +385,144 @@ def test_the_traced_example_is_of_another_release() -> None:
     """What its help runs (test_help.py), and what that says."""
     folder = Path(__file__).parents[2] / "examples" / "traced"
     files = str(folder / "vm.yaml"), str(folder / "trace.txt")
-    assert "19 entries do not match, 3 do" in quick("audit", *files).out
+    assert "19 leaves do not match, 3 do" in quick("audit", *files).out
     assert "all 22 leaves match" in quick("audit", "-r", "6.12.80", *files).out
     assert "trace-cmd record" in quick("audit", "--record", "--pid", "4711").out
+
+
+BIOS = "6.1_non_bios.trace"
+READ = {"trace": b"kvm_mmu_set_spte: gfn 8 spte 6000000029c7b37 (rwxu) level 1\n", "spte": b"8 6000000029c7b37 1\n"}
+READ["log"] = b"EPT: GPA: 0x8000\nept_misconfig_inspect_spte: spte 0x6000000029c7b37 level 1\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "line", "kind"),
+    [
+        ("trace", b"kvm_mmu_set_spte: gfn 8 spte zz00029c7b37 (rwxu) level 1", "kvm_mmu_set_spte"),
+        ("trace", b"kvm_mmu_set_spte: gfn 8 spte 6000000029c7b37 (rwxu) level 9", "kvm_mmu_set_spte"),
+        ("trace", b"kvm_mmu_set_spte:   [FAILED TO PARSE] gfn=0x8 spte=0x25", "kvm_mmu_set_spte"),
+        ("trace", b"kvm_mmu_split_huge_page: gfn 8 spte", "kvm_mmu_split_huge_page"),
+        ("trace", b"kvm_tdp_mmu_spte_changed: as id 0 gfn 8 level 1 old_spte 0 new_sp", "kvm_tdp_mmu_spte_changed"),
+        ("trace", b"kvm_tdp_mmu_spte_changed: as id 0 gfn 8 level 1 old_spte 0 new_spte ", "kvm_tdp_mmu_spte_changed"),
+        ("trace", b"fast_page_fault: vcpu 0 gva 8000 error_code W sptep 1 old", "fast_page_fault"),
+        ("trace", b"check_mmio_spte: spte xyz", "check_mmio_spte"),
+        ("spte", b"xx yy 1", "three words"),
+        ("spte", b"9 600000025", "three words"),
+        ("spte", b"9 600000025c7b77 6", "three words"),
+        ("spte", b"9 600000025c7b77 1 1", "three words"),
+        ("log", b"ept_misconfig_inspect_spte: spte 0x84c2 lev", "a printed entry"),
+        ("log", b"------ spte 0xzz level 4.", "a printed entry"),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_line_that_can_not_be_read_is_counted_and_named(form: str, line: bytes, kind: str, last: bool) -> None:
+    """It is no success to have read the others."""
+    before = READ[form] * 2
+    data = before + line + (b"" if last else b"\n" + READ[form])
+    number = before.count(b"\n") + 1
+    done = quick("audit", str(scenario_of(BIOS)), "-", "--as", form, "-o", "json", stdin=data)
+    assert done.status == 2
+    found = json.loads(done.out)
+    assert (found["complete"], found["unread"]) == (False, [{"kind": kind, "count": 1, "line": number}])
+    assert found["entries"]["matched"] == 1
+    assert f"1 line of {kind} not read: line {number}" in found["notes"]
+    assert done.err.startswith(f"-:{number}:")
+    assert len(done.err.splitlines()) == 3
+    shown = quick("audit", str(scenario_of(BIOS)), "-", "--as", form, stdin=data).out
+    assert "1 line not read: what follows is of the others\n1 leaf matches\n" in shown
+
+
+def test_what_is_no_entry_is_no_line_that_can_not_be_read() -> None:
+    comment = b"# kvm_mmu_set_spte: from 5.3 on\n\nkvm_mmu_spte_requested: gfn 84d pfn 100 level 2\nnoise\n"
+    for form, more in (("trace", comment), ("spte", b"Attaching 2 probes...\n\n  # gfn spte level\n \t\r\n")):
+        done = quick("audit", str(scenario_of(BIOS)), "-", "--as", form, "-o", "json", stdin=more + READ[form] + more)
+        assert (done.status, done.err) == (0, "")
+        assert (done.json["complete"], done.json["unread"]) == (True, [])
+
+
+def test_a_trace_cut_anywhere_is_no_whole_one() -> None:
+    """Nothing that is cut is read, and where it is cut is said: at each byte of an event's line."""
+    data = (LIVE / BIOS).read_bytes()
+    lines = data.splitlines(keepends=True)
+    head = b"".join(lines[:23])
+    whole = json.loads(quick("audit", str(scenario_of(BIOS)), "-", "-o", "json", stdin=head).out)
+    assert b"kvm_tdp_mmu_spte_changed" in lines[23]
+    for end in range(20, len(lines[23]) - 1, 7):
+        done = quick("audit", str(scenario_of(BIOS)), "-", "-o", "json", stdin=head + lines[23][:end])
+        assert done.status == 2, end
+        found = json.loads(done.out)
+        assert ([each["line"] for each in found["unread"]], found["complete"]) == ([24], False)
+        assert found["entries"] == whole["entries"]
+
+
+def test_most_of_a_trace_unread(tmp_path: Path) -> None:
+    text = re.sub(r"(new_spte|gfn [0-9a-f]+ spte) 6000", r"\1 zz", (LIVE / BIOS).read_text())
+    (tmp_path / "t").write_text(text)
+    done = quick("audit", str(scenario_of(BIOS)), str(tmp_path / "t"), "-o", "json")
+    assert done.status == 2
+    found = json.loads(done.out)
+    assert sum(each["count"] for each in found["unread"]) == len(re.findall(r"spte zz", text)) == 86
+    (tmp_path / "r").write_text(done.out)
+    added = quick("audit", "--merge", str(tmp_path / "r"), str(tmp_path / "r"), "-o", "json")
+    assert added.status == 2
+    assert [each["count"] for each in json.loads(added.out)["unread"]] == [86, 86]
+
+
+@pytest.mark.parametrize("name", EPT)
+def test_every_line_of_a_recording_is_read(name: str) -> None:
+    assert json.loads(quick("audit", str(LIVE / name), "-o", "json").out)["unread"] == []
+
+
+def test_every_example_of_an_error_is_read() -> None:
+    """Taken out of the texts: what a user copies has to be accepted."""
+    texts = [quick("audit", "-", *args, stdin="").err for args in ((), ("--as", "spte"), ("--as", "log"))]
+    broken = [
+        "kvm_mmu_set_spte: gfn z", "kvm_mmu_split_huge_page: gfn z", "kvm_tdp_mmu_spte_changed: as id 0 gfn",
+        "fast_page_fault: vcpu", "check_mmio_spte: z", "ept_misconfig_inspect_spte: spte z",
+    ]  # fmt: skip
+    texts += [quick("audit", "-", stdin=f"{line}\n").err for line in broken]
+    examples = [each for text in texts for each in re.findall(r"'([^']+)'", text.splitlines()[0])]
+    assert len(examples) == 10
+    for example in examples:
+        form = ("--as", "spte") if re.fullmatch(r"[0-9a-f]+ [0-9a-f]+ \d", example) else ()
+        done = quick("audit", *form, "-", "-o", "json", stdin=f"{example}\n")
+        assert (done.status, done.err, done.json["unread"]) == (0, "", []), example
+
+
+@pytest.mark.parametrize("release", ["6.10", "6.12", "6.16", "5.10", "4.19"])
+def test_the_releases_that_fit_are_the_whole_span(release: str) -> None:
+    """The VM ran on 6.1: of all releases those fit whose audit says that all match."""
+    files = str(scenario_of(BIOS)), str(LIVE / BIOS)
+    group = json.loads(quick("audit", "-r", release, *files, "-o", "json").out)["groups"][0]
+    assert "all of 5.13 to 6.9 do" in group["reason"]
+    named = re.findall(r"\d\.\d+\b(?! \(v)", " ".join([group["reason"], *group["also"]]).partition("instead of")[2])
+    assert sorted(named) == sorted([release, "5.13", "6.9"])
+    for fits in ("5.12", "5.13", "6.0", "6.7", "6.8", "6.9", "6.10"):
+        status = quick("audit", "-r", fits, *files, "-o", "json").status
+        assert (status == 0) is (fits not in ("5.12", "6.10")), fits
+
+
+@pytest.mark.parametrize("value", ["6000000029c7b07", "6000000029cdb37", "6000000029cbb07"])
+def test_one_leaf_alone_is_no_change_of_mtrrs(tmp_path: Path, value: str) -> None:
+    """Its neighbours, which the same register covers, are as the rules say."""
+    text = (LIVE / BIOS).read_text()
+    (tmp_path / "t").write_text(text.replace(f"{value[:-2]}{text[text.index(value[:-2]) + 13 :][:2]}", value))
+    found = audited(scenario_of(BIOS), tmp_path / "t", status=1)
+    (group,) = found["groups"]
+    assert (group["count"], group["got"]["mask"]) == (1, f"{int(value[-2:], 16) & 0x78:#04x}")
+    assert (group["cause"], group["reason"]) == ("unknown", "no single change that was tested fits")
+    assert "1 leaf does not match, 44 do" in quick("audit", str(scenario_of(BIOS)), str(tmp_path / "t")).out
+
+
+def test_a_value_of_no_release_is_not_said_to_be_of_a_later_one() -> None:
+    """A digit less than KVM's own: without a release nothing is held against it that only some releases have."""
+    found = quick("audit", "--as", "spte", "-", "-o", "json", stdin="8 600000025c7b77 1\n")
+    assert found.status == 1
+    assert "6.10" not in found.out
+    assert "no KVM writes such an entry" in json.loads(found.out)["groups"][0]["reason"]
+
+
+def test_the_files_the_other_way_round() -> None:
+    done = quick("audit", str(LIVE / BIOS), str(scenario_of(BIOS)))
+    assert (done.status, done.out) == (2, "")
+    assert "mtcalc audit FILE TRACE, in this order" in done.err

@@ -278,6 +278,41 @@ def test_github_annotations(tmp_path: Path) -> None:
     assert ("notice", "4", "MT034 slow-uncached-possible bar") in seen
 
 
+def test_a_file_that_can_not_be_read_hides_no_result(tmp_path: Path) -> None:
+    """In a CI: the others' results stand, the file is an error of its own, and the status 2."""
+    (tmp_path / "vm.yaml").write_text(AWKWARD)
+    (tmp_path / "broken.yaml").write_text("memslots: {\n")
+    (tmp_path / "rules.yaml").write_text((Path(__file__).parents[2] / "examples/idea.yaml").read_text())
+    files = ("broken.yaml", "vm.yaml", "rules.yaml")
+    alone = quick("check", "vm.yaml", "-o", "github", cwd=tmp_path).out
+    done = quick("check", *files, "-o", "github", cwd=tmp_path)
+    assert done.status == 2
+    assert [line for line in done.out.splitlines() if "title=not checked" not in line] == alone.splitlines()
+    assert re.search(r"^::error file=broken\.yaml,line=\d+,col=\d+,title=not checked::.", done.out, re.M)
+    assert "mtcalc rules check has rule files" in done.out
+    assert len(re.findall(r"^\w+\.yaml:\d+:\d+: ", done.err, re.M)) == 2
+    done = quick("check", *files, "-o", "junit", cwd=tmp_path)
+    assert done.status == 2
+    root = ElementTree.fromstring(done.out.encode())
+    assert [(suite.get("name"), suite.get("errors")) for suite in root] == [
+        ("vm.yaml", "0"), ("broken.yaml", "1"), ("rules.yaml", "1"),
+    ]  # fmt: skip
+    assert (root.get("errors"), root.get("failures")) == ("2", "2")
+    assert int(str(root.get("tests"))) == len(list(root.iter("testcase")))
+    for form in ("plain", "json", "csv"):
+        done = quick("check", *files, "-o", form, cwd=tmp_path)
+        assert (done.status, done.out) == (2, "")
+
+
+def test_cases_of_one_line_have_names_of_their_own(tmp_path: Path) -> None:
+    text = AWKWARD.replace("  - {gpa: 0xa0000, ept: 0x70}", "  [{gpa: 0xa0000, ept: 0x70}, {gpa: 0xa0000, ept: 0x30}]")
+    (tmp_path / "vm.yaml").write_text(text)
+    root = ElementTree.fromstring(quick("check", "vm.yaml", "-o", "junit", cwd=tmp_path).out.encode())
+    names = [case.get("name") for case in root.iter("testcase")]
+    assert len(set(names)) == len(names)
+    assert sum("expect, line 7, column " in str(name) for name in names) == 2
+
+
 def test_junit(tmp_path: Path) -> None:
     (tmp_path / "vm.yaml").write_text(AWKWARD)
     (tmp_path / "plain.yaml").write_text(VGA.split("  - {name: vga")[0])

@@ -224,3 +224,10 @@ def test_notes_name_their_value_where_there_are_several() -> None:
     out = quick("decode", "epte", "22", "0").out
     assert "note: 0x22: no release of KVM writes such an entry" in out
     assert "note: no release of KVM writes" in quick("decode", "epte", "22").out
+
+
+@pytest.mark.parametrize("value", ["0x8000000000200ef7", "0x8600000000200ff7"])
+def test_bit_7_of_a_4k_leaf_that_no_release_fits_is_named(value: str) -> None:
+    """It says that the entry is of another level than the one it is read at."""
+    assert "bit 7 is set: a leaf of 2M or 1G at level 2 or 3" in " ".join(quick("decode", "epte", value).out.split())
+    assert "bit 7" not in quick("decode", "epte", hex(int(value, 16) & ~0x80)).out

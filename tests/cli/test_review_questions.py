@@ -193,7 +193,7 @@ CASES = [
     Case("flag-not-accepted", flag("GUEST_MEMFD"), flag("READONLY"), "GUEST_MEMFD (EINVAL)"),
     Case("flag-not-accepted", own_flag(2), flag("GUEST_MEMFD", base="v6.11"), "KVM_MEM_OWN (EINVAL)"),
     Case(
-        "flag-not-accepted", rule(OWN, WC, "v3.13", MMIO_IF), rule(OWN, WC, "v2.6.31", MMIO_IF), "KVM_MEM_OWN (EINVAL)"
+        "flag-not-accepted", rule(OWN, WC, "v3.13", MMIO_IF), rule(OWN, WC, "v2.6.31", MMIO_IF), "MEM_OWN (EINVAL)"
     ),
     Case("stale", flag("OWN"), flag("OWN").and_(FIXED.replace("NON_COHERENT_DMA", "OWN")), "KVM_MEM_OWN` changes"),
     Case(

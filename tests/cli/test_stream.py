@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 import select
 import signal
 import subprocess
@@ -580,3 +581,17 @@ def test_bad_lines_of_mtrr_are_reported_alike(form: str) -> None:
         "-:4:4: 'wc' behind the address (one address a line)",
         "-:5:2: no address here (an address, then a PAT type or a request if you like)",
     ]
+
+
+@pytest.mark.parametrize(
+    "command", [("eval", "examples/vga-window.yaml", "--gpa", "-"), ("mtrr", "examples/vga-window.yaml", "--gpa", "-"),
+                ("decode", "epte", "-"), ("decode", "pat", "-")]
+)  # fmt: skip
+@pytest.mark.parametrize("bad", [1, 20, 21, 100])
+def test_bad_lines_beyond_the_first_twenty_are_counted(command: tuple[str, ...], bad: int) -> None:
+    root = Path(__file__).parents[2]
+    done = quick(*command, stdin="zz\n" * bad, cwd=root)
+    named = [line for line in done.err.splitlines() if re.match(r"-:\d+:", line)]
+    assert (done.status, len(named)) == (2, min(bad, 20))
+    more = bad - 20
+    assert (f"-: and {more} more bad line" in done.err) is (more > 0)

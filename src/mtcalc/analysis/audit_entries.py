@@ -362,7 +362,7 @@ def _weigh(read: _Read, chosen: Sequence[int]) -> str:
         return "both" if pte_in_era else "ept"
     if fits:
         return "both" if as_pte else "ept"
-    signs = any(reading.kind is SpteKind.NOT_EPT for reading in _of(read.ept, chosen))
+    signs = all(reading.kind is SpteKind.NOT_EPT for reading in _of(read.ept, chosen))
     return "not" if as_pte or signs else "none"
 
 
@@ -371,14 +371,12 @@ def _of(readings: Sequence[Reading], chosen: Sequence[int]) -> list[Reading]:
 
 
 def _sign(read: _Read, chosen: Sequence[int]) -> str:
-    """What tells that an entry is none of an EPT."""
-    for k in chosen:
-        pte = read.pte[k]
-        if read.ept[k].sign:
-            return read.ept[k].sign
-        if pte is not None and pte.sign:
-            return pte.sign
-    return next((pte.sign for pte in read.pte if pte is not None), "")
+    """What tells that an entry is none of an EPT: in each release that it may be of, where there is such a sign."""
+    of_ept = [read.ept[k].sign for k in chosen]
+    if all(of_ept):
+        return of_ept[0]
+    of_pte = [pte.sign for k in (*chosen, *range(len(read.pte))) if (pte := read.pte[k]) is not None and pte.sign]
+    return next(iter(of_pte), "") or next(filter(None, of_ept), "")
 
 
 def _told(read: _Read, chosen: Sequence[int], weight: str, decided: bool) -> Told:
@@ -397,7 +395,7 @@ def _told(read: _Read, chosen: Sequence[int], weight: str, decided: bool) -> Tol
             return Told(None, layouts=layouts)
         why = f"the entries are those of KVM {fits}"
         return Told(theirs[0].kind, _byte(theirs[0]), "era", why, fits, layouts)
-    reading = read.ept[chosen[-1]]
+    reading = next((read.ept[k] for k in reversed(chosen) if not read.ept[k].sign), read.ept[chosen[-1]])
     if weight == "not":
         return Told(SpteKind.NOT_EPT, None, "not-ept", _sign(read, chosen))
     return Told(reading.kind, _byte(reading), "odd", ", ".join(reading.odd))

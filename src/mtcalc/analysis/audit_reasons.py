@@ -15,12 +15,16 @@ from mtcalc.analysis.audit_states import State, mtrr_states, releases, slot_stat
 from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.mapping_level import mapping_level
 from mtcalc.kvm.recorded import Recorded
+from mtcalc.kvm.release import Version
 from mtcalc.kvm.vm import Slot
 from mtcalc.rules.inputs import Facts
-from mtcalc.rules.kernel import Kernel, asks_guest_mtrr
+from mtcalc.rules.kernel import Kernel, asks_guest_mtrr, version_text
 from mtcalc.rules.rule import decide
 from mtcalc.x86.ept import LEVEL_NAMES
 from mtcalc.x86.memtype import MTRR_TYPES, MemType
+from mtcalc.x86.mtrr import FIXED_REGISTERS
+
+_BLOCK_SHIFT = 16
 
 
 class Leaf(NamedTuple):
@@ -133,9 +137,17 @@ class _Search:
         """A state that all fit that do not match: it was so before, or after."""
         if not self.left:
             return
-        states = [state for state in states if _fit(state, self.left)]
+        states = [state for state in states if _fit(state, self.left) and self._may_be_stale(state, self.left)]
         if states:
             self._explain(self.left, _stale_maker(states))
+
+    def _may_be_stale(self, state: State, leaves: Sequence[Leaf]) -> bool:
+        """Whether leaves may be of another state of the VM: not a single one, by MTRRs that other pages do not show."""
+        return state.code != "mtrr" or sum(leaf.total for leaf in leaves) > 1 or not self._as_said(leaves[0])
+
+    def _as_said(self, leaf: Leaf) -> bool:
+        """Whether an entry of the same range is as the rules say."""
+        return any(other.fits and self._range(other) == self._range(leaf) for other in self.leaves)
 
     def _of_each_slot(self, states: Sequence[State]) -> None:
         whole_slots = _by_slots(self.leaves)
@@ -143,6 +155,7 @@ class _Search:
             every = whole_slots[slot]
             whole = [state for state in states if _fit(state, every)]
             mixed = [state for state in states if state.layout is None and _fit(state, left)]
+            mixed = [state for state in mixed if self._may_be_stale(state, left)]
             if whole:
                 self._explain(left, _reason_maker(whole, "every entry of the slot fits"))
             elif mixed:
@@ -171,8 +184,9 @@ class _Search:
         found: dict[Cell, MemType] = {}
         if not asks_guest_mtrr(self.base.kernel):
             return found
+        as_said = {self._range(leaf) for leaf in self.leaves if leaf.fits}
         for leaf in leaves:
-            if leaf.told.problem:
+            if leaf.told.problem or self._range(leaf) in as_said:  # what changes a range changes its other pages too
                 continue
             facts = self.base.facts(leaf.slot, leaf.gpa)
             free = mapping_level(None, leaf.slot, leaf.gpa, self.base.limits)
@@ -183,6 +197,18 @@ class _Search:
                     found[leaf.cell] = kind
                     break
         return found
+
+    def _range(self, leaf: Leaf) -> tuple[int, ...]:
+        """The pages whose guest MTRR types change together: a fixed register's, or those of one piece of the map.
+
+        Without a variable range in the scenario nobody knows the pieces: 64K, the least that firmware sets.
+        """
+        for register, start, size in FIXED_REGISTERS:
+            if start <= leaf.gpa < start + 8 * size:
+                return leaf.address_space, register
+        if any(pair.valid for pair in self.base.vm.mtrrs.variable):
+            return leaf.address_space, -1, leaf.cell[1]
+        return leaf.address_space, -2, leaf.gpa >> _BLOCK_SHIFT
 
     def _mtrr_types(self, leaves: Sequence[Leaf]) -> None:
         types = self._types(leaves)
@@ -281,13 +307,31 @@ def _words(states: Sequence[State]) -> tuple[str, tuple[str, ...]]:
     first, *others = states
     plain = [state.words for state in others if state.number < 0]
     runs: list[list[State]] = []
-    for state in sorted((state for state in states if state.number >= 0), key=lambda state: state.number):
-        if runs and runs[-1][-1].number + 1 == state.number:
+    for state in sorted((state for state in states if state.number >= 0), key=lambda state: (state.plus, state.number)):
+        if runs and (runs[-1][-1].plus, runs[-1][-1].number + 1) == (state.plus, state.number):
             runs[-1].append(state)
         else:
             runs.append([state])
-    ranges = [f"under {run[0].ref}{f' to {run[-1].ref}' if len(run) > 1 else ''}" for run in runs if run != [first]]
-    return first.words, tuple(dict.fromkeys([*ranges, *plain]))
+    words = first.words
+    ranges = []
+    for run in runs:
+        low, high = run[0].since, run[-1].until
+        if first in run:
+            words += _as_well(low, high)
+        else:
+            ranges.append(f"under {_span(low, high)}{run[0].plus}")
+    return words, tuple(dict.fromkeys([*ranges, *plain]))
+
+
+def _as_well(low: Version, high: Version | None) -> str:
+    """The whole span of a state, whose words name one release of it."""
+    return "" if low == high else f"; all of {_span(low, high)} do"
+
+
+def _span(low: Version, high: Version | None) -> str:
+    if high is None:
+        return f"{version_text(low)} on"
+    return version_text(low) if low == high else f"{version_text(low)} to {version_text(high)}"
 
 
 def _facts_in(state: State, leaf: Leaf) -> tuple[Facts | None, Kernel]:

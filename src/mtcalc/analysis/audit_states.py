@@ -11,7 +11,7 @@ from mtcalc.analysis.evaluate import Evaluator
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.history import LEVEL_LIMITS, MMIO_TESTS, MTRR_LIMITS, WALKS, Row
 from mtcalc.kvm.host_mmio import MMIO, RAM
-from mtcalc.kvm.release import Version, newest, sort_key
+from mtcalc.kvm.release import Version, before, newest, sort_key
 from mtcalc.kvm.spte_eras import LAYOUTS, layout_at
 from mtcalc.kvm.vm import Slot, Vm, reset_free_mtrrs
 from mtcalc.rules.inputs import Input, said
@@ -38,6 +38,9 @@ class State(NamedTuple):
     ref: str = ""
     layout: int | None = None  # of a release: the layout that its entries have
     number: int = -1  # of a release: its place among those that are tested
+    since: Version = ()  # of a release: the first and the last one that behave alike; None: the newest
+    until: Version | None = None
+    plus: str = ""  # of a release with a proposal's rules on top: '+NAME'
 
 
 def _evaluator(kernel: Kernel, vm: Vm, slots: Sequence[Slot]) -> Evaluator | None:
@@ -56,7 +59,8 @@ def releases(base: Evaluator, slots: Sequence[Slot]) -> Iterator[State]:
     starts = _starts()
     at = max((k for k, version in enumerate(starts) if sort_key(version) <= sort_key(kernel.release)), default=0)
     for k, version in enumerate(starts):
-        shown = version if k != at else kernel.release
+        until = _until(starts, k)
+        shown = kernel.release if k == at else until if k < at and until is not None else version
         plain = kernel_at(shown, release_at(shown).rules, version_text(shown))
         others = [plain]
         for proposal in plus:
@@ -70,9 +74,10 @@ def releases(base: Evaluator, slots: Sequence[Slot]) -> Iterator[State]:
             evaluator = _evaluator(other, base.vm, slots)
             if evaluator is None:
                 continue
+            plus_of = f"+{other.ref.partition('+')[2]}" if "+" in other.ref else ""
             words = f"under {other.ref} ({other.rules.name}) instead of {named}"
             layout = LAYOUTS.index(layout_at(shown))
-            rows.append((abs(k - at), State("rules", words, evaluator, other.ref, layout, k)))
+            rows.append((abs(k - at), State("rules", words, evaluator, other.ref, layout, k, version, until, plus_of)))
     yield from (state for _, state in sorted(rows, key=lambda row: row[0]))
     for proposal in PROPOSALS:
         if proposal.rules.name == kernel.rules.name or not _matters(proposal.rules.name, base, slots):
@@ -98,8 +103,8 @@ def _matters(name: str, base: Evaluator, slots: Sequence[Slot]) -> bool:
 def _starts() -> list[Version]:
     """The releases at which anything changes that an audit sees, ascending; candidates left out."""
     found = {layout.era for layout in LAYOUTS}
-    for before, row in pairwise(RELEASES):
-        if row.rules != before.rules:
+    for older, row in pairwise(RELEASES):
+        if row.rules != older.rules:
             found.add(row.since)
     found |= _changes(WALKS) | _changes(MMIO_TESTS) | _changes(MTRR_LIMITS) | _changes(LEVEL_LIMITS)
     plain = {version[:-1] if version[-1] == -1 else version for version in found}
@@ -107,8 +112,15 @@ def _starts() -> list[Version]:
     return sorted(known, key=sort_key)
 
 
+def _until(starts: Sequence[Version], k: int) -> Version | None:
+    """The last release that behaves as the one at a place of _starts(), None: the newest. Of a stable one itself."""
+    if k + 1 == len(starts):
+        return None
+    return max(starts[k], before(starts[k + 1]), key=sort_key)
+
+
 def _changes(rows: Sequence[Row[T]]) -> set[Version]:
-    return {row.since for before, row in pairwise(rows) if row.what != before.what}
+    return {row.since for older, row in pairwise(rows) if row.what != older.what}
 
 
 def _toggle_list(base: Evaluator) -> list[tuple[str, Callable[[Vm], Vm]]]:

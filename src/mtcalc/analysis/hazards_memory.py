@@ -86,7 +86,8 @@ def aliases(case: Case) -> Iterator[Hazard]:
         other = {kind for kind in kinds if _part(kind, host)}
         if other == kinds:
             certain.setdefault(slot, []).append(answer)
-            text = f"the guest gets {_names(kinds)} whatever its PAT says, the host maps it {host}: an alias"
+            which = "whatever its PAT says" if len(kinds) == 1 else "as its PAT says"
+            text = f"the guest gets {' or '.join(_names(kinds).split(', '))} {which}, the host maps it {host}: an alias"
             yield from _alias_of(case, answer, slot, text)
         elif other:
             ways = "WC or UC" if is_cacheable(host) else "WB"
@@ -229,9 +230,10 @@ def bars(case: Case) -> Iterator[Hazard]:
         doubtful = case.doubts_wb(slot)
         if doubtful and slow:
             where = f"{_mtrrs_say(case, slot)} over a BAR in RAM"
-            by_entry = any(is_uncached(effective_of(answer, MemType.WB)) for answer in answers)
+            entry = {kind for answer in answers if is_uncached(kind := effective_of(answer, MemType.WB))}
+            mapped = f"what the guest maps WB is {_slow_names(entry)}"
             linux = f"a Linux guest maps a request for WB UC-, which is {_slow_names(slow)} here"
-            yield of_slot("MT018", slot, f"{where}: {'so is the memory' if by_entry else linux}")
+            yield of_slot("MT018", slot, f"{where}: {mapped if entry else linux}")
             continue
         if doubtful and answers and all(map(pat_ignored, answers)):
             ways = "with non-coherent DMA, quirk IGNORE_GUEST_PAT off, or on AMD"

@@ -24,6 +24,7 @@ from mtcalc.cli.options import (
     output_options,
 )
 from mtcalc.cli.params import REF, InputFile, Word, one_of
+from mtcalc.cli.stdin import complain
 from mtcalc.output.emit import PEOPLE, Result
 from mtcalc.rules.kernel import Kernel
 from mtcalc.text.errors import InputError, Place
@@ -91,7 +92,8 @@ def audit(
 ) -> None:
     """SPTEs that KVM wrote, from a trace or a log, against what the rules say of their pages; - is standard input.
 
-    FILE is the scenario; without it entries are only decoded. Exit status 1 if one does not match.
+    FILE is the scenario; without it entries are only decoded. Exit status 1 if one does not match, 2 if a line can't
+    be read, whatever the others say.
 
     \b
     mtcalc example traced/vm > vm.yaml
@@ -156,6 +158,8 @@ def _audit(
     if reader.stopped and not tally.cells():
         _end_by_signal()
     if not tally.cells() and not any(True for _ in tally.without_level()):
+        if reader.unread:
+            raise _not_read(path, reader)
         raise InputError(_nothing(path, form), Place(path, max(reader.lines, 1), 1))
     if vendor == "amd":
         from mtcalc.analysis.audit_npt import read_npt_trace
@@ -169,7 +173,7 @@ def _audit(
         raise InputError(refused, Place(path, line, 1))
     found = findings(tally, trace, evaluator)
     ref = refs[0] if refs else "" if scenario is None or scenario.rules is None else _typed(scenario)
-    source = Source(file, path, ref, kernel, reader.lines, not reader.stopped)
+    source = Source(file, path, ref, kernel, reader.lines, reader.stopped, reader.unread)
     record = audit_record(found, source)
     output.write(
         Result(
@@ -182,7 +186,22 @@ def _audit(
     if reader.stopped:
         sys.stdout.flush()
         _end_by_signal()
+    if reader.unread:
+        sys.stdout.flush()
+        complain(_not_read(path, reader))
+        return 2
     return 1 if found.groups else 0
+
+
+def _not_read(path: str, reader: TraceReader) -> InputError:
+    """What could not be read, at the first line of it."""
+    from mtcalc.importers.traces import EXAMPLES
+    from mtcalc.output.audit import unread_text
+
+    first = reader.unread[0]
+    what = unread_text([(unread.kind, unread.lines) for unread in reader.unread])
+    right = f"such as '{EXAMPLES[first.kind]}'"
+    return InputError(f"{what} not read ({right})", Place(path, first.line, first.column, first.text))
 
 
 def _end_by_signal() -> None:
@@ -247,14 +266,16 @@ def _is_rule_set(word: str) -> bool:
 
 
 def _nothing(path: str, form: str | None) -> str:
+    from mtcalc.importers.traces import EXAMPLES
+
     if path.endswith((".yaml", ".yml", ".json")):
         return "no SPTE in it (is this the scenario? FILE, then TRACE)"
+    three = f"three words a line, gfn and spte in hex, the level 1 to 5, such as '{EXAMPLES['three words']}'"
     if form == "spte":
-        return "no SPTE in it (lines of three words: gfn and spte in hex, the level 1 to 5)"
-    return (
-        "no SPTE in it (lines such as 'kvm_mmu_set_spte: gfn 8 spte 600000025c7b77 (rwxu) level 1'; "
-        "--as spte: three words a line)"
-    )
+        return f"no SPTE in it ({three})"
+    if form == "log":
+        return f"no SPTE in it (lines such as '{EXAMPLES['a printed entry']}')"
+    return f"no SPTE in it (lines such as '{EXAMPLES['kvm_mmu_set_spte']}'; --as spte: {three})"
 
 
 def _read(path: str, form: str | None, tally: Any, output: Output) -> TraceReader:
@@ -322,4 +343,6 @@ def _merge(paths: tuple[str, ...], output: Output) -> int:
             rows=lambda: audit_rows(record),
         )
     )
+    if record["unread"]:
+        return 2
     return 1 if record["groups"] else 0

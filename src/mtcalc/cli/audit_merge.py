@@ -54,12 +54,21 @@ def _wrong(found: Any) -> str:
         return "groups"
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         return "notes"
+    unread = found.get("unread", [])
+    if not isinstance(unread, list) or not all(map(_is_unread, unread)):
+        return "unread"
     for name in ("rules", "ref", "label", "file", "trace", "era"):
         if not isinstance(found.get(name), str | None):
             return name
     if not _is_count(found.get("lines", 0)) or not _is_count(found.get("audits", 1)):
         return "lines or audits"
     return "" if isinstance(found.get("complete", True), bool) else "complete"
+
+
+def _is_unread(row: Any) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("kind"), str):
+        return False
+    return _is_count(row.get("count")) and row["count"] > 0 and _is_count(row.get("line"))
 
 
 def _is_count(value: Any) -> bool:

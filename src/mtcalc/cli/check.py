@@ -18,6 +18,7 @@ from mtcalc.cli.options import (
     vendor_option,
 )
 from mtcalc.cli.params import SCENARIO_FILE, Word
+from mtcalc.cli.stdin import complain
 from mtcalc.kvm.hazards import HAZARDS, parse_hazards
 from mtcalc.output.emit import Result, formats
 from mtcalc.text.errors import InputError
@@ -65,7 +66,8 @@ def check(
 ) -> None:
     """The expectations of scenarios, and the hazards in them: what hurts although the rules are followed.
 
-    Exit status 1 if an expectation does not hold, or a hazard is an error. An expectation can be a hazard,
+    Exit status 1 if an expectation does not hold, or a hazard is an error; 2 if a file can't be read, which
+    -o junit and -o github show as an error beside the results of the others. An expectation can be a hazard,
     {hazard: MT009, gpa: 0xb8000}, or that there is none, {no_hazard: MT011}.
 
     \b
@@ -82,7 +84,15 @@ def check(
         raise click.UsageError("missing argument 'FILE' (scenarios to check; --list has the hazards)")
     if files.count("-") > 1:
         raise click.UsageError("standard input is given twice (- stands for one file)")
-    checked = [_checked(file, refs, vendor, assume, _flat(select), _flat(ignore)) for file in files]
+    checked: list[Checked] = []
+    broken: list[tuple[str, InputError]] = []
+    for file in files:
+        try:
+            checked.append(_checked(file, refs, vendor, assume, _flat(select), _flat(ignore)))
+        except InputError as error:
+            if output.form not in OWN_FORMATS:
+                raise
+            broken.append((file, error))  # a CI shows it beside what the others have
 
     from mtcalc.output.verdicts import check_document, check_lines, check_record, check_rows
 
@@ -92,19 +102,23 @@ def check(
             data=lambda: [check_record(one) for one in checked],
             lines=lambda: check_lines(checked),
             rows=lambda: check_rows(checked),
-            own=_own(checked, output.form),
+            own=_own(checked, broken, output.form),
         )
     )
-    ctx.exit(1 if any(one.bad for one in checked) else 0)
+    for _, reason in broken:
+        complain(reason)
+    ctx.exit(2 if broken else 1 if any(one.bad for one in checked) else 0)
 
 
-def _own(checked: list[Checked], form: str) -> dict[str, Callable[[], Iterable[str]]]:
+def _own(
+    checked: list[Checked], broken: list[tuple[str, InputError]], form: str
+) -> dict[str, Callable[[], Iterable[str]]]:
     """The form for a CI that was asked for."""
     if form not in OWN_FORMATS:
         return {}
     from mtcalc.output.annotations import github, junit
 
-    return {form: lambda: {"junit": junit, "github": github}[form](checked)}
+    return {form: lambda: {"junit": junit, "github": github}[form](checked, broken)}
 
 
 def _checked(

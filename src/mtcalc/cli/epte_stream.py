@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from mtcalc.cli.stdin import answer_lines
 from mtcalc.cli.stdout import writer
@@ -11,6 +12,9 @@ from mtcalc.kvm.spte import Spte
 from mtcalc.output.spte import spte_document, spte_header, spte_record, spte_row
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.numbers import parse_entry
+
+_KNOWN = 1 << 12
+"""Entries remembered: a trace has the same ones over and over."""
 
 Read = Callable[[int, int | None], Spte]
 
@@ -22,9 +26,11 @@ def stream(form: str, read: Read) -> int:
     """
     write = writer(form, lambda spte: spte_document([spte]), spte_record, spte_header(), lambda spte: [spte_row(spte)])
 
+    known = lru_cache(maxsize=_KNOWN)(read)
+
     def answer(line: str, number: int) -> None:
         if line.strip():  # blanks that only Unicode knows are passed over too
-            write(read(*_parse(line, number)))
+            write(known(*_parse(line, number)))
 
     return answer_lines(answer, "entries", "an entry, then a level if you like")
 

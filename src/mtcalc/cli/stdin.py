@@ -71,7 +71,7 @@ def answer_lines(answer: Callable[[str, int], None], what: str, line_holds: str)
     `answer` writes to sys.stdout; it raises InputError for a bad line, and the rest goes on. Blank lines and lines
     that begin with # are passed over. Raises as blocks() does.
     """
-    status = 0
+    complaints = Complaints()
     for first, lines in blocks(what, line_holds):
         for number, raw in enumerate(lines.split(b"\n")[:-1], first):
             if is_passed_over(raw):
@@ -79,11 +79,38 @@ def answer_lines(answer: Callable[[str, int], None], what: str, line_holds: str)
             try:
                 answer(text_of(raw), number)
             except InputError as error:
-                status = 2
                 sys.stdout.flush()  # what was answered before stands before the message
-                complain(error)
+                complaints.add(error)
         sys.stdout.flush()
-    return status
+    complaints.close()
+    return 2 if complaints.count else 0
+
+
+MOST_COMPLAINTS = 20
+"""Bad lines of a stream that are named; the others are counted."""
+
+
+class Complaints:
+    """The bad lines of a stream: the first ones as they come, the number of the others at the end."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, error: InputError) -> None:
+        """Another one."""
+        self.count += 1
+        if self.count <= MOST_COMPLAINTS:
+            complain(error)
+
+    def close(self) -> None:
+        """The end of the stream."""
+        more = self.count - MOST_COMPLAINTS
+        if more > 0:
+            complain(
+                InputError(
+                    f"-: and {more} more bad line{'s' if more > 1 else ''} (the first {MOST_COMPLAINTS} are above)"
+                )
+            )
 
 
 def complain(error: InputError) -> None:

@@ -16,7 +16,7 @@ from operator import getitem
 from typing import TYPE_CHECKING
 
 from mtcalc.cli.addresses import LINE_HOLDS, WHAT, no_word, read_line
-from mtcalc.cli.stdin import blocks, complain, is_passed_over, text_of
+from mtcalc.cli.stdin import Complaints, blocks, is_passed_over, text_of
 from mtcalc.cli.stdout import encode, write
 from mtcalc.output.lines import LineSource, Wanted
 from mtcalc.text.errors import InputError
@@ -94,6 +94,7 @@ class Stream:
         self.pat = pat
         self.paging = paging
         self.bad = False
+        self._complaints = Complaints()
         self._default = default or Wanted()
         self._requests = requests
         self._head = encode(source.head)
@@ -118,6 +119,7 @@ class Stream:
             self._answer(lines)
         if first:
             write(encode(header(self._default.one, bool(self._requests))))
+        self._complaints.close()
 
     def _begun(self, lines: bytes, header: Callable[[bool, bool], str]) -> bool:
         """Writes the header if one of the lines has an answer."""
@@ -245,7 +247,7 @@ class Stream:
                 if out:
                     write(b"".join(out))
                     out.clear()
-                complain(error)
+                self._complaints.add(error)
         write(b"".join(out))
 
     def _one(self, line: bytes) -> bytes:

@@ -47,6 +47,16 @@ _DISABLED = re.compile(
 _BEHIND_DISABLED = re.compile(r"(?:x86/)?PAT\b|x86 PAT|CPU MTRRs all blank")
 """What the kernel prints next where the MTRRs are off; the word alone may be of anything."""
 _GUEST = re.compile(r"Hypervisor detected: |Booting paravirtualized kernel on (?!bare)|kvm-clock: |DMI: QEMU\b")
+_VENDOR = re.compile(
+    r"(?:smpboot: )?CPU0: .*\b(?P<cpu>AMD|Intel)\b"
+    r"|(?:SVM: )?(?:kvm(?:_amd)?: )?Nested (?:Paging|Virtualization) (?:en|dis)abled"
+    r"|vendor_id\s*: (?P<id>AuthenticAMD|GenuineIntel)\s*$"
+)
+"""What tells the CPU's vendor, which a guest sees as the host has it, unless it is told otherwise (-cpu).
+
+Source: arch/x86/kernel/smpboot.c, arch/x86/kvm/svm/svm.c (kvm_intel has no such line), /proc/cpuinfo.
+"""
+_VENDORS = {"AMD": "amd", "Intel": "intel", "AuthenticAMD": "amd", "GenuineIntel": "intel"}
 _KERNEL = re.compile(r"Linux version (\S+)")
 _CONFLICT = re.compile(r"(?:x86/PAT: )?(\S.*):(\d+) conflicting memory types ([0-9a-f]+)-([0-9a-f]+) +(\S+?)<->(\S+)")
 _NEAR = re.compile(
@@ -68,6 +78,7 @@ class Dmesg:
         self._sets: list[MtrrSet] = []
         self._state = ""
         self._settings: list[Setting] = []
+        self._kernels: dict[str, Place] = {}
         self._remarks: list[ImportRemark] = []
         self._held: Line | None = None
         self._first: Place | None = None
@@ -305,6 +316,7 @@ class Dmesg:
                 )
             if self._sets:
                 self._sets[-1].tom2 = top
+            self._vendor("amd", line)
             self._remarks.append(
                 ImportRemark(
                     f"TOM2: an AMD CPU takes RAM from 4G up to {top:#x} as WB without an MTRR; no scenario says so",
@@ -313,7 +325,10 @@ class Dmesg:
             )
         elif _GUEST.match(text):
             self._settings.append(Setting("whose", "guest", line.place()))
+        elif found := _VENDOR.match(text):
+            self._vendor(_VENDORS[found["cpu"] or found["id"] or "AMD"], line)
         elif found := _KERNEL.match(text):
+            self._kernels.setdefault(found[1], line.place())
             self._remarks.append(ImportRemark(f"this is the log of Linux {found[1]}", line.place()))
             return False
         elif found := _CONFLICT.fullmatch(text):
@@ -328,6 +343,17 @@ class Dmesg:
         else:
             return False
         return True
+
+    def _vendor(self, vendor: str, line: Line) -> None:
+        """Adds what a line tells: of each vendor once, since every CPU of a machine says it again."""
+        if all((each.key, each.value) != ("vendor", vendor) for each in self._settings):
+            self._settings.append(Setting("vendor", vendor, line.place()))
+
+    def _guest_kernel(self) -> Iterator[Setting]:
+        """The kernel of a guest's log that has one alone: not of a host's, nor of several boots."""
+        if len(self._kernels) == 1 and any(each.key == "whose" for each in self._settings):
+            ((release, place),) = self._kernels.items()
+            yield Setting("guest_kernel", release, place)
 
     def _pat(self, line: Line, words: str) -> None:
         try:
@@ -357,5 +383,5 @@ class Dmesg:
         for found in self._sets:
             yield set_dump(found)
         if self._first is not None:
-            told = tuple(self._settings)
+            told = (*self._settings, *self._guest_kernel())
             yield Dump(NAME, self._first, settings=told, remarks=tuple(self._remarks))

@@ -138,7 +138,7 @@ class PageFact(NamedTuple):
 class ImportRemark(NamedTuple):
     """Something worth saying: of a line of a dump, or (no place) of what no dump tells.
 
-    `about` is what it concerns: the dump itself, mtrr, width, pat, dma or kernel.
+    `about` is what it concerns: the dump itself, mtrr, width, pat, dma, slots or kernel.
     """
 
     text: str

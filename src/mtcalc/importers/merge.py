@@ -7,6 +7,7 @@ and said; where it decides answers, it is asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ from mtcalc.kvm.guest_mtrr import KVM_PAIRS
 from mtcalc.text.errors import InputError, Place
 from mtcalc.x86.pat import decode_pat
 
+_VFIO_BAR = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] BAR \d")
+"""As hw/vfio/pci.c and region.c name them: the device's address on the host first."""
 DEFAULT_WIDTH, WIDEST = 46, 52
 
 
@@ -38,6 +41,7 @@ class Machine(NamedTuple):
     """One machine, as far as dumps and user tell; None where neither does."""
 
     rules: Told | None
+    guest_kernel: Told | None
     vendor: Told | None
     self_snoop: Told | None
     host_maxphyaddr: Told | None
@@ -84,12 +88,23 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
     if dma is None:
         dma = Told(False, None, True)
         remarks.append(unsaid("non-coherent DMA: no dump tells; taken as none (--noncoherent-dma)", "dma"))
+        bar = next((fact for fact, _ in slots if fact.name and _VFIO_BAR.match(fact.name)), None)
+        if bar is not None:
+            what = "a VFIO BAR: --noncoherent-dma unless the host's IOMMU enforces snooping for the device's group"
+            remarks.append(ImportRemark(what, bar.place, "dma"))
+    if not slots and any(dump.tells for dump in dumps):
+        what = "no dump has memory slots: add QEMU's `info mtree -f`; `mtcalc mtrr` works without"
+        remarks.append(unsaid(what, "slots"))
     rules = _user(given.rules) or told_in(settings, "rules")
     if rules is None:
         remarks.append(unsaid("the kernel: no dump tells; the default rule set counts (--rules RELEASE)", "kernel"))
+    vendor = _user(given.vendor) or told_in(settings, "vendor")
+    if vendor is None:
+        remarks.append(unsaid("host.vendor: no dump tells; taken as intel (--vendor)", "kernel"))
     return Machine(
         rules=rules,
-        vendor=_user(given.vendor) or told_in(settings, "vendor"),
+        guest_kernel=_guest_kernel(settings, remarks),
+        vendor=vendor,
         self_snoop=_user(given.self_snoop) or told_in(settings, "self_snoop"),
         host_maxphyaddr=_host_width(settings, given, number_of(maxphyaddr), slots, remarks),
         noncoherent_dma=dma,
@@ -104,6 +119,21 @@ def merge(dumps: Sequence[Dump], given: Given) -> Machine:
         pages=pages,
         remarks=tuple(dict.fromkeys(remarks)),
     )
+
+
+def _guest_kernel(settings: Mapping[str, Setting], remarks: list[ImportRemark]) -> Told | None:
+    """The guest's kernel, None where none is told, or one whose choices are not known."""
+    from mtcalc.scenario.values import guest_kernel
+
+    told = told_in(settings, "guest_kernel")
+    if told is None:
+        return None
+    try:
+        guest_kernel(str(told.value))
+    except ValueError as error:
+        remarks.append(ImportRemark(f"no guest.kernel: {error}", told.place, "pat"))
+        return None
+    return told
 
 
 def _pages(dumps: Sequence[Dump], given: Given, a_guest: bool, remarks: list[ImportRemark]) -> tuple[PageFact, ...]:

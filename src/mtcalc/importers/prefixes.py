@@ -94,6 +94,8 @@ class _Grepped:
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]{0,40}[mK]")
 _MESSAGE = re.compile(r'\s*"msg":\s*("(?:[^"\\]|\\.)*"),?\s*')
+_NO_BREAK = re.compile(r"[ \xa0]*\xa0[ \xa0]*")
+"""What a page shows as one blank or more: blanks that do not break stand beside others as well as for them."""
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _CODED = re.compile(r"=3D(?=0x|[ \"])| =3D|(?<=[a-z])=3D(?=\w)|=(?:0D|20|C2=A0)$")
 _BARE = re.compile(r"=(?![0-9A-F]{2})")
@@ -188,7 +190,7 @@ def without_prefix(text: str) -> str:
     if "<" in text or "&" in text or "\xa0" in text:
         from html import unescape
 
-        text = unescape(_BREAK.sub("", text)).replace("\xa0", " ")
+        text = _NO_BREAK.sub(" ", unescape(_BREAK.sub("", text)))
     if '\\"' in text:
         text = text.replace('\\"', '"')
     text = text.strip()

@@ -203,7 +203,8 @@ class QemuMtree:
                         continue
                     what = f"another view of address space {space} than that at {other.rows[0].line.place()}"
                     raise view.rows[0].line.error(f"{what} (one machine, once)")
-                slots += _slots(view, space, self._followed, remarks)
+                marked = any(row.marked for other in self._views for row in other.rows)
+                slots += _slots(view, space, self._followed, remarks, marked)
             if not view.names and named and view.rows and view is self._views[0]:
                 what = "rows without their view's name: left out, as the guest's memory is listed below"
                 remarks.append(ImportRemark(what, view.rows[0].line.place()))
@@ -216,7 +217,10 @@ class QemuMtree:
         yield Dump(NAME, self._first, slots=tuple(slots), remarks=tuple(remarks))
 
 
-def _slots(view: _View, space: int, followed: set[int], remarks: list[ImportRemark]) -> Iterator[SlotFact]:
+def _slots(
+    view: _View, space: int, followed: set[int], remarks: list[ImportRemark], marked: bool
+) -> Iterator[SlotFact]:
+    """The slots of a view; `marked`: some row of the dump has the mark of KVM."""
     marks = any(row.marked for row in view.rows)
     told = {"old": False, "unmarked": False, "shadow": False}
     for row in view.rows:
@@ -243,9 +247,11 @@ def _slots(view: _View, space: int, followed: set[int], remarks: list[ImportRema
             continue
         if not row.marked and not marks and not told["unmarked"]:
             told["unmarked"] = True
-            remarks.append(
-                ImportRemark("no row is marked KVM (TCG, or an older QEMU): RAM and ROM taken as slots", place)
-            )
+            what = "no row is marked KVM (TCG, or an older QEMU)"
+            if marked:
+                names = ", ".join(f'AS "{name}"' for name in dict.fromkeys(view.names)) or "without a name"
+                what = f"no row of this FlatView ({names}) is marked KVM, and rows of others are"
+            remarks.append(ImportRemark(f"{what}: RAM and ROM taken as slots", place))
         if not whole:
             remarks.append(
                 ImportRemark(f"{row.name}: cut to whole pages, {start:#x}-{end - 1:#x}, as QEMU does for KVM", place)

@@ -32,6 +32,7 @@ SETTINGS = {
     "host_maxphyaddr": "the host's maxphyaddr",
     "vendor": "the host's vendor",
     "rules": "the kernel",
+    "guest_kernel": "the guest's kernel",
 }
 """Every key of a Setting, in words."""
 

@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Generator, Iterator
 from itertools import repeat
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mtcalc.kvm.recorded import NO_GFN, NO_LEVEL, Batch, Entry, batch_of
 from mtcalc.text.errors import InputError, Place
@@ -59,6 +59,20 @@ _CHECKED = re.compile(rb"check_mmio_spte:\s+spte\s+(" + _HEX + rb")")
 _WORDS = re.compile(
     rb"^[ \t]*((?:0x)?[0-9a-fA-F]{1,16}[ \t]+(?:0x)?[0-9a-fA-F]{1,16}[ \t]+[1-5])[ \t\r]*$", re.MULTILINE
 )
+_NO_WORDS = re.compile(rb"^[ \t\r]*(?!#|Attaching )([^\s].*)$", re.MULTILINE)
+"""A line of --as spte that has to be an entry: neither blank, nor a comment, nor bpftrace's first one."""
+_NAMES = {
+    b"kvm_tdp_mmu_spte_changed:": _CHANGED,
+    b"kvm_mmu_set_spte:": _SET,
+    b"kvm_mmu_split_huge_page:": _SET,
+    b"fast_page_fault:": _FAST,
+    b"check_mmio_spte:": _CHECKED,
+}
+_AGAIN = re.compile(rb"\s*(?:kvm_\w+|fast_page_fault|check_mmio_spte):")
+_NAMED = re.compile(rb":\s+\w+:\s")
+"""The name of an event, whatever it is, behind a time."""
+_SHOWN = 200
+"""Bytes that are shown of a line from its event on."""
 _PLAIN_HEX = rb"[0-9a-f]{1,16}"
 _QUICK: dict[re.Pattern[bytes], tuple[re.Pattern[bytes], tuple[bytes, ...]]] = {
     _CHANGED: (
@@ -96,6 +110,8 @@ _PRINTED_SIGNS = (
     (b"y", b"hierarchy"),
 )
 """Words, and a byte of each: one that is rare among tracepoints is found some five times faster."""
+_PRINTED_NAMES = re.compile(rb"inspect_spte:\s*spte\b|------\s*spte\b|as_id:\s+\d")
+"""What begins an entry among the printed lines."""
 _BEGINS = re.compile(rb"kvm_\w+:|fast_page_fault:|check_mmio_spte:|EPT:|as_id:|inspect_spte:|------")
 _QUOTED = re.compile(rb"^(?:[>|][ \t]?)+", re.M)
 _SOFT = re.compile(rb"=\r?\n(?:[>|] ?)*([^\n]*)")
@@ -105,6 +121,31 @@ _MARKUP = (
     (b"<", ((b"<br", b" <br"),)),
 )
 """A byte that tells that there may be some, and what each is replaced with."""
+
+
+EXAMPLES = {
+    "kvm_tdp_mmu_spte_changed": "kvm_tdp_mmu_spte_changed: as id 0 gfn 8 level 1 old_spte 0 new_spte 6000000025c7b77",
+    "kvm_mmu_set_spte": "kvm_mmu_set_spte: gfn 8 spte 6000000025c7b77 (rwxu) level 1 at 6196040",
+    "kvm_mmu_split_huge_page": "kvm_mmu_split_huge_page: gfn 8 spte 6000000025c7b77 level 1",
+    "fast_page_fault": (
+        "fast_page_fault: vcpu 0 gva 8000 error_code W sptep 0000000012345678 old 6000000025c7b75 new 6000000025c7b77"
+    ),
+    "check_mmio_spte": "check_mmio_spte: spte f8f0000066 kvm_gen 7 spte-gen 7 valid 1",
+    "a printed entry": "ept_misconfig_inspect_spte: spte 0x6000000025c7b77 level 1",
+    "a cut event": "kvm_mmu_set_spte: gfn 8 spte 6000000025c7b77 (rwxu) level 1",
+    "three words": "8 6000000025c7b77 1",
+}
+"""A line of each kind, as it is read, by the kind that Unread names."""
+
+
+class Unread(NamedTuple):
+    """Lines of one kind, a key of EXAMPLES, that could not be read."""
+
+    kind: str
+    lines: int
+    line: int  # the first of them, from 1
+    column: int  # of its event, from 1
+    text: str  # the line
 
 
 class TraceReader:
@@ -123,6 +164,8 @@ class TraceReader:
         self._reading = False
         self._in_print = False
         self._gfn = NO_GFN  # of the last printk that told an address
+        self._unread: dict[str, Unread] = {}
+        self._found = 0  # events of a block
         self._recent: dict[re.Pattern[bytes], set[bytes]] = {}
         self._unremembered: dict[re.Pattern[bytes], int] = {}
 
@@ -131,6 +174,11 @@ class TraceReader:
         self.stopped = True
         if self._reading:
             raise KeyboardInterrupt
+
+    @property
+    def unread(self) -> list[Unread]:
+        """What should be an entry and can't be read, so far, by the first line."""
+        return sorted(self._unread.values(), key=lambda unread: unread.line)
 
     def __iter__(self) -> Iterator[Batch]:
         """Raises InputError for what can't be opened, read or unpacked, and for what is no text."""
@@ -146,6 +194,8 @@ class TraceReader:
                 raise InputError("NUL byte (text; is this a binary file?)", Place(self.file, line, 1))
             rest = yield from self._whole_events(rest + block)
             self._tick()
+        if rest and not rest.endswith(b"\n"):
+            rest = self._without_cut(rest)
         if rest:
             yield from self._entries(_plain(rest if rest.endswith(b"\n") else rest + b"\n"))
 
@@ -168,9 +218,67 @@ class TraceReader:
         yield from self._entries(_plain(data[:cut]))
         return data[cut:]
 
+    def _without_cut(self, data: bytes) -> bytes:
+        """The end of a file without what is no whole event: its last line has no end.
+
+        A value that stands there may lack digits, unless it has all 16; in a file of one line it is taken as it is. A
+        line that begins as the event before it does, and goes no further than its name, is the begin of another one.
+        """
+        begin = data.rfind(b"\n") + 1
+        if self.stopped:
+            return data[:begin]
+        if self._form == "spte" or not (begin or self.lines):
+            return data
+        for pattern in (_CHANGED, _FAST, _CHECKED):
+            for event in pattern.finditer(data):
+                if event.end() == len(data) and len(event[1].split()[-1].removeprefix(b"0x")) < 16:
+                    self._missed(_kind_of(event[0]), data, event.start(), 1)
+                    return data[: event.start()]
+        words = data[begin:].split(None, 1)
+        named = any(sign.search(data, begin) for sign in (_NAMED, _BEGINS, _PRINTED_NAMES))
+        if words and words[0] == data.split(None, 1)[0] and not named:
+            self._missed("a cut event", data, begin, 1)
+            return data[:begin]
+        return data
+
+    def _missed(self, kind: str, data: bytes, at: int, count: int) -> None:
+        """Counts lines of a block that can't be read, the first at an offset."""
+        known = self._unread.get(kind)
+        if known is not None:
+            self._unread[kind] = known._replace(lines=known.lines + count)
+            return
+        begin = data.rfind(b"\n", 0, at) + 1
+        end = data.find(b"\n", at)
+        text = data[begin : end if end >= 0 else None][: at - begin + _SHOWN].decode("utf-8", "replace").rstrip("\r")
+        column = len(data[begin:at].decode("utf-8", "replace")) + 1
+        self._unread[kind] = Unread(kind, count, self.lines + data.count(b"\n", 0, at) + 1, column, text)
+
+    def _look_for_unread(self, data: bytes) -> None:
+        """Events that are named and were not found."""
+        if self._form == "spte":
+            if self._found < data.count(b"\n"):
+                for line in _NO_WORDS.finditer(data):
+                    if not _WORDS.match(data, line.start()):
+                        self._missed("three words", data, line.start(1), 1)
+            return
+        if self._form == "log" or self._found == data.count(b"\n"):
+            return
+        named = {name: data.count(name) for name in _NAMES}
+        if sum(named.values()) == self._found:
+            return
+        for name, pattern in _NAMES.items():
+            at = data.find(name) if named[name] else -1
+            while at >= 0:
+                again = _AGAIN.match(data, at + len(name))
+                comment = data[data.rfind(b"\n", 0, at) + 1 : at].lstrip()[:1] == b"#"
+                if not again and not comment and not pattern.match(data, at):
+                    self._missed(_kind_of(name), data, at, 1)
+                at = data.find(name, at + len(name))
+
     def _entries(self, data: bytes) -> Iterator[Batch]:
         lines = data.count(b"\n")
         alone = False  # whether there is one event a line, and so nothing else
+        self._found = 0
         if self._form == "spte":
             yield from self._fresh(_WORDS, _words, data, _WORDS.findall(data))
         if self._form in (None, "trace"):
@@ -188,12 +296,15 @@ class TraceReader:
                 yield printed
             else:
                 self._in_print = False
+        self._look_for_unread(data)
         self.lines += lines
 
     def _fresh(self, pattern: re.Pattern[bytes], make: Make, data: bytes, events: list[bytes]) -> Iterator[Batch]:
         """The entries of the events that are not remembered."""
         if not events:
             return
+        self._found += len(events)
+        self._found += len(events)
         if self._unremembered.get(pattern, 0) > 0:
             self._unremembered[pattern] -= 1
         else:
@@ -227,6 +338,9 @@ class TraceReader:
         entries: list[Entry] = []
         lines: list[int] = []
         line, last = self.lines + 1, 0
+        for name in _PRINTED_NAMES.finditer(data):
+            if not _PRINTED.match(data, name.start()):
+                self._missed("a printed entry", data, name.start(), 1)
         for part in _PRINTED.finditer(data):
             at = part.start()
             line += data.count(b"\n", last, at)
@@ -286,6 +400,10 @@ class TraceReader:
                 raise
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise InputError(f"{self.file}: {reason.lower()} (a readable file)") from None
+
+
+def _kind_of(event: bytes) -> str:
+    return event.partition(b":")[0].decode()
 
 
 Columns = tuple[list[int], list[int], list[int], list[int]]

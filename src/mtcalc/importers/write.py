@@ -80,6 +80,9 @@ def _lines(machine: Machine) -> Iterator[str]:
     yield _with(f"  maxphyaddr: {_word(machine.maxphyaddr.value)}", _source(machine.maxphyaddr))
     if machine.cpuid_mtrr is not None:
         yield _with(f"  cpuid_mtrr: {_word(machine.cpuid_mtrr.value)}", _source(machine.cpuid_mtrr))
+    if machine.guest_kernel is not None:
+        release = str(machine.guest_kernel.value)
+        yield _with(f"  kernel: {_quoted(f'linux-{release}')}", _source(machine.guest_kernel))
     bits = [(key, told) for key, told in (("cd", machine.cd), ("pg", machine.pg)) if told is not None]
     if bits:
         yield "  cr0:"

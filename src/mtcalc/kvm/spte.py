@@ -20,6 +20,7 @@ from mtcalc.kvm.spte_reading import (
     read_manual,
     read_pte,
 )
+from mtcalc.x86.ept import LARGE_BIT
 from mtcalc.x86.ept_entry import EptEntry, decode_entry
 
 __all__ = ["EraReading", "Gfn", "Reading", "Spte", "SpteKind", "decode_spte", "decode_spte_at_any_level", "eras_of"]
@@ -110,8 +111,10 @@ def decode_spte(value: int, level: int = 1, maxphyaddr: int = 52, release: Relea
     strong = read_ept(entry, LAYOUTS[1])
     if strong.kind is SpteKind.NOT_EPT:
         return Spte(value, level, entry, (EraReading("", strong),), "")
-    note = "no release of KVM writes such an entry: read as the CPU does"
-    return Spte(value, level, entry, (EraReading("", read_manual(entry)),), "", notes=(Note("spte", note),))
+    notes = (Note("spte", "no release of KVM writes such an entry: read as the CPU does"),)
+    if level == 1 and value & LARGE_BIT and entry.present:
+        notes += (Note("spte", "bit 7 is set: a leaf of 2M or 1G at level 2 or 3 (--level), ignored at level 1"),)
+    return Spte(value, level, entry, (EraReading("", read_manual(entry)),), "", notes=notes)
 
 
 def decode_spte_at_any_level(value: int, maxphyaddr: int = 52, release: Release | None = None) -> Spte:

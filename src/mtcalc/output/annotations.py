@@ -7,6 +7,7 @@ GitHub's documentation, "Workflow commands", for `::error file=...,line=...,titl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from mtcalc.analysis.hazards import Hazard
@@ -14,13 +15,21 @@ from mtcalc.kvm.hazards import HAZARDS
 from mtcalc.kvm.note_codes import Level
 from mtcalc.output.markup import escape_xml
 from mtcalc.output.verdicts import AnyVerdict, Checked
-from mtcalc.text.errors import Place, printable
+from mtcalc.text.errors import InputError, Place, printable
 
 _KINDS = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
 
 
-def _name(verdict: AnyVerdict) -> str:
-    return f"expect, line {verdict.expect.place.line}"
+def _names(verdicts: Sequence[AnyVerdict]) -> Iterator[str]:
+    """A name for each expectation: its line, and its column where others begin on that line."""
+    lines = Counter(verdict.expect.place.line for verdict in verdicts)
+    for verdict in verdicts:
+        line, column = verdict.expect.place.line, verdict.expect.place.column
+        yield f"expect, line {line}" + (f", column {column}" if lines[line] > 1 else "")
+
+
+Broken = tuple[str, InputError]
+"""A file that can't be read, and why."""
 
 
 def _wrong(verdict: AnyVerdict) -> str:
@@ -39,11 +48,13 @@ def _addresses(hazard: Hazard) -> str:
 
 
 def _message(hazard: Hazard) -> str:
-    return f"{_addresses(hazard)}{hazard.text} ({hazard.remedy})"
+    return f"{_addresses(hazard)}{hazard.text}; remedy: {hazard.remedy}"
 
 
-def github(checked: Sequence[Checked]) -> Iterator[str]:
-    """A workflow command a failed expectation, and one a hazard."""
+def github(checked: Sequence[Checked], broken: Sequence[Broken] = ()) -> Iterator[str]:
+    """A workflow command a failed expectation, one a hazard, and one a file that can't be read."""
+    for file, error in broken:
+        yield _command("error", file, _own_place(file, error), "not checked", error.message)
     for one in checked:
         for verdict in one.verdicts:
             if verdict.failures:
@@ -68,24 +79,40 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def junit(checked: Sequence[Checked]) -> Iterator[str]:
-    """A suite a file, a case an expectation and a hazard; what is no error passes, and says what it is."""
+def _own_place(file: str, error: InputError) -> Place | None:
+    """Where an error is, None where that is in another file: a rule file that the scenario names."""
+    return error.place if error.place is not None and error.place.file == file else None
+
+
+def junit(checked: Sequence[Checked], broken: Sequence[Broken] = ()) -> Iterator[str]:
+    """A suite a file, a case an expectation and a hazard; what is no error passes, and says what it is.
+
+    A file that can't be read is a suite of one case, which is an error.
+    """
     suites = [list(_cases(one)) for one in checked]
     tests = sum(map(len, suites))
     failures = sum(failed for cases in suites for failed, _ in cases)
     yield '<?xml version="1.0" encoding="UTF-8"?>'
-    yield f'<testsuites name="mtcalc check" tests="{tests}" failures="{failures}" errors="0">'
+    yield f'<testsuites name="mtcalc check" tests="{tests + len(broken)}" failures="{failures}" errors="{len(broken)}">'
     for one, cases in zip(checked, suites, strict=True):
         count = f'tests="{len(cases)}" failures="{sum(failed for failed, _ in cases)}"'
         yield f'  <testsuite name={_attribute(one.file)} {count} errors="0" skipped="0">'
         yield from (f"    {line}" for _, lines in cases for line in lines)
         yield "  </testsuite>"
+    for file, error in broken:
+        place = _own_place(file, error)
+        line = "" if place is None else f' line="{place.line}"'
+        yield f'  <testsuite name={_attribute(file)} tests="1" failures="0" errors="1" skipped="0">'
+        yield f'    <testcase classname={_attribute(file)} name="not checked" file={_attribute(file)}{line}>'
+        yield f'      <error type="input" message={_attribute(str(error).splitlines()[0])}/>'
+        yield "    </testcase>"
+        yield "  </testsuite>"
     yield "</testsuites>"
 
 
 def _cases(one: Checked) -> Iterator[tuple[bool, list[str]]]:
-    for verdict in one.verdicts:
-        yield _case(one.file, verdict.expect.place, _name(verdict), "expectation", _wrong(verdict), "")
+    for verdict, name in zip(one.verdicts, _names(one.verdicts), strict=True):
+        yield _case(one.file, verdict.expect.place, name, "expectation", _wrong(verdict), "")
     for hazard in one.hazards:
         said = f"{hazard.level.value}: {_message(hazard)}"
         bad = hazard.level is Level.ERROR

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mtcalc.analysis.audit import Findings, Group, Wanted
 from mtcalc.analysis.audit_entries import Told
+from mtcalc.importers.traces import Unread
 from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS, flag_names
 from mtcalc.kvm.recorded import Recorded
 from mtcalc.output.document import STRONG, WARN, Block, Cell, Document, Fields, Table, texts
@@ -32,7 +33,8 @@ class Source(NamedTuple):
     ref: str  # the rule set as a command line has it
     kernel: Kernel | None
     lines: int
-    complete: bool = True  # the trace was read to its end
+    stopped: bool = False  # the trace was not read to its end
+    unread: Sequence[Unread] = ()
 
 
 def audit_record(found: Findings, source: Source) -> Record:
@@ -46,7 +48,8 @@ def audit_record(found: Findings, source: Source) -> Record:
         "trace": source.trace,
         "era": found.era,
         "lines": source.lines,
-        "complete": source.complete,
+        "complete": not source.stopped and not source.unread,
+        "unread": [{"kind": kind, "count": count, "line": line} for kind, count, line, *_ in source.unread],
         "entries": {
             "matched": found.matched,
             "mismatched": found.mismatched,
@@ -56,8 +59,25 @@ def audit_record(found: Findings, source: Source) -> Record:
             "leaves": {f"{byte:#04x}": count for byte, count in sorted(found.leaves.items())},
         },
         "groups": [_group_record(group, source) for group in found.groups],
-        "notes": [*(texts(kernel_notes(kernel)) if kernel is not None else ()), *texts(found.notes)],
+        "notes": [
+            *map(_unread_note, source.unread),
+            *(texts(kernel_notes(kernel)) if kernel is not None else ()),
+            *texts(found.notes),
+        ],
     }
+
+
+def unread_text(counts: Sequence[tuple[str, int]]) -> str:
+    """'43 lines of kvm_mmu_set_spte', or the total and what each kind has of it."""
+    total = sum(count for _, count in counts)
+    if len(counts) == 1:
+        return f"{_many(total, 'line')} of {counts[0][0]}"
+    return f"{_many(total, 'line')} ({', '.join(f'{count} of {kind}' for kind, count in counts)})"
+
+
+def _unread_note(unread: Unread) -> str:
+    where = f"line {unread.line}" if unread.lines == 1 else f"the first is line {unread.line}"
+    return f"{unread_text([(unread.kind, unread.lines)])} not read: {where}"
 
 
 def _by_name(row: tuple[Any, int]) -> str:
@@ -170,6 +190,7 @@ def merged(records: Sequence[Mapping[str, Any]]) -> Record:
         **same,
         "lines": sum(record.get("lines", 0) for record in records),
         "complete": all(record.get("complete", True) for record in records),
+        "unread": _unread_in(records),
         "audits": sum(record.get("audits", 1) for record in records),
         "entries": {
             "matched": _sum(entry["matched"] for entry in entries),
@@ -182,6 +203,17 @@ def merged(records: Sequence[Mapping[str, Any]]) -> Record:
         "groups": sorted(groups.values(), key=lambda group: -group["count"]),
         "notes": list(dict.fromkeys(note for record in records for note in record["notes"])),
     }
+
+
+def _unread_in(records: Sequence[Mapping[str, Any]]) -> list[Record]:
+    """What the audits could not read, the line that of the first one that has it."""
+    found: dict[str, Record] = {}
+    for each in (each for record in records for each in record.get("unread", ())):
+        if each["kind"] in found:
+            found[each["kind"]]["count"] += each["count"]
+        else:
+            found[each["kind"]] = dict(each)
+    return list(found.values())
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:
@@ -209,9 +241,12 @@ def audit_document(record: Mapping[str, Any]) -> Document:
         blocks.append(f"SPTEs of KVM {record['era']}")
     if record.get("audits"):
         blocks.append(f"{record['audits']} audits added up")
-    if not record["complete"]:
+    unread = sum(each["count"] for each in record.get("unread", ()))
+    if unread:
+        blocks.append(Cell(f"{_many(unread, 'line')} not read: what follows is of the others", WARN))
+    elif not record["complete"]:
         blocks.append(Cell(f"stopped after {_many(record['lines'], 'line')}: what follows is of those", WARN))
-    blocks.append(_headline(entries, groups))
+    blocks.append(_headline(entries, groups, bool(unread)))
     causes = _causes(groups)
     if causes:
         rows = []
@@ -234,11 +269,11 @@ def audit_document(record: Mapping[str, Any]) -> Document:
 
 
 def _many(count: int, what: str) -> str:
-    plural = {"leaf": "leaves", "entry": "entries"}.get(what, f"{what}s")
+    plural = {"leaf": "leaves", "entry": "entries", "other entry": "other entries"}.get(what, f"{what}s")
     return f"{count} {what if count == 1 else plural}"
 
 
-def _headline(entries: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> Cell:
+def _headline(entries: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], in_part: bool = False) -> Cell:
     if entries["matched"] is None:
         total = sum(entries["leaves"].values()) + entries["no_type"].get("leaf", 0)
         found = sum(group["count"] for group in groups)
@@ -246,10 +281,19 @@ def _headline(entries: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -
             return Cell(_many(total, "leaf"), STRONG)
         return Cell(f"{_many(total, 'leaf')}; {_many(found, 'entry')} that KVM of the release would not write", WARN)
     if entries["mismatched"]:
+        others = sum(group["count"] for group in groups if group["got"]["kind"] != "leaf")
+        leaves = entries["mismatched"] - others
+        what = [_many(leaves, "leaf")] if leaves else []
+        what += [_many(others, "other entry" if leaves else "entry")] if others else []
         verb = "does" if entries["mismatched"] == 1 else "do"
-        return Cell(f"{_many(entries['mismatched'], 'entry')} {verb} not match, {entries['matched']} do", WARN)
+        fine = _many(entries["matched"], "leaf") if others else str(entries["matched"])
+        return Cell(
+            f"{' and '.join(what)} {verb} not match, {fine} {'does' if entries['matched'] == 1 else 'do'}", WARN
+        )
     if not entries["matched"]:
         return Cell("nothing to compare: no leaf of a slot", WARN)
+    if in_part:
+        return Cell(f"{_many(entries['matched'], 'leaf')} match{'es' if entries['matched'] == 1 else ''}", WARN)
     return Cell("the one leaf matches" if entries["matched"] == 1 else f"all {entries['matched']} leaves match", STRONG)
 
 

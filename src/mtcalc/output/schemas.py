@@ -491,6 +491,7 @@ _AUDIT = _object(
         **{name: _or_null(_TEXT) for name in ("rules", "ref", "label", "file", "trace", "era")},
         "lines": _COUNT,
         "complete": _BOOL,
+        "unread": _list(_object({"kind": _TEXT, "count": _COUNT, "line": _COUNT})),
         "entries": _object(
             {
                 "matched": _or_null(_COUNT),

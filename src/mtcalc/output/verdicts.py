@@ -162,7 +162,7 @@ def _hazard_rows(hazards: Sequence[Hazard]) -> Iterator[list[Content]]:
         if short and level is Level.NOTE:
             joined.setdefault(code, []).append(words)
             continue
-        remedy = f" ({HAZARDS[code].remedy})" if last[code] == text else ""
+        remedy = f"; remedy: {HAZARDS[code].remedy}" if last[code] == text else ""
         yield [Cell(level.value, TONES[level]), code, f"{words}{remedy}"]
     for code, parts in joined.items():
         yield [Cell(Level.NOTE.value, TONES[Level.NOTE]), code, "; ".join(parts)]
@@ -207,6 +207,8 @@ def _hazard_summary(hazards: Sequence[Hazard]) -> str:
     words = [f"{count} {level.value}{'' if count == 1 else 's'}" for level, count in reversed(counts) if count]
     todo = ", and what to do" if _short(hazards) else ""
     code = next(hazard.code for hazard in hazards if not todo or hazard.level is Level.NOTE)
+    grouped = len({(hazard.code, hazard.text) for hazard in hazards}) < len(hazards)
+    words[-1] += " of slots and ranges" if grouped else ""
     return f"{', '.join(words)} (mtcalc check --explain {code} says more{todo})"
 
 

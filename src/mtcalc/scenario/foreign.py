@@ -41,7 +41,7 @@ _HEX = "(?:0x)?[0-9a-fA-F]+"
 _SLOTS = "write a memslot for each slot: {{gpa: ..., size: ..., flags: [...]}}"
 _VARIABLE = "write each pair into guest.mtrr.variable"
 _REGISTERS = "mtcalc decode mtrr REG=VALUE, or guest.mtrr.msrs: {{0x2ff: ..., 0x200: ..., 0x201: ...}}"
-_ENTRIES = "mtcalc decode epte --level N VALUE"
+_ENTRIES = "mtcalc decode epte --level N VALUE; of all mtcalc audit FILE TRACE, in this order"
 
 # What may quote any of the others in its text comes first, wherever in it its own lines stand.
 _WHOLE = (
@@ -109,7 +109,7 @@ _DUMPS = (
     _form(
         r"\bkvm_mmu_set_spte: .*\bspte ([0-9a-f]+) .*\blevel (\d)",
         "a trace of SPTEs",
-        "mtcalc decode epte --level {2} {1}",
+        "mtcalc decode epte --level {2} {1}; of all mtcalc audit FILE TRACE, in this order",
     ),
     _form(
         r"\b(?:kvm_tdp_mmu_spte_changed|kvm_mmu_set_spte|fast_page_fault|ept_misconfig_inspect_spte|get_mmio_spte"

@@ -31,7 +31,9 @@ def load_scenario(text: str, file: str) -> Scenario:
         what = "a list" if isinstance(root, ListNode) else shown(scalar_value(root))
         raise InputError(f"{what} here (a scenario is a mapping: guest, memslots, ...)", root.place)
     if _is_rule_file(root):
-        raise InputError("this is a rule file (a scenario, with memslots: and guest:)", root.place)
+        raise InputError(
+            "this is a rule file (a scenario, with memslots: and guest:; mtcalc rules check has rule files)", root.place
+        )
     return build(read_keys(root, _is_json(text)), root, file)
 
 
