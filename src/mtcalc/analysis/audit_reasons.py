@@ -164,13 +164,16 @@ class _Search:
     def _parts(self, states: Sequence[State]) -> None:
         """Several causes in one slot: the state that fits most of what is left, then that which fits most of the rest.
 
-        A release is none of them: one kernel wrote all.
+        A release is none of them: one kernel wrote all. One entry alone has no several causes.
         """
         for slot, left in _by_slots(self.left).items():
+            if sum(leaf.total for leaf in left) == 1:
+                continue
             own = slot_states(self.base, slot, _too_large(left))
             tested = [state for state in (*own, *states) if state.layout is None]
             while left:
                 fitting = [(state, [leaf for leaf in left if _fit(state, [leaf])]) for state in tested]
+                fitting = [(state, part) for state, part in fitting if part and self._may_be_stale(state, part)]
                 most = max((len(part) for _, part in fitting), default=0)
                 if not most:
                     break

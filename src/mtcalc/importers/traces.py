@@ -304,7 +304,6 @@ class TraceReader:
         if not events:
             return
         self._found += len(events)
-        self._found += len(events)
         if self._unremembered.get(pattern, 0) > 0:
             self._unremembered[pattern] -= 1
         else:
