@@ -293,6 +293,17 @@ def test_applied_already(tmp_path: Path) -> None:
     assert "already applied" not in error(str(tmp_path / "m.patch"), "--base", "slot-flag")
 
 
+def test_applied_already_or_one_of_a_series(tmp_path: Path) -> None:
+    """What it leads to stands already, or what it goes on top of is made by those before it."""
+    now = c_file(write_c(kernel("v6.11").rules, Style.RETURN))
+    before = now.replace("if (is_mmio)", "if (is_mmio && one_step())", 1)
+    for subject, series in (("[PATCH 3/4] x", True), ("[PATCH] x", False)):
+        (tmp_path / "m.patch").write_text(mail(diff(before, now), subject))
+        said = error(str(tmp_path / "m.patch"))
+        assert "already applied: v6.7, v6.11 is what this patch makes" in said
+        assert ("patch 3/4 may need those before it, so give the whole series" in said) is series
+
+
 def test_one_of_a_series_on_another(tmp_path: Path) -> None:
     """Whose base no built-in rule set is: the whole series is needed."""
     own = "\tif (kvm_own(vcpu))\n\t\treturn 0;\n\n"

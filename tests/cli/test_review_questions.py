@@ -192,9 +192,7 @@ CASES = [
     # What 6.7 and 6.8 take themselves; what nobody checks.
     Case("flag-not-accepted", flag("GUEST_MEMFD"), flag("READONLY"), "GUEST_MEMFD (EINVAL)"),
     Case("flag-not-accepted", own_flag(2), flag("GUEST_MEMFD", base="v6.11"), "KVM_MEM_OWN (EINVAL)"),
-    Case(
-        "flag-not-accepted", rule(OWN, WC, "v3.13", MMIO_IF), rule(OWN, WC, "v2.6.31", MMIO_IF), "MEM_OWN (EINVAL)"
-    ),
+    Case("flag-not-accepted", rule(OWN, WC, "v3.13", MMIO_IF), rule(OWN, WC, "v2.6.31", MMIO_IF), "MEM_OWN (EINVAL)"),
     Case("stale", flag("OWN"), flag("OWN").and_(FIXED.replace("NON_COHERENT_DMA", "OWN")), "KVM_MEM_OWN` changes"),
     Case(
         "stale", flag(), flag("HONOR_GUEST_PAT").and_(FIXED.replace("NON_COHERENT_DMA", "HONOR_GUEST_PAT")), "slot flag"

@@ -131,7 +131,7 @@ def _fits_none(patches: Prepared, misfit: Misfit | None) -> InputError:
     holding = [name for name, kernel in sets if kernel and _holds(undoing, texts_of_its_time(kernel.rules))]
     if holding:
         what = f"already applied: {', '.join(holding)} is what this patch makes, if it is not a reversed one"
-        return InputError(f"{what} (a base before it: --base)", place)
+        return InputError(f"{what} (a base before it: --base{missing_before(patches.mails)})", place)
     what = f"this hunk fits none of the built-in rule sets{reason}"
     near = _nearest(patches, place) if misfit and not misfit.near else None
     if near:
