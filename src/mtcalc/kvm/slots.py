@@ -73,9 +73,10 @@ def check_slot(slot: Slot) -> tuple[str, str, str] | None:
     return None
 
 
-def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[Note, ...]:
+def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int, private_vm: bool = False) -> tuple[Note, ...]:
     """What one release refuses of a slot that others take: a sentence each. `host_maxphyaddr` in bits.
 
+    `private_vm`: the VM has private memory, as TDs and SNP guests do (read: 6.8.0 to 7.3.4, address space 0 alone).
     Its flags aside: those are inputs of the rules as well (mtcalc.rules.kernel).
     """
     found = []
@@ -83,7 +84,8 @@ def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[No
         found.append(f"no address space {slot.address_space}: the whole number is the slot id, 0 to {limits.ids - 1}")
     elif slot.id >= limits.ids:
         found.append(f"slot id {slot.id} (0 to {limits.ids - 1})")
-    if slot.address_space and limits.memfd_private_only and slot.flags & SLOT_FLAGS["GUEST_MEMFD"]:
+    memfd = limits.memfd_private_only and slot.flags & SLOT_FLAGS["GUEST_MEMFD"]
+    if slot.address_space and (private_vm or memfd):
         found.append("address space 1 on a VM with private memory (0 alone)")
     if slot.hva is not None and limits.host_address and slot.hva + slot.size > limits.user_end:
         found.append(f"host address {slot.hva:#x} is outside user space (below {limits.user_end:#x})")
