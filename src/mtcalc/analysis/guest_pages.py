@@ -69,6 +69,13 @@ def where_of(evaluator: Evaluator, gpa: int, size: int, guest: GuestLinux) -> Wh
     )
 
 
+def choose_for_device(evaluator: Evaluator, request: Request, start: int, end: int) -> Choice:
+    """What the guest's kernel makes of a request for all of [start, end) in bytes, where no RAM of the guest's is."""
+    guest = guest_of(evaluator.vm)
+    seen = seen_type(evaluator.vm.mtrrs, guest, start, end, _low_ram_end(evaluator, guest))
+    return choose(request, guest, Where(seen, isa=start >= ISA_START and end <= ISA_END))
+
+
 def _low_ram_end(evaluator: Evaluator, guest: GuestLinux) -> int:
     """Where RAM below 4G ends, which only a guest that forces its view of the MTRRs asks."""
     if guest.kind is VmType.NORMAL:
