@@ -27,6 +27,8 @@ CD = "guest: {cr0: {cd: true}}\n"
 NO_SELF_SNOOP = "host: {self_snoop: false}\n"
 WINDOW = "mtrr: {variable: [{base: 32G, size: 32G, type: UC}]}"
 SMRAM = "{name: smram, gpa: 0xa0000, size: 64K, address_space: 1}"
+TOP = "{name: top, gpa: 0x7ffffffff000, size: 8K}"
+WIDE = "host: {{maxphyaddr: 52}}\nguest: {{maxphyaddr: {guest}}}\nvm: {{type: {kind}}}\n"
 LOST = "{name: lost, gpa: 4G, size: 1G, backing: {struct_page: false, e820_ram: true}}"
 ONE_TYPE = (
     "guest: {mtrr: {fixed: {0x250: 0x0606060606060606, 0x258: 0x0606060606060606, 0x259: 0x0606060606060606, "
@@ -61,6 +63,11 @@ WAYS = [
     ("MT001", "6.12", SMRAM, SNP, [("smram", 0xA0000)]),
     ("MT001", "6.16", SMRAM, "", []),
     ("MT001", "6.16", SMRAM, AMD, []),
+    # A TD's shared bit is no part of a slot's addresses: 47, or 51 where its addresses are wide.
+    ("MT001", "latest", TOP, WIDE.format(guest=48, kind="td"), [("top", (1 << 47) - 4096)]),
+    ("MT001", "latest", TOP.replace("8K", "4K"), WIDE.format(guest=48, kind="td"), []),
+    ("MT001", "latest", TOP, WIDE.format(guest=52, kind="td"), []),
+    ("MT001", "latest", TOP, WIDE.format(guest=48, kind="normal"), []),
     # A VM of a kind that the release does not run, and private memory where a device is.
     ("MT007", "6.15", RAM, ONLY_TD, [(None, None)]),
     ("MT007", "6.16", RAM, ONLY_TD, []),

@@ -38,7 +38,7 @@ HAZARDS: dict[str, HazardRow] = {
         "a slot that this release refuses",
         _ERROR,
         "a slot fails a check of this release: its id, address space, host address, size, or its last page against "
-        "host.maxphyaddr",
+        "host.maxphyaddr and a TD's shared bit",
         "KVM answers EINVAL, so the VM has no such slot and accesses there exit to be emulated.",
         "change the slot as the text says, give host.maxphyaddr (46 where nothing does), or take a release that "
         "accepts it (-r)",
