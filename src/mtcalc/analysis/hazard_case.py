@@ -194,7 +194,13 @@ class Case:
         from mtcalc.linux.functions import parse_request
 
         end = min(slot.end, 1 << self.vm.maxphyaddr)
-        return choose_for_device(self.evaluator, parse_request("WB"), slot.gpa, end)
+        return choose_for_device(self.vm, parse_request("WB"), slot.gpa, end, self._low_ram_end)
+
+    @cached_property
+    def _low_ram_end(self) -> int:
+        from mtcalc.analysis.guest_pages import low_ram_end
+
+        return low_ram_end(self.evaluator)
 
     def doubts_wb(self, slot: Slot) -> bool:
         """Whether a Linux guest turns a request for WB in a slot into one that is not cached.

@@ -210,8 +210,9 @@ HAZARDS: dict[str, HazardRow] = {
         "a BAR in RAM that firmware made UC",
         _WARNING,
         "memory of the host behind a BAR (device: true, or a whole slot above 1M that the guest's MTRRs call UC, as "
-        "firmware does with PCI windows), of which the MTRRs call anything other than WB, or are off or not in CPUID, "
-        "and a page of PAT UC- is UC there (CD on AMD)",
+        "firmware does with PCI windows), where the guest's kernel (guest.kernel, or the newest Linux) makes UC- of a "
+        "request for WB, as most do where the MTRRs call any of it other than WB, are off or not in CPUID; and a page "
+        "of PAT UC- is UC there (CD on AMD)",
         "a Linux guest turns a request for WB there into UC-, so shared memory or a framebuffer is slow: on AMD "
         "always, on Intel where its PAT counts.",
         "firmware that leaves the window WB, a driver that asks for WC, or ignore-PAT (Intel)",
