@@ -20,6 +20,21 @@ LOW = "fixed: {0x250: 0x0606060606060606, 0x258: 0x0606060606060606}"
 UC = "variable: [{base: 1M, size: 1M, type: UC}, {base: 2G, size: 2G, type: WB}]"
 TD = "vm: {noncoherent_dma: true, type: td}\n"
 OFF = "vm: {disabled_quirks: [IGNORE_GUEST_PAT]}\n"
+AMD = "host: {vendor: amd}\n"
+SNP = AMD + "vm: {type: snp}\n"
+ONLY_TD = "vm: {type: td}\n"
+CD = "guest: {cr0: {cd: true}}\n"
+NO_SELF_SNOOP = "host: {self_snoop: false}\n"
+WINDOW = "mtrr: {variable: [{base: 32G, size: 32G, type: UC}]}"
+SMRAM = "{name: smram, gpa: 0xa0000, size: 64K, address_space: 1}"
+TOP = "{name: top, gpa: 0x7ffffffff000, size: 8K}"
+WIDE = "host: {{maxphyaddr: 52}}\nguest: {{maxphyaddr: {guest}}}\nvm: {{type: {kind}}}\n"
+LOST = "{name: lost, gpa: 4G, size: 1G, backing: {struct_page: false, e820_ram: true}}"
+ONE_TYPE = (
+    "guest: {mtrr: {fixed: {0x250: 0x0606060606060606, 0x258: 0x0606060606060606, 0x259: 0x0606060606060606, "
+    + ", ".join(f"{number:#x}: 0x0606060606060606" for number in range(0x268, 0x270))
+    + "}}}\n"
+)
 
 
 def hazards(ref: str, slots: str, more: str = "") -> list[Hazard]:
@@ -38,6 +53,93 @@ def at(code: str, found: list[Hazard]) -> list[tuple[str | None, int | None]]:
 
 
 WAYS = [
+    # With protected state no slot is READONLY, with private memory none is SMM's.
+    ("MT002", "6.16", ROM, ONLY_TD, [("rom", 0xFFFC0000)]),
+    ("MT002", "6.11", ROM, SNP, [("rom", 0xFFFC0000)]),
+    ("MT002", "6.10", ROM, SNP, []),
+    ("MT002", "6.16", ROM, AMD, []),
+    ("MT002", "6.16", ROM, "", []),
+    ("MT001", "6.16", SMRAM, ONLY_TD, [("smram", 0xA0000)]),
+    ("MT001", "6.12", SMRAM, SNP, [("smram", 0xA0000)]),
+    ("MT001", "6.16", SMRAM, "", []),
+    ("MT001", "6.16", SMRAM, AMD, []),
+    # A TD's shared bit is no part of a slot's addresses: 47, or 51 where its addresses are wide.
+    ("MT001", "latest", TOP, WIDE.format(guest=48, kind="td"), [("top", (1 << 47) - 4096)]),
+    ("MT001", "latest", TOP.replace("8K", "4K"), WIDE.format(guest=48, kind="td"), []),
+    ("MT001", "latest", TOP, WIDE.format(guest=52, kind="td"), []),
+    ("MT001", "latest", TOP, WIDE.format(guest=48, kind="normal"), []),
+    # A VM of a kind that the release does not run, and private memory where a device is.
+    ("MT007", "6.15", RAM, ONLY_TD, [(None, None)]),
+    ("MT007", "6.16", RAM, ONLY_TD, []),
+    ("MT007", "6.10", RAM, SNP, [(None, None)]),
+    ("MT007", "6.11", RAM, SNP, []),
+    ("MT007", "latest", f"{BAR[:-1]}, private: true}}", ONLY_TD, [("bar", 0xE0000000)]),
+    ("MT009", "latest", f"{BAR[:-1]}, private: true}}", ONLY_TD, []),
+    ("MT007", "latest", BAR, ONLY_TD, []),
+    # Under NPT the host's MTRR of a reserved page counts, and where nobody said it nothing is claimed.
+    ("MT009", "latest", "{name: vga, gpa: 0xa0000, size: 128K, backing: {reserved: true}}", AMD, []),
+    (
+        "MT009",
+        "latest",
+        "{name: vga, gpa: 0xa0000, size: 128K, backing: {reserved: true, host_mtrr: WB}}",
+        AMD,
+        [("vga", 0xA0000)],
+    ),
+    ("MT009", "latest", "{name: vga, gpa: 0xa0000, size: 128K, backing: {reserved: true, host_mtrr: UC}}", AMD, []),
+    # RAM behind mem= has no struct page: up to 5.1 its entry is UC, which under NPT no entry is.
+    ("MT011", "5.1", LOST, "", [("lost", 1 << 32)]),
+    ("MT011", "5.2", LOST, "", []),
+    ("MT011", "5.1", LOST, AMD, []),
+    # 4.1 reads fixed ranges that are off, of which nobody spoke; later kernels do not.
+    ("MT012", "4.1", RAM, N, [("ram", 1 << 20)]),
+    ("MT012", "4.4", RAM, N, [("ram", 0)]),
+    ("MT012", "6.10", RAM, N, [("ram", 0)]),
+    # Without paging all of it is WB; NPT's entries are WB as well.
+    ("MT014", "6.12", RAM, f"{N}guest: {{cr0: {{pg: false}}}}\n", [("ram", 0)]),
+    ("MT014", "6.12", RAM, "guest: {cr0: {pg: false}}\n", []),
+    ("MT014", "6.12", RAM, AMD + N, [("ram", 0)]),
+    ("MT014", "6.12", RAM, AMD, []),
+    # CR0.CD that rules of MTRRs pass over, and in a BAR; a slot's own DMA.
+    ("MT016", "4.1", RAM, N + CD, [("ram", 1 << 20)]),
+    ("MT017", "v2.6.29", RAM, f"{CD[:-2]}, mtrr: {{{LOW}}}}}\n", [("ram", 0), ("ram", 1 << 20)]),
+    ("MT016", "6.10", RAM, "vm: {noncoherent_dma: true, disabled_quirks: [2]}\n" + CD, []),
+    ("MT017", "6.12", BLOB, CD, [("blob", 0x800000000)]),
+    ("MT016", "6.12", BLOB, N + CD, [("blob", 0x800000000)]),
+    ("MT016", "slot-flag", f"{BLOB[:-1]}, flags: [8]}}, {RAM}", CD, [("blob", 0x800000000)]),
+    ("MT017", "slot-flag", f"{BLOB[:-1]}, flags: [8]}}, {RAM}", CD, [("ram", 0)]),
+    # What the guest's own kernel makes of a request for WB.
+    ("MT018", "latest", BLOB, OFF + "guest: {kernel: linux-6.1.10, mtrr: {enabled: false}}\n", []),
+    ("MT018", "latest", BLOB, OFF + "guest: {kernel: linux-6.1.6, mtrr: {enabled: false}}\n", [("blob", 0x800000000)]),
+    ("MT018", "latest", BLOB, f"{OFF}guest: {{kernel: linux-6.1.10, {WINDOW}}}\n", [("blob", 0x800000000)]),
+    ("MT018", "latest", BLOB, OFF + "guest: {kernel: linux-5.4, cpuid_mtrr: false}\n", []),
+    ("MT018", "latest", BLOB, OFF + "guest: {kernel: linux-6.2, cpuid_mtrr: false}\n", [("blob", 0x800000000)]),
+    ("MT018", "latest", BLOB, f"{ONLY_TD}guest: {{kernel: linux-6.11, {WINDOW}}}\n", [("blob", 0x800000000)]),
+    ("MT018", "latest", BLOB, f"{ONLY_TD}guest: {{kernel: linux-6.12, {WINDOW}}}\n", []),
+    ("MT018", "latest", BLOB, f"{SNP}guest: {{kernel: linux-6.11, {WINDOW}}}\n", [("blob", 0x800000000)]),
+    ("MT018", "latest", BLOB, f"{SNP}guest: {{kernel: linux-6.12, {WINDOW}}}\n", []),
+    ("MT018", "6.10", BLOB, N + "guest: {kernel: linux-6.1.10, mtrr: {enabled: false}}\n", [("blob", 0x800000000)]),
+    # The 32-bit hole, which such a guest calls UC itself from 6.18 on.
+    ("MT018", "latest", f"{RAM}, {{name: b, gpa: 3G, size: 1M, device: true}}", ONLY_TD, [("b", 3 << 30)]),
+    ("MT019", "latest", f"{BLOB[:-1]}, private: true}}", f"{ONLY_TD}guest: {{kernel: linux-6.11, {WINDOW}}}\n", []),
+    # The block of 2M at 0 is always checked, that of 1G where nothing else is against it.
+    ("MT025", "4.6", f"{RAM[:-1]}, backing: {{page_size: 4K}}}}", ONE_TYPE, [("ram", 0)]),
+    ("MT025", "4.6", "{name: high, gpa: 2M, size: 1G}", ONE_TYPE, []),
+    ("MT025", "4.6", RAM, AMD + ONE_TYPE, [("ram", 0)]),
+    # NVDIMM is no BAR.
+    (
+        "MT028",
+        "latest",
+        f"{RAM}, {{name: pmem, gpa: 4G, size: 1G, backing: {{reserved: true}}}}",
+        mtrr("variable: [{base: 3G, size: 1G, type: UC}]"),
+        [],
+    ),
+    (
+        "MT028",
+        "latest",
+        f"{RAM}, {{name: vga, gpa: 4G, size: 128K, backing: {{reserved: true}}}}",
+        mtrr("variable: [{base: 3G, size: 1G, type: UC}]"),
+        [("vga", 1 << 32)],
+    ),
     # Host MMIO was cached by the first rules, and by 4.2 where the guest's MTRRs say so.
     ("MT009", "v2.6.28", BAR, "", [("bar", 0xE0000000)]),
     ("MT009", "v4.2", BAR, "", [("bar", 0xE0000000)]),
@@ -154,6 +256,19 @@ WAYS = [
     ("MT008", "6.1", f"{RAM}, {BLOB}", "vm: {vmm: crosvm}\n", []),
     ("MT008", "latest", f"{RAM}, {BLOB}", "vm: {vmm: cloud-hypervisor}\n", []),
     ("MT008", "latest", RAM, "vm: {vmm: crosvm}\npages: [{gpa: 4K, pat: WB}]\n", []),
+    # Without self-snoop none can, whatever its switches; where the scenario has it disabled, MT007 says so.
+    ("MT008", "latest", f"{RAM}, {BLOB}", "vm: {vmm: qemu-11.0}\n", []),
+    ("MT008", "latest", f"{RAM}, {BLOB}", f"{NO_SELF_SNOOP}vm: {{vmm: qemu-11.0}}\n", [("blob", 0x800000000)]),
+    ("MT008", "6.12.60", f"{RAM}, {BLOB}", f"{NO_SELF_SNOOP}vm: {{vmm: qemu-11.0}}\n", []),
+    ("MT008", "quirk-v1", f"{RAM}, {BLOB}", f"{NO_SELF_SNOOP}vm: {{vmm: qemu-11.0}}\n", []),
+    ("MT008", "latest", f"{RAM}, {BLOB}", NO_SELF_SNOOP, []),
+    (
+        "MT008",
+        "latest",
+        f"{RAM}, {BLOB}",
+        f"{NO_SELF_SNOOP}vm: {{vmm: qemu-11.0, disabled_quirks: [IGNORE_GUEST_PAT]}}\n",
+        [],
+    ),
     # Some hosts, some VMs.
     ("MT003", "latest", "{name: a, gpa: 0, size: 4K, hva: 0x7fffffffe000}", "", []),
     ("MT003", "latest", "{name: a, gpa: 0, size: 8K, hva: 0x7fffffffe000}", "", [("a", 0)]),
@@ -167,6 +282,10 @@ WAYS = [
     # What zaps nothing: the first device, CR0.CD, a moved range.
     ("MT029", "6.1", BAR, N, []),
     ("MT029", "v4.1", RAM, "", []),
+    ("MT029", "v4.1", RAM, N, [("ram", 0)]),
+    ("MT029", "v4.1", RAM, N + mtrr("default: UC"), [("ram", 0), (None, None)]),
+    ("MT029", "6.8", RAM, N + mtrr("default: UC"), [("ram", 0)]),
+    ("MT029", "v4.1", RAM, mtrr("default: UC"), []),
     ("MT029", "6.8", RAM, N + mtrr("variable: [{base: 2G, size: 1G, type: UC}]"), [(None, None)]),
     ("MT029", "6.12", RAM, N + mtrr("variable: [{base: 2G, size: 1G, type: UC}]"), []),
     ("MT029", "6.8", RAM, "vm: {noncoherent_dma: true, disabled_quirks: [2]}\nguest: {cr0: {cd: true}}\n", []),
@@ -216,3 +335,85 @@ def test_neighbours_of_one_text_are_one_range() -> None:
     fixed = "fixed: {0x250: 0x0606060606060606, 0x258: 0x0606060606060606}"
     found = [each for each in hazards("v6.7", RAM, N + mtrr(fixed)) if "fixed ranges" in each.text]
     assert [(each.code, each.gpa, each.end) for each in found] == [("MT012", 0xA0000, 0xFFFFF)]
+
+
+def spans(code: str, found: list[Hazard]) -> list[tuple[str | None, int | None, int | None]]:
+    return [(each.slot and each.slot.name, each.gpa, each.end) for each in found if each.code == code]
+
+
+def test_slots_alias_where_they_share_and_nowhere_else() -> None:
+    ram = "{name: ram, gpa: 0, size: 2M, hva: 0x7f0000000000}"
+    more = "{name: more, gpa: 2M, size: 2M, hva: 0x7f0000200000}"
+    blob = "{name: blob, gpa: 4G, size: 1G, hva: 0x7f0000100000, flags: [8]}"
+    assert spans("MT013", hazards("slot-flag", f"{ram}, {blob}")) == [("blob", 1 << 32, (1 << 32) + 0xFFFFF)]
+    # Another slot behind the first shares too; what starts later is the one that is named.
+    assert spans("MT013", hazards("slot-flag", f"{ram}, {more}, {blob}")) == [
+        ("blob", 1 << 32, (1 << 32) + 0xFFFFF),
+        ("more", 2 << 20, (4 << 20) - 1),
+    ]
+
+
+def test_slots_alias_in_every_range_where_entries_differ() -> None:
+    """Cut by the MTRRs into WB, UC and WB over a slot that is WB."""
+    ram = "{name: ram, gpa: 0, size: 1G, hva: 0x7f0000000000}"
+    copy = "{name: copy, gpa: 4G, size: 1G, hva: 0x7f0000000000}"
+    holes = "variable: [{base: 4G, size: 2M, type: UC}, {base: 0x110000000, size: 2M, type: UC}]"
+    assert spans("MT013", hazards("v6.7", f"{ram}, {copy}", N + mtrr(holes))) == [
+        ("copy", 1 << 32, (1 << 32) + (2 << 20) - 1),
+        ("copy", 0x110000000, 0x1101FFFFF),
+    ]
+
+
+def test_private_memory_is_not_what_the_host_has_at_hva() -> None:
+    shared = "{name: shared, gpa: 4G, size: 2M, hva: 0x7f0000000000}"
+    private = "{name: td, gpa: 0, size: 2M, hva: 0x7f0000000000, private: true}"
+    assert spans("MT013", hazards("latest", f"{private}, {shared}", ONLY_TD)) == []
+
+
+def test_a_stray_cursor_meets_the_blocks_that_begin_at_0() -> None:
+    large = "{name: ram, gpa: 0, size: 8G}"
+    small = "{name: ram, gpa: 0, size: 8G, backing: {page_size: 4K}}"
+    behind = "{name: ram, gpa: 1M, size: 8G}"
+    assert spans("MT025", hazards("4.6", large, ONE_TYPE)) == [("ram", 0, (1 << 30) - 1)]
+    assert spans("MT025", hazards("4.6", small, ONE_TYPE)) == [("ram", 0, (2 << 20) - 1)]
+    assert spans("MT025", hazards("4.6", behind, ONE_TYPE)) == [("ram", 1 << 20, (2 << 20) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("ref", "more", "elsewhere"),
+    [
+        ("v2.6.28", "", "on AMD"),
+        ("6.1", "", "with non-coherent DMA, or on AMD"),
+        ("6.12.60", "", "with non-coherent DMA, or on AMD"),
+        ("6.12.80", "", "with non-coherent DMA, with quirk IGNORE_GUEST_PAT off, or on AMD"),
+        ("6.12.80", NO_SELF_SNOOP, "with non-coherent DMA, or on AMD"),
+        ("6.1", N, "with CR0.CD clear, or on AMD"),
+    ],
+)
+def test_what_hides_an_uncached_bar_is_what_this_kernel_has(ref: str, more: str, elsewhere: str) -> None:
+    cd = "cr0: {cd: true}, " if more == N else ""
+    (found,) = [each for each in hazards(ref, BLOB, f"{more}guest: {{{cd}{WINDOW}}}\n") if each.code == "MT019"]
+    assert found.text.endswith(f"but uncached {elsewhere}")
+
+
+def test_what_zaps_no_entry_made_by_other_mtrrs() -> None:
+    """With N a write of a pair zaps its new range from 4.2 on, without N and before nothing."""
+    flagged = "{name: f, gpa: 4G, size: 1G, flags: [8]}"
+    pair = mtrr("variable: [{base: 4G, size: 1G, type: WC}]")
+    for ref, slots, more, kept in (
+        ("slot-honor-mtrr", flagged, pair, "a write zaps nothing"),
+        ("slot-honor-mtrr", flagged, N + pair, "a write zaps the new range alone"),
+        ("6.8", flagged.replace("8", ""), N + pair, "a write zaps the new range alone"),
+        ("4.1", flagged.replace("8", ""), N + pair, "a write zaps nothing"),
+    ):
+        (found,) = [each for each in hazards(ref, slots, more) if each.code == "MT029" and each.slot is None]
+        assert kept in found.text
+
+
+def test_a_view_that_a_guest_forces_is_told_as_such() -> None:
+    (found,) = [
+        each
+        for each in hazards("latest", f"{RAM}, {{name: b, gpa: 3G, size: 1M, device: true}}", ONLY_TD)
+        if each.code == "MT018"
+    ]
+    assert found.text.startswith("the guest forces its view of the MTRRs: WB, UC from the end of low RAM to 4G over a")

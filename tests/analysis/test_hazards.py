@@ -220,7 +220,8 @@ def codes_by_the_model(case: RandomVm, gpa: int) -> set[str] | None:
             small = slot.size <= 384 << 10 or slot.device or over_vga or str(backing.host_type) != "WB"
             found.add("MT009" if plain or small else "MT010")
         return found
-    if mmio or str(backing.host_type) != "WB":
+    lost = not backing.struct_page  # RAM all the same, as it is no device
+    if (mmio and not lost) or str(backing.host_type) != "WB":
         return found
     firmwares = slot.flags & 2 or (follows and gpa < 1 << 20 and case.regs.def_type & 0xC00 == 0xC00)
     if all(uncached) and not firmwares:

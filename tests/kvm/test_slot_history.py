@@ -49,8 +49,8 @@ CHANGES = [
 @pytest.mark.parametrize(("takes", "refuses", "slot", "reason"), CHANGES)
 def test_what_one_release_refuses_and_another_takes(takes: str, refuses: str, slot: Slot, reason: str) -> None:
     """A note, never an error, with the errno."""
-    assert noted(slot_notes(slot, slot_limits(resolve(takes).release), 46)) == ()
-    (note,) = noted(slot_notes(slot, slot_limits(resolve(refuses).release), 46))
+    assert noted(slot_notes(slot, slot_limits(resolve(takes).release), Vm())) == ()
+    (note,) = noted(slot_notes(slot, slot_limits(resolve(refuses).release), Vm()))
     assert note.startswith(f"this kernel refuses the slot (EINVAL): {reason}")
 
 
@@ -111,7 +111,7 @@ def test_bit_1_is_kvms_own_mark_up_to_3_6(release: str, noted_as: str | None) ->
 
 @pytest.mark.parametrize(("release", "refused"), [("3.0", True), ("4.13", True), ("4.14", False), ("6.1", False)])
 def test_before_5_level_paging_user_space_has_47_bits(release: str, refused: bool) -> None:
-    (note,) = slot_notes(GOOD._replace(hva=USER_END_4_LEVEL - PAGE), slot_limits(resolve(release).release), 46)
+    (note,) = slot_notes(GOOD._replace(hva=USER_END_4_LEVEL - PAGE), slot_limits(resolve(release).release), Vm())
     assert note.code == ("slot-refused" if refused else "slot-address")
     assert note.text.endswith("(below 0x7ffffffff000)" if refused else "5-level paging alone, else EINVAL")
 
@@ -130,10 +130,10 @@ def test_before_5_level_paging_user_space_has_47_bits(release: str, refused: boo
 )
 def test_where_user_space_ends(hva: int, notes: tuple[str, ...]) -> None:
     """The whole slot has to lie below TASK_SIZE_MAX, which hangs on the host's paging."""
-    found = noted(slot_notes(GOOD._replace(hva=hva), slot_limits((6, 1)), 46))
+    found = noted(slot_notes(GOOD._replace(hva=hva), slot_limits((6, 1)), Vm()))
     assert len(found) == len(notes)
     assert all(part in note for part, note in zip(notes, found, strict=True))
-    assert noted(slot_notes(GOOD._replace(hva=hva), slot_limits((2, 6, 35)), 46)) == ()
+    assert noted(slot_notes(GOOD._replace(hva=hva), slot_limits((2, 6, 35)), Vm())) == ()
 
 
 def test_the_apic_page_is_kvms_own() -> None:

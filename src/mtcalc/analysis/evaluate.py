@@ -128,7 +128,7 @@ class Evaluator:
         """What every answer has to say of the VM."""
         self._common_notes = (*kernel_notes(kernel), *self.vm_notes)
         self._slot_limits = slot_limits(kernel.release)
-        self._slot_notes = {slot: slot_notes(slot, self._slot_limits, vm.host_maxphyaddr) for slot in slots}
+        self._slot_notes = {slot: slot_notes(slot, self._slot_limits, vm) for slot in slots}
         self._latest_test = builtin.latest().mmio_test if kernel.default else None
         self._decided: dict[Facts | tuple[object, ...], tuple[Rule, int | None]] = {}
 

@@ -69,6 +69,21 @@ def where_of(evaluator: Evaluator, gpa: int, size: int, guest: GuestLinux) -> Wh
     )
 
 
+def choose_for_device(vm: Vm, request: Request, start: int, end: int, low_ram_end: int) -> Choice:
+    """What the guest's kernel makes of a request for all of [start, end) in bytes, where no RAM of the guest's is.
+
+    `low_ram_end` as low_ram_end() has it.
+    """
+    guest = guest_of(vm)
+    seen = seen_type(vm.mtrrs, guest, start, end, low_ram_end)
+    return choose(request, guest, Where(seen, isa=start >= ISA_START and end <= ISA_END))
+
+
+def low_ram_end(evaluator: Evaluator) -> int:
+    """_low_ram_end() of the VM's guest, in bytes."""
+    return _low_ram_end(evaluator, guest_of(evaluator.vm))
+
+
 def _low_ram_end(evaluator: Evaluator, guest: GuestLinux) -> int:
     """Where RAM below 4G ends, which only a guest that forces its view of the MTRRs asks."""
     if guest.kind is VmType.NORMAL:

@@ -15,13 +15,16 @@ from typing import NamedTuple, Union
 
 from mtcalc.analysis.answer import Answer, EptByte
 from mtcalc.analysis.evaluate import Evaluator
-from mtcalc.kvm.flags import SLOT_FLAGS
+from mtcalc.kvm.flags import QUIRKS, SLOT_FLAGS
 from mtcalc.kvm.hazards import HAZARDS
 from mtcalc.kvm.note_codes import Level
 from mtcalc.kvm.points import Expect, Page
+from mtcalc.kvm.versions import MtrrWalk
 from mtcalc.kvm.vm import Slot
 from mtcalc.kvm.vmm import Vmm
-from mtcalc.rules.inputs import GUEST_MTRR, Facts, UnknownInput
+from mtcalc.linux.choice import Choice
+from mtcalc.rules.condition import holds, inputs
+from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, UnknownInput, with_value
 from mtcalc.rules.kernel import asks_guest_mtrr
 from mtcalc.rules.rule import decide
 from mtcalc.x86.memtype import CACHEABLE, MTRR_TYPES, MemType
@@ -181,13 +184,38 @@ class Case:
             self._pieces[slot] = pieces
         return self._pieces[slot]
 
-    def doubts_wb(self, slot: Slot) -> bool:
-        """Whether a Linux guest turns a request for WB in a slot into UC-.
+    def calls_wb(self, slot: Slot) -> bool:
+        """Whether the guest's MTRRs are there, on, and call a whole slot WB."""
+        return [piece.memtype for piece in self.by_the_manual(slot)] == [MemType.WB]
 
-        It does where the MTRRs call any of it other than WB, where they are off, and where CPUID has none.
+    def request_for_wb(self, slot: Slot) -> Choice:
+        """What the guest's kernel, the newest Linux where none is named, makes of a request for WB of a whole BAR."""
+        from mtcalc.analysis.guest_pages import choose_for_device
+        from mtcalc.linux.functions import parse_request
+
+        end = min(slot.end, 1 << self.vm.maxphyaddr)
+        return choose_for_device(self.vm, parse_request("WB"), slot.gpa, end, self._low_ram_end)
+
+    @cached_property
+    def _low_ram_end(self) -> int:
+        from mtcalc.analysis.guest_pages import low_ram_end
+
+        return low_ram_end(self.evaluator)
+
+    def doubts_wb(self, slot: Slot) -> bool:
+        """Whether a Linux guest turns a request for WB in a slot into one that is not cached.
+
+        Most do where the MTRRs call any of it other than WB, where they are off, and where CPUID has none.
         """
-        pieces = self.by_the_manual(slot)
-        return [piece.memtype for piece in pieces] != [MemType.WB]
+        return slot.gpa < 1 << self.vm.maxphyaddr and not is_cacheable(self.request_for_wb(slot).memtype)
+
+    def can_turn_off(self, quirk: Input) -> bool:
+        """Whether this kernel has a quirk that decides a memory type, on from the start, and lets it be disabled."""
+        kernel = self.kernel
+        if quirk.arg not in kernel.quirks or kernel.quirks_off & QUIRKS[quirk.arg]:
+            return False
+        off = with_value(self.evaluator.base_facts, quirk, False)
+        return not any(quirk in inputs(state.when) and holds(state.when, off) for state in kernel.unreachable)
 
     def calls_uncached(self, slot: Slot) -> bool:
         """Whether the guest's MTRRs call a whole slot above 1M UC, as firmware does with PCI windows alone."""
@@ -201,7 +229,8 @@ class Case:
 
     def is_assumed(self, answer: Answer) -> bool:
         """Whether an entry hangs on fixed ranges that nobody described: KVM up to 4.1 reads them where they are off."""
-        return not self.mtrrs_given and follows_mtrrs(answer) and (answer.gpa or 0) < ONE_MEGABYTE
+        early = self.kernel.mtrr_walk is MtrrWalk.V4_1
+        return early and not self.mtrrs_given and follows_mtrrs(answer) and (answer.gpa or 0) < ONE_MEGABYTE
 
     def is_bar(self, slot: Slot) -> bool:
         """Whether the guest sees host RAM there as a device's BAR."""
@@ -218,11 +247,30 @@ class Case:
         return self.vm.noncoherent_dma or self.vm.mem_dma or flagged
 
 
+VGA = (0xA0000, 0xC0000)
+"""The VGA window of a PC, [start, end) in bytes, and at that address the host's too."""
+
+ISA_WINDOW = 0x60000
+"""Bytes of the host's ISA window, 0xa0000 to 0xfffff, whose memory type the host never tracks: it calls it WB."""
+
+
+def plainly_device(slot: Slot) -> bool:
+    """Whether a slot of reserved pages is the memory of a device: NVDIMM is larger than the host's ISA window."""
+    over_vga = slot.gpa < VGA[1] and slot.end > VGA[0]
+    return slot.device or over_vga or slot.size <= ISA_WINDOW or slot.backing.host_type != MemType.WB
+
+
 def is_memory(slot: Slot, evaluator: Evaluator) -> bool:
-    """Whether a slot is memory of the host, and KVM takes it for that."""
+    """Whether a slot is memory of the host.
+
+    Of what KVM takes for host MMIO, RAM without struct page is (up to 5.1, behind mem=): its entry is UC all the
+    same. Under NPT the answers have the host's MTRR type of a device there, so nothing is said.
+    """
     backing = slot.backing
-    device = backing.is_device or (backing.reserved and not backing.zero_page)
-    return not device and not evaluator.facts(slot, slot.gpa).mmio
+    if backing.is_device or (backing.reserved and not backing.zero_page):
+        return False
+    lost = not backing.struct_page and evaluator.kernel.npt is None
+    return lost or not evaluator.facts(slot, slot.gpa).mmio
 
 
 def is_ram(slot: Slot, evaluator: Evaluator) -> bool:

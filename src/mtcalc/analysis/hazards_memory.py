@@ -21,19 +21,18 @@ from mtcalc.analysis.hazard_case import (
     named_page,
     of_answer,
     of_slot,
+    other_byte,
     pat_ignored,
+    plainly_device,
     types,
 )
 from mtcalc.kvm.flags import SLOT_FLAGS
+from mtcalc.kvm.versions import VmType
 from mtcalc.kvm.vm import Slot
+from mtcalc.rules.inputs import CR0_CD, NONCOHERENT_DMA, QUIRK_IGNORE_GUEST_PAT, with_value
+from mtcalc.x86.ept import split_mask
 from mtcalc.x86.memtype import MemType, memtype_name
 from mtcalc.x86.mtrr import ONE_MEGABYTE
-
-VGA = (0xA0000, 0xC0000)
-"""The VGA window of a PC, [start, end) in bytes, and at that address the host's too."""
-
-ISA_WINDOW = 0x60000
-"""Bytes of the host's ISA window, 0xa0000 to 0xfffff, whose memory type the host never tracks: it calls it WB."""
 
 
 def _names(kinds: set[object]) -> str:
@@ -55,23 +54,22 @@ def device_cached(case: Case) -> Iterator[Hazard]:
         kind = effective_of(answer, MemType.WB)
         if slot is None or answer.facts is None or not is_cacheable(kind) or slot.backing.zero_page:
             continue
+        if slot.private:
+            continue  # guest_memfd has RAM alone: MT007 says that no such slot can be
         backing = slot.backing
         danger = "expect machine checks"
         if backing.is_device or (backing.reserved and answer.facts.mmio):
             text = f"a device's memory is mapped {kind}{_firm(answer)}: {danger}"
             yield of_answer("MT009", answer, text)
-        elif backing.reserved and backing.struct_page and is_ept(answer):
-            text = f"a reserved host page tracked {backing.host_type} counts as RAM and is mapped {kind}{_firm(answer)}"
-            if _plainly_device(slot):
+        elif backing.reserved and backing.struct_page and (is_ept(answer) or backing.host_mtrr is not None):
+            what = f"tracked {backing.host_type} counts as RAM and"
+            if not is_ept(answer):
+                what = f"of host MTRR type {backing.host_mtrr}"
+            text = f"a reserved host page {what} is mapped {kind}{_firm(answer)}"
+            if plainly_device(slot):
                 yield of_answer("MT009", answer, f"{text}; of a device, such as the VGA window: {danger}")
             else:
                 yield of_answer("MT010", answer, f"{text}: right for NVDIMM; of a device, {danger}")
-
-
-def _plainly_device(slot: Slot) -> bool:
-    """Whether a slot of reserved pages is the memory of a device: NVDIMM is larger than the host's ISA window."""
-    over_vga = slot.gpa < VGA[1] and slot.end > VGA[0]
-    return slot.device or over_vga or slot.size <= ISA_WINDOW or slot.backing.host_type != MemType.WB
 
 
 def aliases(case: Case) -> Iterator[Hazard]:
@@ -144,27 +142,36 @@ def slots_alias(case: Case) -> Iterator[Hazard]:
     shared = []
     for answer in case.ranges:
         slot = answer.slot
-        if slot is not None and slot.hva is not None and answer.gpa is not None and answer.end is not None:
+        if slot is None or slot.private:
+            continue  # private memory is guest_memfd's, not what the host has at hva
+        if slot.hva is not None and answer.gpa is not None and answer.end is not None:
             start = slot.hva + answer.gpa - slot.gpa
             shared.append((start, start + answer.end - answer.gpa + 1, answer))
     shared.sort(key=lambda each: (each[0], -each[1]))
     reach: dict[tuple[object, ...], tuple[int, Answer]] = {}
-    said: set[tuple[str, str]] = set()
+    found: dict[tuple[Slot, Slot, str], list[Hazard]] = {}
     for start, end, answer in shared:
-        key = (answer.byte, answer.effective)
+        slot = answer.slot
+        key = (answer.byte, answer.effective, bool(slot is not None and slot.flags & SLOT_FLAGS["READONLY"]))
         for other, (stop, before) in reach.items():
-            if other == key or stop <= start or before.slot is None or answer.slot is None:
+            if other[:2] == key[:2] or stop <= start or before.slot is None or slot is None:
                 continue
-            if before.slot.flags & answer.slot.flags & SLOT_FLAGS["READONLY"]:
+            if other[2] and key[2]:
                 continue  # a ROM and its copy below 1M, which nobody writes through either
-            names = (before.slot.name, answer.slot.name)
-            if names not in said:
-                said.add(names)
-                shares = f"shares host addresses from {start:#x} on with {names[0]}"
-                text = f"{shares}: {_entry(answer)} here, {_entry(before)} there"
-                yield of_answer("MT013", answer, text)
+            words = f"{_entry(answer)} here, {_entry(before)} there"
+            low = answer.gpa or 0
+            last = low + min(end, stop) - start - 1
+            pair = (before.slot, slot, words)
+            known = found.get(pair)
+            if known is not None and known[-1].end == low - 1:
+                known[-1] = known[-1]._replace(end=last)
+                continue
+            text = f"shares host addresses from {start:#x} on with {before.slot.name}: {words}"
+            found.setdefault(pair, []).append(Hazard("MT013", text, slot, low, last))
         if key not in reach or reach[key][0] < end:
             reach[key] = (end, answer)
+    for hazards in found.values():
+        yield from hazards
 
 
 def _entry(answer: Answer) -> str:
@@ -190,26 +197,28 @@ def dma(case: Case) -> Iterator[Hazard]:
         if pat_ignored(answer):
             text = f"{who}, and memory stays {kind}, ignore PAT: what the guest maps WC or UC is cached all the same"
             yield of_answer("MT015", answer, text)
-        elif case.vm.paging and any(map(is_uncached, types(answer))):
-            yield of_answer(
-                "MT014", answer, f"{who}: what the guest maps WB is cached, and a device may miss or lose it"
-            )
+        else:
+            what = "what the guest maps WB" if case.vm.paging else "without paging all of this"
+            yield of_answer("MT014", answer, f"{who}: {what} is cached, and a device may miss or lose it")
 
 
 def uncached_ignored(case: Case) -> Iterator[Hazard]:
     """MT016 and MT017: what the guest's MTRRs or CR0.CD call uncached, and is not."""
     for slot in case.slots:
         rom = slot.flags & SLOT_FLAGS["READONLY"]
-        if rom or not is_ram(slot, case.evaluator) or case.is_bar(slot):
+        if rom or not is_ram(slot, case.evaluator):
             continue
+        shared = case.bypasses(slot)
+        bar = case.is_bar(slot)  # of whose MTRRs MT018 and MT019 speak
         for answer in case.of(slot):
             kind = effective_of(answer, MemType.WB)
-            if not is_cacheable(kind) or follows_mtrrs(answer):
+            if not is_cacheable(kind):
                 continue
-            shared = case.vm.noncoherent_dma and not slot.private
             if case.vm.cr0_cd:
                 text = f"guest CR0.CD is set, and memory stays {kind}{_firm(answer)}"
                 yield of_answer("MT016" if shared else "MT017", answer, text)
+            if bar or follows_mtrrs(answer):
+                continue
             for piece in case.pieces_of(answer):
                 if slot.address_space and piece.end <= ONE_MEGABYTE:
                     continue  # SMRAM behind the VGA window, of which alone the fixed range speaks
@@ -227,7 +236,7 @@ def bars(case: Case) -> Iterator[Hazard]:
         answers = case.of(slot)
         minus = {effective_of(answer, MemType.UC_MINUS) for answer in answers}
         slow = {kind for kind in minus if is_slow(kind)}
-        doubtful = case.doubts_wb(slot)
+        doubtful = case.doubts_wb(slot) or _uncached_by_mtrrs(case, slot)
         if doubtful and slow:
             where = f"{_mtrrs_say(case, slot)} over a BAR in RAM"
             entry = {kind for answer in answers if is_uncached(kind := effective_of(answer, MemType.WB))}
@@ -236,9 +245,11 @@ def bars(case: Case) -> Iterator[Hazard]:
             yield of_slot("MT018", slot, f"{where}: {mapped if entry else linux}")
             continue
         if doubtful and answers and all(map(pat_ignored, answers)):
-            ways = "with non-coherent DMA, quirk IGNORE_GUEST_PAT off, or on AMD"
-            text = f"{_mtrrs_say(case, slot)} over a BAR in RAM: {_names(minus)} here, but uncached {ways}"
-            yield of_slot("MT019", slot, text)
+            *ways, last = _ways_to_uncached(case, answers) or [""]
+            if last:
+                elsewhere = f"{', '.join(ways)}{', or ' if ways else ''}{last}"
+                where = f"{_mtrrs_say(case, slot)} over a BAR in RAM"
+                yield of_slot("MT019", slot, f"{where}: {_names(minus)} here, but uncached {elsewhere}")
         named = [page for page in case.pages if page.slot == slot and any(map(is_slow, types(page)))]
         for page in named:
             text = f"{named_page(page)} is {_names(types(page))} in RAM: very slow on some hosts, as a framebuffer"
@@ -248,7 +259,37 @@ def bars(case: Case) -> Iterator[Hazard]:
             yield of_slot("MT034", slot, text)
 
 
+def _uncached_by_mtrrs(case: Case, slot: Slot) -> bool:
+    """Whether a BAR is uncached by MTRRs that KVM follows, whatever a guest's kernel makes of them."""
+    uncached = any(is_uncached(effective_of(answer, MemType.WB)) for answer in case.of(slot))
+    return uncached and not case.calls_wb(slot)
+
+
+_OTHER_STATES = (
+    ("with non-coherent DMA", NONCOHERENT_DMA, True),
+    ("with quirk IGNORE_GUEST_PAT off", QUIRK_IGNORE_GUEST_PAT, False),
+    ("with CR0.CD clear", CR0_CD, False),
+)
+
+
+def _ways_to_uncached(case: Case, answers: list[Answer]) -> list[str]:
+    """In which other states of the VM, that this kernel lets happen, entries that ignore the PAT would not."""
+    ways = []
+    for words, item, value in _OTHER_STATES:
+        if item == QUIRK_IGNORE_GUEST_PAT and not case.can_turn_off(item):
+            continue
+        for answer in answers:
+            facts = answer.facts
+            byte = None if facts is None else other_byte(case, with_value(facts, item, value))
+            if byte is not None and not split_mask(byte)[1]:
+                ways.append(words)
+                break
+    return ways if case.vm.type is VmType.TD else [*ways, "on AMD"]
+
+
 def _mtrrs_say(case: Case, slot: Slot) -> str:
+    if case.calls_wb(slot):
+        return case.request_for_wb(slot).where.seen.words  # a view that the guest forces
     if not case.vm.cpuid_mtrr:
         return "the guest's CPUID has no MTRRs"
     if not case.vm.mtrrs.enabled:

@@ -17,6 +17,7 @@ from mtcalc.analysis.hazard_case import (
     of_answer,
     of_slot,
     other_byte,
+    plainly_device,
 )
 from mtcalc.kvm.flags import QUIRKS
 from mtcalc.kvm.history import row_at
@@ -80,7 +81,9 @@ def registers(case: Case) -> Iterator[Hazard]:
     for slot in case.slots:
         if case.evaluator.meets_stray(slot, slot.gpa):
             what = "this kernel checks the MTRRs of the block around it with a stray cursor"
-            yield of_slot("MT025", slot, f"{what}: undefined, the host may oops")
+            level = 3 if case.evaluator.meets_stray(slot, 1 << LEVEL_SHIFT[2]) else 2
+            last = min(slot.end, 1 << LEVEL_SHIFT[level]) - 1
+            yield Hazard("MT025", f"{what}: undefined, the host may oops", slot, slot.gpa, last)
     for note in case.evaluator.vm_notes:
         if note.code == "write-refused":
             yield Hazard("MT026", note.text)
@@ -118,7 +121,7 @@ def holes(case: Case) -> Iterator[Hazard]:
     found = False
     for slot in case.slots:
         backing = slot.backing
-        device = backing.is_device or (backing.reserved and not backing.zero_page)
+        device = backing.is_device or (backing.reserved and not backing.zero_page and plainly_device(slot))
         if slot.gpa < ONE_MEGABYTE or not device or slot.address_space:
             continue
         for piece in case.by_the_manual(slot):
@@ -143,9 +146,13 @@ def stale(case: Case) -> Iterator[Hazard]:
                 yield of_slot("MT029", answer.slot, what)
     zap = row_at(ZAPS["guest_mtrr"], release).what
     ranged = case.vm.mtrrs.enabled and any(pair.valid for pair in case.vm.mtrrs.variable)
-    if ranged and any(map(follows_mtrrs, case.ranges)):
-        kept = "nothing" if zap is Zap.NEVER else "the new range alone"
-        yield Hazard("MT029", f"if the guest moved a variable MTRR late: a write zaps {kept}, older entries are stale")
+    follows = any(follows_mtrrs(answer) and not case.is_assumed(answer) for answer in case.ranges)
+    if zap is Zap.NEVER or not case.vm.noncoherent_dma:
+        if follows and (ranged or case.mtrrs_given):
+            yield Hazard("MT029", "if the guest wrote its MTRRs late: a write zaps nothing, older entries are stale")
+    elif ranged and follows:
+        text = "if the guest moved a variable MTRR late: a write zaps the new range alone, older entries are stale"
+        yield Hazard("MT029", text)
 
 
 def _changes(case: Case, answer: Answer) -> Iterator[str]:

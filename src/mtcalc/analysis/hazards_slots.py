@@ -32,8 +32,11 @@ OF_NOTES = {
     "slot-beyond": "MT005",
     "quirk-unknown": "MT006",
     "unreachable": "MT007",
+    "private-mmio": "MT007",
+    "no-td": "MT007",
+    "no-snp": "MT007",
 }
-"""What notes of slots say, as hazards: the text is the note's."""
+"""What notes of slots, and of a kernel that runs no such VM, say, as hazards: the text is the note's."""
 
 OF_THE_VM = ("MT006", "MT007")
 
@@ -41,11 +44,14 @@ OF_THE_VM = ("MT006", "MT007")
 def as_noted(case: Case) -> Iterator[Hazard]:
     """MT001 to MT007: what is said of a slot wherever it is shown."""
     told: set[str] = set()
+    for note in case.kernel.notes:
+        if note.code in OF_NOTES:
+            yield Hazard(OF_NOTES[note.code], note.text)
     for slot, note in case.evaluator.slot_notes():
         code = OF_NOTES.get(note.code)
         if code is None or (code == "MT006" and not _decides(note.text)):
             continue
-        if code not in OF_THE_VM:
+        if code not in OF_THE_VM or note.code == "private-mmio":
             yield of_slot(code, slot, note.text)
         elif note.text not in told:
             told.add(note.text)
@@ -61,11 +67,16 @@ def vmm(case: Case) -> Iterator[Hazard]:
     """MT008: the quirk that this VMM cannot turn off."""
     name = "IGNORE_GUEST_PAT"
     there = name in case.kernel.quirks and not case.kernel.quirks_off & QUIRKS[name]
-    if case.vmm is None or case.vmm.pat_switch is not False or not there:
+    if case.vmm is None or not there:
         return
     cannot = f"{case.vmm} cannot turn quirk {name} off"
     if case.vm.disabled_quirks & QUIRKS[name]:
-        yield Hazard("MT008", f"{cannot}, which the scenario has disabled")
+        if case.vmm.pat_switch is False:
+            yield Hazard("MT008", f"{cannot}, which the scenario has disabled")
+        return
+    if not case.can_turn_off(QUIRK_IGNORE_GUEST_PAT):
+        cannot = f"{case.vmm} cannot turn quirk {name} off, nor any VMM on this host, without self-snoop"
+    elif case.vmm.pat_switch is not False:
         return
     for page in case.pages:
         if page.pat is not None and _quirk_decides(case, page) and effective_of(page, page.pat) != _asked(page.pat):

@@ -52,6 +52,12 @@ TAKEN_FLAGS: tuple[tuple[Version, int, str], ...] = (
 )
 """The slot flags that a release takes."""
 
+NOT_OF_PROTECTED: tuple[tuple[Version, int, str], ...] = (
+    ((0,), 0, "as of any VM"),
+    ((6, 11), _READONLY, "read: 6.10.0 -> 6.11.11"),
+)
+"""Of those, the slot flags that it refuses for VMs with protected state: TDs, and guests with SEV-ES and SNP."""
+
 
 def _key(text: str) -> str:
     return text.strip().upper().replace("-", "_")

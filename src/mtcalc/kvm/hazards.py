@@ -38,7 +38,7 @@ HAZARDS: dict[str, HazardRow] = {
         "a slot that this release refuses",
         _ERROR,
         "a slot fails a check of this release: its id, address space, host address, size, or its last page against "
-        "host.maxphyaddr",
+        "host.maxphyaddr and a TD's shared bit",
         "KVM answers EINVAL, so the VM has no such slot and accesses there exit to be emulated.",
         "change the slot as the text says, give host.maxphyaddr (46 where nothing does), or take a release that "
         "accepts it (-r)",
@@ -48,10 +48,11 @@ HAZARDS: dict[str, HazardRow] = {
         "flag-refused",
         "a slot flag that this kernel refuses",
         _ERROR,
-        "a slot has a flag that this kernel does not accept, and it checks flags (3.7 and later)",
+        "a slot has a flag that this kernel does not accept, or not for such a VM (READONLY of a TD or an SNP guest, "
+        "from 6.11 on), and it checks flags (3.7 and later)",
         "KVM answers EINVAL, so the VM has no such slot.",
-        "probe the capability of the flag, and leave it out where the kernel lacks it",
-        "virt/kvm/kvm_main.c, check_memory_region_flags(); read: 3.6.5 -> 3.7.2",
+        "probe the capability of the flag for the VM, and leave it out where the kernel lacks it",
+        "virt/kvm/kvm_main.c, check_memory_region_flags(); read: 3.6.5 -> 3.7.2, 6.10.0 -> 6.11.11",
     ),
     "MT003": HazardRow(
         "slot-conditional",
@@ -94,20 +95,22 @@ HAZARDS: dict[str, HazardRow] = {
         "state-unreachable",
         "a state that this kernel does not reach",
         _WARNING,
-        "the scenario's quirks, self-snoop and flags are a state that this kernel does not let happen",
+        "the scenario's quirks, self-snoop, CR0.CD of a TD, private memory over a device, or type of VM are a state "
+        "that this kernel does not let happen",
         "the answers are those of a VM that cannot be; the real one has other memory types.",
         "describe the state that the kernel allows, as the text names it",
-        "commit a4dae7c7a41d; read: 6.14 -> 6.16.1",
+        "commit a4dae7c7a41d; read: 6.14 -> 6.16.1 (quirks, TDs), 6.1.192 -> 6.12.117 (SNP)",
     ),
     "MT008": HazardRow(
         "vmm-no-switch",
         "a quirk that this VMM cannot turn off",
         _WARNING,
-        "vm.vmm has no switch for quirk IGNORE_GUEST_PAT, which this kernel has, and either the scenario has it "
-        "disabled, or it is why a page that the scenario names does not get the type it asks for, or why the PAT has "
-        "no say in a slot with device: true or with the flag NON_COHERENT_DMA",
+        "vm.vmm has no switch for quirk IGNORE_GUEST_PAT, which this kernel has, or no VMM can turn it off as the "
+        "host's CPU lacks self-snoop, and either the scenario has it disabled, or it is why a page that the scenario "
+        "names does not get the type it asks for, or why the PAT has no say in a slot with device: true or with the "
+        "flag NON_COHERENT_DMA",
         "the guest's PAT stays ignored under this VMM unless the VM has non-coherent DMA.",
-        "QEMU 11.0 or later: -accel kvm,honor-guest-pat=on",
+        "QEMU 11.0 or later, on a CPU with self-snoop: -accel kvm,honor-guest-pat=on",
         "QEMU 11.0, -accel kvm,honor-guest-pat; crosvm: from memory (?)",
     ),
     "MT009": HazardRow(
@@ -118,7 +121,8 @@ HAZARDS: dict[str, HazardRow] = {
         "the guest sees as a BAR, over the guest's VGA window, or no larger than the host's ISA window), has a "
         "cacheable effective type for a page of PAT WB",
         "caches hold and write back lines of a device: expect machine checks.",
-        "map it UC or WC on the host, whose tracking KVM asks, or keep the slot from the guest",
+        "map it UC or WC on the host, whose tracking KVM asks; on AMD, give it a UC host MTRR; else keep the slot from "
+        "the guest",
         "kernel bug 104091; dosemu2 pull requests 2813 and 2815; arch/x86/kvm/mmu, kvm_is_mmio_pfn()",
     ),
     "MT010": HazardRow(
@@ -156,7 +160,8 @@ HAZARDS: dict[str, HazardRow] = {
         "slots-alias",
         "one host page under two types",
         _WARNING,
-        "two slots, not both READONLY, share host addresses (both have hva), and their entries differ there",
+        "two slots, not both READONLY and neither private, share host addresses (both have hva), and their entries "
+        "differ there",
         "the guest reaches one host page under two memory types: an alias, either view may be stale.",
         "give both slots the same flags and, if KVM reads them, the same MTRR type; or unmap one",
         _PAT_ALIAS,
@@ -166,7 +171,7 @@ HAZARDS: dict[str, HazardRow] = {
         "DMA that does not snoop, memory WB",
         _NOTE,
         "a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag), and memory that the guest can "
-        "write and that is not private is WB for a page of PAT WB, the guest's PAT being honoured",
+        "write and that is not private is WB for a page of PAT WB, the guest's PAT being honoured; on AMD too",
         "what the guest maps WB there is stale for the device, or the device's data for the guest.",
         "drivers have to flush, or map what the device touches WC or UC, as on real hardware",
         _COVER,
@@ -178,7 +183,7 @@ HAZARDS: dict[str, HazardRow] = {
         "a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag), and memory that the guest can "
         "write and that is not private stays cacheable with ignore-PAT set",
         "a driver that maps buffers WC or UC gets them cached: the device reads stale memory.",
-        "rules that honour the guest's PAT with non-coherent DMA, CR0.CD clear, or a device whose DMA snoops",
+        "a kernel whose rules honour the guest's PAT with such DMA, CR0.CD clear, or a device whose DMA snoops",
         _EFFECTIVE,
     ),
     "MT016": HazardRow(
@@ -186,7 +191,7 @@ HAZARDS: dict[str, HazardRow] = {
         "called uncached, is not, with such DMA",
         _WARNING,
         "the guest's MTRRs (from 1M on) or CR0.CD call memory uncached that is not private, KVM leaves it cacheable, "
-        "and the VM has non-coherent DMA",
+        "and a device's DMA does not snoop (non-coherent DMA in the VM, or the slot's flag)",
         "the guest counts on uncached memory, and a device that does not snoop shares it through caches.",
         "the guest has to say it with its PAT, where that is honoured, or to flush",
         _MTRR,
@@ -205,8 +210,9 @@ HAZARDS: dict[str, HazardRow] = {
         "a BAR in RAM that firmware made UC",
         _WARNING,
         "memory of the host behind a BAR (device: true, or a whole slot above 1M that the guest's MTRRs call UC, as "
-        "firmware does with PCI windows), of which the MTRRs call anything other than WB, or are off or not in CPUID, "
-        "and a page of PAT UC- is UC there (CD on AMD)",
+        "firmware does with PCI windows), where the guest's kernel (guest.kernel, or the newest Linux) makes UC- of a "
+        "request for WB, as most do where the MTRRs call any of it other than WB, are off or not in CPUID; and a page "
+        "of PAT UC- is UC there (CD on AMD)",
         "a Linux guest turns a request for WB there into UC-, so shared memory or a framebuffer is slow: on AMD "
         "always, on Intel where its PAT counts.",
         "firmware that leaves the window WB, a driver that asks for WC, or ignore-PAT (Intel)",
@@ -217,7 +223,7 @@ HAZARDS: dict[str, HazardRow] = {
         "the same, hidden by ignore-PAT",
         _NOTE,
         "all is as in MT018, but the entry ignores the guest's PAT, and the memory is WB whatever the guest maps",
-        "WB here alone: with non-coherent DMA, quirk IGNORE_GUEST_PAT off, or on AMD the same guest is uncached.",
+        "WB here alone: in a state of the VM that honours the guest's PAT, or on AMD, the same guest is uncached.",
         "firmware that leaves the window WB, if the VM is to run elsewhere",
         f"{_LINUX}; tianocore pull request 13129",
     ),
@@ -227,7 +233,8 @@ HAZARDS: dict[str, HazardRow] = {
         _WARNING,
         "a page that `pages` or `expect` name is UC for the guest, in a slot of host RAM that the guest sees as a BAR",
         "stores to a framebuffer in uncached RAM are very slow on some hosts, where WC or WB is not.",
-        "map it WC in the guest, or let KVM ignore the guest's PAT (quirk IGNORE_GUEST_PAT in force)",
+        "map it WC in the guest, or, on Intel without non-coherent DMA, leave quirk IGNORE_GUEST_PAT in force where "
+        "the kernel has it",
         "9d70f3fec144 (revert of 377b2f359d1f)",
     ),
     "MT021": HazardRow(
@@ -270,7 +277,8 @@ HAZARDS: dict[str, HazardRow] = {
         "mtrr-stray",
         "a check of MTRRs that is undefined",
         _ERROR,
-        "4.2 to 4.6 check the MTRRs of a block that goes on from fixed ranges of one type with a stray cursor",
+        "4.2 to 4.6 check the MTRRs of a block that goes on from fixed ranges of one type with a stray cursor: that "
+        "of 2M at 0, and that of 1G where it can be mapped as one page",
         "undefined: the host may oops.",
         "a later kernel, fixed ranges of more than one type, or fixed ranges off",
         "arch/x86/kvm/mtrr.c; read: 4.6.2 -> 4.7.4",
@@ -290,7 +298,8 @@ HAZARDS: dict[str, HazardRow] = {
         _WARNING,
         "inside one large page that KVM may map, pages would get different entries",
         "the whole page takes the entry of whichever address faults first or of its first page.",
-        "align MTRR ranges to 2M, keep the host's pages at 4K, or take 4.2 or later, which splits such pages",
+        "align MTRR ranges to the host's page size, keep that at 4K, or, up to 4.1, take a kernel that splits such "
+        "pages",
         "arch/x86/kvm/mmu.c; read: 4.1.3 -> 4.2.8",
     ),
     "MT028": HazardRow(
@@ -298,7 +307,7 @@ HAZARDS: dict[str, HazardRow] = {
         "the PCI hole or a BAR is WB by MTRR",
         _NOTE,
         "the scenario's MTRRs call a BAR of a device, or the local APIC's page where no slot is, cacheable",
-        "KVM makes host MMIO UC by itself; a guest without PAT, or another hypervisor's, would cache device memory.",
+        "where the guest's MTRRs count, as in a guest of another hypervisor, device memory would be cached.",
         "a UC range over the PCI hole, as firmware writes it",
         "cloud-hypervisor: IA32_MTRR_DEF_TYPE 0x806 and no ranges",
     ),
@@ -307,7 +316,7 @@ HAZARDS: dict[str, HazardRow] = {
         "a change that zaps nothing",
         _NOTE,
         "an entry hangs on non-coherent DMA, CR0.CD (set at reset) or the guest's MTRRs, and this kernel zaps "
-        "nothing, or not all, when that changes",
+        "nothing, or not all, when that changes: of MTRRs nothing up to 4.1, then the new range of a variable one",
         "entries made before the change keep the old byte until something else zaps them.",
         "do it before the memory is touched, or make the slot anew, which zaps",
         "362ff6dca541; rows in mtcalc.kvm.zaps",

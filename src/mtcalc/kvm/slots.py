@@ -16,7 +16,8 @@ from typing import NamedTuple
 from mtcalc.kvm.flags import SLOT_FLAGS, flag_names
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.slot_history import SlotLimits
-from mtcalc.kvm.vm import Slot
+from mtcalc.kvm.versions import VmType
+from mtcalc.kvm.vm import Slot, Vm
 
 MAX_SLOTS = 32764
 """More than any release has."""
@@ -73,25 +74,44 @@ def check_slot(slot: Slot) -> tuple[str, str, str] | None:
     return None
 
 
-def slot_notes(slot: Slot, limits: SlotLimits, host_maxphyaddr: int) -> tuple[Note, ...]:
-    """What one release refuses of a slot that others take: a sentence each. `host_maxphyaddr` in bits.
+NO_SHARED_BIT = 64
 
-    Its flags aside: those are inputs of the rules as well (mtcalc.rules.kernel).
+
+def shared_bit(vm: Vm) -> int:
+    """The address bit by which a TD tells shared memory from its own: 47, or 51 with wide guest addresses.
+
+    NO_SHARED_BIT for other VMs. That a TD of more than 48 bits has bit 51 is from memory (?).
+    """
+    if vm.type is not VmType.TD:
+        return NO_SHARED_BIT
+    return 51 if vm.maxphyaddr > 48 else 47
+
+
+def slot_notes(slot: Slot, limits: SlotLimits, vm: Vm) -> tuple[Note, ...]:
+    """What one release refuses of a slot that others take: a sentence each.
+
+    Of VMs with private memory, TDs and SNP guests, every release that runs them takes address space 0 alone (read:
+    6.8.0 to 7.3.4), and no slot at a TD's shared bit (kvm_arch_prepare_memory_region(), from 6.14 on).
+    The slot's flags aside: those are inputs of the rules as well (mtcalc.rules.kernel).
     """
     found = []
     if slot.address_space >= limits.spaces:
         found.append(f"no address space {slot.address_space}: the whole number is the slot id, 0 to {limits.ids - 1}")
     elif slot.id >= limits.ids:
         found.append(f"slot id {slot.id} (0 to {limits.ids - 1})")
-    if slot.address_space and limits.memfd_private_only and slot.flags & SLOT_FLAGS["GUEST_MEMFD"]:
+    memfd = limits.memfd_private_only and slot.flags & SLOT_FLAGS["GUEST_MEMFD"]
+    if slot.address_space and (vm.type is not VmType.NORMAL or memfd):
         found.append("address space 1 on a VM with private memory (0 alone)")
     if slot.hva is not None and limits.host_address and slot.hva + slot.size > limits.user_end:
         found.append(f"host address {slot.hva:#x} is outside user space (below {limits.user_end:#x})")
     if limits.most_pages and slot.size // PAGE > MAX_PAGES:
         found.append(f"{slot.size // PAGE} pages (at most 2^31-1)")
-    if limits.host_maxphyaddr and slot.end - 1 >> host_maxphyaddr:
-        what = f"last page {slot.end - PAGE:#x} is above the host's maxphyaddr {host_maxphyaddr}"
-        found.append(f"{what} (end at or below {1 << host_maxphyaddr:#x})")
+    if limits.host_maxphyaddr and slot.end - 1 >> vm.host_maxphyaddr:
+        what = f"last page {slot.end - PAGE:#x} is above the host's maxphyaddr {vm.host_maxphyaddr}"
+        found.append(f"{what} (end at or below {1 << vm.host_maxphyaddr:#x})")
+    bit = shared_bit(vm)
+    if slot.end - 1 >> bit & 1:
+        found.append(f"last page {slot.end - PAGE:#x} has bit {bit}, which says that a TD's page is shared (clear)")
     notes = [Note("slot-refused", f"this kernel refuses the slot (EINVAL): {what}") for what in found]
     beyond = slot.hva is not None and USER_END_4_LEVEL < slot.hva + slot.size <= limits.user_end
     if beyond and limits.host_address:

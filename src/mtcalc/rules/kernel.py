@@ -224,7 +224,9 @@ def _slot_flag_notes(kernel: Kernel, flags: int) -> Iterator[Note]:
     for name, bit in SLOT_FLAGS.items():
         if flags & bit & ~kernel.slot_flags:
             if limits.flags_checked:
-                yield Note("flag-refused", f"this kernel refuses slot flag {name} (EINVAL)")
+                # READONLY is taken, but not with protected state.
+                where = " on a VM with protected state" if bit & in_force(TAKEN_FLAGS, kernel.release) else ""
+                yield Note("flag-refused", f"this kernel refuses slot flag {name}{where} (EINVAL)")
             elif bit & limits.invalid_mark:
                 text = f"slot flag {name} is bit {bit.bit_length() - 1}, here KVM's own mark of an invalid slot"
                 yield Note("flag-own", f"{text}, and it is not checked")

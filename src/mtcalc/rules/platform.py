@@ -6,11 +6,11 @@ On AMD a REF's release is all that counts of it: KVM writes one and the same typ
 
 from __future__ import annotations
 
-from mtcalc.kvm.flags import QUIRKS
+from mtcalc.kvm.flags import NOT_OF_PROTECTED, QUIRKS
 from mtcalc.kvm.history import NPT_PATS, row_at
 from mtcalc.kvm.notes import Note
 from mtcalc.kvm.quirks import known_quirks, off_at_start
-from mtcalc.kvm.release import sort_key
+from mtcalc.kvm.release import in_force, sort_key
 from mtcalc.kvm.versions import GuestPat, Vendor, VmType
 from mtcalc.rules.builtin import latest
 from mtcalc.rules.condition import ALWAYS, Atom
@@ -87,7 +87,9 @@ def _on_npt(kernel: Kernel, vm_type: VmType) -> Kernel:
         first = f"KVM runs SNP guests from {version_text(FIRST_WITH_SNP)} on (from memory)"
         notes.append(Note("no-snp", f"{first}: {version_text(release)} has none"))
     always = kernel.split_when if kernel.split_when == ALWAYS else None
+    refused = in_force(NOT_OF_PROTECTED, release) if vm_type is VmType.SNP else 0
     return kernel._replace(
+        slot_flags=kernel.slot_flags & ~refused,
         rules=NPT_RULES[pat],
         split_when=always,  # 6.0 to 6.10 look at guest MTRRs under EPT alone
         quirks=quirks,
@@ -115,4 +117,11 @@ def _for_td(kernel: Kernel) -> Kernel:
         *(off_from_the_start(name) for name in kernel.quirks),
     )
     rules = kernel.rules._replace(rules=(TDX_PRIVATE, *kernel.rules.rules))
-    return kernel._replace(rules=rules, quirks_off=off, unreachable=never, notes=notes, vm_type=VmType.TD)
+    return kernel._replace(
+        rules=rules,
+        slot_flags=kernel.slot_flags & ~in_force(NOT_OF_PROTECTED, kernel.release),
+        quirks_off=off,
+        unreachable=never,
+        notes=notes,
+        vm_type=VmType.TD,
+    )
