@@ -275,7 +275,10 @@ def _see_also(path: str, commands: dict[str, click.Command]) -> Iterator[tuple[s
         yield from (tuple(page.rsplit(".", 1)) for page in PAGES)  # type: ignore[misc]
         return
     yield "mtcalc", "1"
-    for word in _NEAR[_short(path.replace(" ", "-"))].split():
+    command = _short(path.replace(" ", "-"))
+    if command not in _NEAR:
+        raise SystemExit(f"docs/_man.py: _NEAR has no row '{command}'")
+    for word in _NEAR[command].split():
         name, _, section = word.partition(".")
         yield f"mtcalc-{name}", section or "1"
 

@@ -33,4 +33,4 @@ def test_a_page_shows_what_the_program_prints(page: str, example: Shown) -> None
         assert "CI" not in os.environ, "jq is not installed, and .ci/run installs it"
         pytest.skip("jq is not installed")
     printed = "\n".join(line.rstrip() for line in run(example.command).splitlines())
-    assert printed == example.output, page
+    assert printed == example.output, f"{page}: wanted? python tests/support/readme.py"

@@ -65,7 +65,9 @@ def the(heading: str, number: int = 0) -> Recipe:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.command[-40:] for example in EXAMPLES])
 def test_the_page_shows_what_the_program_prints(example: Shown) -> None:
-    assert "\n".join(line.rstrip() for line in run(example.command).splitlines()) == example.output
+    assert "\n".join(line.rstrip() for line in run(example.command).splitlines()) == example.output, (
+        "wanted? python tests/test_recipes.py"
+    )
 
 
 def test_every_heading_has_a_recipe() -> None:

@@ -42,7 +42,7 @@ def test_golden(case: Path) -> None:
     got = text_of(first, quick(*args, env=env))
     if os.environ.get("MTCALC_GOLDEN") == "write":
         case.write_text(got)
-    assert got == case.read_text()
+    assert got == case.read_text(), "wanted? MTCALC_GOLDEN=write pytest tests/cli/test_golden.py"
 
 
 def test_there_are_cases_of_every_command() -> None:

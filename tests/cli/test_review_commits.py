@@ -102,6 +102,21 @@ def test_review_of_a_branch_that_left(tmp_path: Path) -> None:
     assert found["changed"] == diff(kernel("v6.7"), kernel("slot-flag")).changed_count
 
 
+def test_a_long_title_is_cut_where_dots_say_so(tmp_path: Path) -> None:
+    """The title of the commit before, in review's note; of the commit itself, in diff's."""
+    tree = TestTree(tmp_path)
+    whole = "KVM: x86: Remove VMX support for virtualizing guest MTRR memtypes (of 4.2 on)"
+    tree.commit(whole, {VMX: in_file(function_of("v4.4"))})
+    tree.commit("KVM: " + "long " * 20, {VMX: in_file(function_of("v6.7"))})
+    tree.commit("KVM: short", {VMX: in_file(function_of("v6.11"))})
+    cut = "KVM: " + "long " * 14 + "lo..."
+    assert len(cut) == 80
+    for words, title in ((("git:HEAD^",), whole), (("git:HEAD",), cut), (("git:HEAD^^..HEAD",), whole)):
+        assert review(tree, *words)[1]["base_note"].endswith(f", {title}" if ".." not in words[0] else f": {title}")
+    notes = json.loads(quick("diff", "git:HEAD^^", "git:HEAD^", "--git", str(tree.folder), "-o", "json").out)["notes"]
+    assert [note.rpartition(": KVM")[2] for note in notes if ": KVM" in note] == [whole[3:], cut[3:]]
+
+
 def test_review_of_what_is_undone_again(tmp_path: Path) -> None:
     """Two patches that change something, and nothing in all."""
     tree = linux(tmp_path)

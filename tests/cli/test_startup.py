@@ -9,6 +9,7 @@ from functools import cache
 
 import pytest
 
+from mtcalc.importers.recognise import FORMATS
 from support.program import DATA, environment
 
 CODE = """
@@ -36,15 +37,12 @@ OWN_OF_LOOKUP = """
     mtcalc.x86 mtcalc.x86.effective mtcalc.x86.ept mtcalc.x86.memtype
 """
 OWN_OF_IMPORT_LIST = """
-    mtcalc.importers mtcalc.importers.dmesg mtcalc.importers.dmesg_sets mtcalc.importers.dump
-    mtcalc.importers.firmware mtcalc.importers.lines mtcalc.importers.msrs mtcalc.importers.mtrr_map
-    mtcalc.importers.pat_memtype mtcalc.importers.signs
-    mtcalc.importers.prefixes mtcalc.importers.proc_mtrr mtcalc.importers.qemu_command
-    mtcalc.importers.qemu_monitor mtcalc.importers.qemu_mtree mtcalc.importers.qemu_trace
-    mtcalc.importers.recognise mtcalc.importers.replay mtcalc.importers.strace mtcalc.importers.vmcs
+    mtcalc.importers mtcalc.importers.dmesg_sets mtcalc.importers.dump mtcalc.importers.lines mtcalc.importers.mtrr_map
+    mtcalc.importers.prefixes mtcalc.importers.recognise mtcalc.importers.replay mtcalc.importers.signs
     mtcalc.text.packed mtcalc.x86.mtrr mtcalc.x86.pat
 """
 LOOKUP = frozenset(OWN_OF_LOOKUP.split())
+READERS = {form.reader.__module__ for form in FORMATS}
 
 SLOW = {
     "asyncio",
@@ -145,7 +143,7 @@ def test_a_table_without_a_scenario_loads_rich_alone() -> None:
         ),
         (("--version",), set()),
         (("example", "vfio"), {"mtcalc.cli.example"}),
-        (("import", "--list"), {"mtcalc.cli.import_", *OWN_OF_IMPORT_LIST.split()}),
+        (("import", "--list"), {"mtcalc.cli.import_", *OWN_OF_IMPORT_LIST.split(), *READERS}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -10,7 +10,10 @@ import click
 import pytest
 
 from mtcalc.cli.main import cli
+from mtcalc.kvm.flags import ALL_QUIRK_BITS
 from support.program import quick
+
+EVERY_QUIRK = sum(ALL_QUIRK_BITS.values())
 
 
 def commands(group: click.Group, *names: str) -> Iterator[tuple[str, ...]]:
@@ -68,7 +71,10 @@ WRONG = [
     ("lookup --slot-flag 16", "EINVAL: 16 has bits outside 0xf"),
     ("lookup --slot-flag dma", "KVM_MEM_DMA acts on the whole VM (say --mem-dma, or vm: {mem_dma: true})"),
     ("lookup --disable-quirk cd-nw", "unknown quirk 'cd-nw' (did you mean CD_NW_CLEARED?)"),
-    ("lookup --disable-quirk 0x1000", "0x1000 has bits outside 0xfff (0x2 CD_NW_CLEARED, 0x200 IGNORE_GUEST_PAT)"),
+    (
+        "lookup --disable-quirk 0x80000000",
+        f"has bits outside {EVERY_QUIRK:#x} (0x2 CD_NW_CLEARED, 0x200 IGNORE_GUEST_PAT",
+    ),
     ("lookup --no-paging --pat wb", "--no-paging and --pat exclude each other"),
     ("lookup --assume x", "assumption (TEXT=yes or TEXT=no, TEXT=WC for a memory type)"),
     ("lookup -o jsno", "'jsno' is not known (did you mean json?)"),

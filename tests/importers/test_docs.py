@@ -35,7 +35,7 @@ def test_a_page_shows_what_the_program_prints(name: str, example: Shown) -> None
         assert "CI" not in os.environ
         pytest.skip("jq is not installed")
     printed = "\n".join(line.rstrip() for line in run(example.command).splitlines())
-    assert printed == example.output
+    assert printed == example.output, "wanted? python tests/importers/test_docs.py"
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -38,7 +38,7 @@ def test_golden(case: Path) -> None:
     got = text_of(first, quick(*arguments(case), cwd=IMPORTERS))
     if os.environ.get("MTCALC_GOLDEN") == "write":
         case.write_text(got)
-    assert got == case.read_text()
+    assert got == case.read_text(), "wanted? MTCALC_GOLDEN=write pytest tests/importers/test_golden.py"
 
 
 def test_every_sample_has_a_case() -> None:

@@ -101,7 +101,7 @@ def test_a_slot_limits_the_level(slot: Slot, gpa: int, level: int) -> None:
     assert mapping_level(None, slot, gpa) == level
 
 
-OLDEST, V5_19, V6_0, V6_12 = (row.what for row in LEVEL_LIMITS)
+OLDEST, V5_19, V6_0, V6_12 = (row_at(LEVEL_LIMITS, at).what for at in ((2, 6, 31), (5, 19), (6, 11), (6, 12)))
 RAM_2M, RAM_1G = RAM._replace(page_level=2), RAM._replace(page_level=3)
 RESERVED = Backing(reserved=True, host_type=MemType.UC_MINUS)
 HIDDEN = Backing(struct_page=False)

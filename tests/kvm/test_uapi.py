@@ -65,13 +65,13 @@ def test_flags_and_quirks() -> None:
         ),
         (
             "KVM_X86_QUIRK_IGNORE_GUEST_PAT",
-            1 << 12,
-            "KVM_X86_QUIRK_IGNORE_GUEST_PAT is bit 12 here, and bit 9 in mainline",
+            1 << 31,
+            "KVM_X86_QUIRK_IGNORE_GUEST_PAT is bit 31 here, and bit 9 in mainline",
         ),
         (
             "KVM_X86_QUIRK_EPT_IGNORE_GUEST_PAT",
-            1 << 12,
-            "KVM_X86_QUIRK_EPT_IGNORE_GUEST_PAT is bit 12 here, and bit 9 in mainline",
+            1 << 31,
+            "KVM_X86_QUIRK_EPT_IGNORE_GUEST_PAT is bit 31 here, and bit 9 in mainline",
         ),
         ("KVM_CAP_GUEST_MEMFD", 1234, "KVM_CAP_GUEST_MEMFD is 1234 here, and 234 in mainline"),
         ("KVM_CAP_OWN", 1234, ""),

@@ -8,8 +8,7 @@ from support.hazard_page import PAGE, page
 
 
 def test_the_page_is_not_stale() -> None:
-    """`python tests/support/hazard_page.py` writes it anew."""
-    assert PAGE.read_text() == page()
+    assert PAGE.read_text() == page(), "python tests/support/hazard_page.py"
 
 
 def test_every_hazard_has_its_section() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtcalc.kvm.flags import QUIRKS
+from mtcalc.kvm.release import newest
 from mtcalc.kvm.versions import MmioTest, MtrrLimit, MtrrWalk
 from mtcalc.refs.names import parse_release
 from mtcalc.refs.resolve import resolve
@@ -18,6 +19,7 @@ from mtcalc.rules.condition import ALWAYS, Atom, holds
 from mtcalc.rules.inputs import NONCOHERENT_DMA, Facts
 from mtcalc.rules.kernel import Kernel, from_the_start, kernel_for_rules, unknown_inputs, version_text
 from mtcalc.rules.mmio import MMIO_RULES
+from mtcalc.rules.proposals import PROPOSALS
 from mtcalc.text.filenames import is_file_ref
 from support.notes import noted
 
@@ -33,9 +35,19 @@ RELEASES = {
     "v6.7": "6.7 6.7.12 6.8 6.10 6.10.14 6.7-rc1",
     "v6.11-rc1": "6.11-rc1 6.11-rc7 6.11.0-rc2",
     "v6.11": "6.11 6.11.0 6.11.1-rc1 6.12 6.12.0 6.12.77 6.12.77-rc1 6.13 6.13.12 6.14 6.15 6.15.11 6.12-rc1 6.13-rc1",
-    "v6.16": "6.12.78 6.12.78-rc1 6.12.200 6.16 6.16.0 6.16-rc1 6.17 6.19.9 7.0 7.2 7.3 7.3.9 7.3-rc1 latest",
+    "v6.16": "6.12.78 6.12.78-rc1 6.12.200 6.16 6.16.0 6.16-rc1 6.17 6.19.9 7.0 7.2 7.3 7.3.9 7.3-rc1",
 }
+NEWEST = "7.3"
 CASES = [(ref, name) for name, refs in RELEASES.items() for ref in refs.split()]
+
+
+def test_the_newest_release_and_every_set_have_a_row_here() -> None:
+    assert version_text(newest()) == NEWEST
+    assert tuple(RELEASES) == built_in_names()[: len(RELEASES)]
+    assert resolve(NEWEST).rules == resolve("latest").rules == resolve(list(RELEASES)[-1]).rules
+    assert (resolve("latest").ref, resolve("latest").release) == ("latest", newest())
+    with pytest.raises(ValueError, match=f"is newer than the newest known release, {re.escape(NEWEST)} "):
+        resolve(version_text((*newest()[:-1], newest()[-1] + 1)))
 
 
 @pytest.mark.parametrize(("ref", "name"), CASES)
@@ -44,8 +56,7 @@ def test_a_release_has_the_rules_of_its_time(ref: str, name: str) -> None:
     assert kernel.rules.name == name
     assert kernel.ref == ref
     assert not kernel.proposal
-    if ref != "latest":
-        assert resolve(f"v{ref}") == kernel._replace(ref=f"v{ref}")
+    assert resolve(f"v{ref}") == kernel._replace(ref=f"v{ref}")
 
 
 def test_6_10_is_not_6_1() -> None:
@@ -66,9 +77,9 @@ def test_a_built_in_name_is_itself_in_any_case(name: str) -> None:
 @pytest.mark.parametrize(
     ("ref", "message"),
     [
-        ("7.4", "7.4 is newer than the newest known release, 7.3 (latest: the newest known rules)"),
-        ("7.4-rc1", "7.4-rc is newer than the newest known release, 7.3 (latest: the newest known rules)"),
-        ("8.0", "8.0 is newer than the newest known release, 7.3 (latest: the newest known rules)"),
+        ("7.99", f"7.99 is newer than the newest known release, {NEWEST} (latest: the newest known rules)"),
+        ("7.99-rc1", f"7.99-rc is newer than the newest known release, {NEWEST} (latest: the newest known rules)"),
+        ("8.90", f"8.90 is newer than the newest known release, {NEWEST} (latest: the newest known rules)"),
         ("2.6.27", "2.6.27 is older than vmx_get_mt_mask() (2.6.28 is the first release with it)"),
         ("2.6.27.62", "2.6.27.62 is older than vmx_get_mt_mask() (2.6.28 is the first release with it)"),
         ("2.4.37", "2.4.37 is older than vmx_get_mt_mask() (2.6.28 is the first release with it)"),
@@ -259,7 +270,7 @@ def test_inputs_that_a_kernel_does_not_know_are_noted() -> None:
     assert noted(unknown_inputs(resolve("slot-flag"), flagged._replace(disabled_quirks=QUIRKS["CD_NW_CLEARED"]))) == ()
 
 
-@pytest.mark.parametrize("name", built_in_names()[11:])
+@pytest.mark.parametrize("name", [proposal.rules.name for proposal in PROPOSALS])
 def test_a_proposal_says_that_it_is_one(name: str) -> None:
     assert resolve(name).proposal
 
@@ -267,7 +278,7 @@ def test_a_proposal_says_that_it_is_one(name: str) -> None:
 def test_rules_that_nobody_placed() -> None:
     """6.10's behaviour if the rules ask for the guest's MTRR type, else the latest."""
     assert kernel_for_rules(resolve("v4.2").rules, "x.c").release == (6, 10)
-    assert kernel_for_rules(resolve("v6.11").rules, "x.c").release == (7, 3)
+    assert kernel_for_rules(resolve("v6.11").rules, "x.c").release == newest()
 
 
 @pytest.mark.parametrize(

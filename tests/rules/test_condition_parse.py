@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtcalc.kvm.flags import QUIRKS
 from mtcalc.rules.condition import ALWAYS, And, Atom, Condition, Not, Or, condition_text
 from mtcalc.rules.condition_parse import MAX_DEPTH, parse_condition
 from mtcalc.rules.inputs import (
@@ -106,8 +107,8 @@ def test_what_a_person_writes(text: str, condition: Condition) -> None:
         ("mmio)", 5, "a ')' too many (no '(' is open)"),
         ("not (mmio", 5, "a '(' that is never closed (end with ')')"),
         ("(mmio cr0_cd)", 7, "'cr0_cd' where a condition ended (and, or, or a closing parenthesis)"),
-        ("quirk", 1, "quirk without a name (CD_NW_CLEARED, IGNORE_GUEST_PAT)"),
-        ("quirk and mmio", 7, "quirk without a name (CD_NW_CLEARED, IGNORE_GUEST_PAT)"),
+        ("quirk", 1, f"quirk without a name ({', '.join(QUIRKS)})"),
+        ("quirk and mmio", 7, f"quirk without a name ({', '.join(QUIRKS)})"),
         ("quirk CD_NW", 7, "unknown quirk 'CD_NW' (did you mean CD_NW_CLEARED?)"),
         ("slot_flag DMA", 11, "KVM_MEM_DMA acts on the whole VM (write mem_dma)"),
         (

@@ -44,7 +44,7 @@ def _flat(given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 @click.command()
 @click.argument("files", metavar="FILE...", type=SCENARIO_FILE, nargs=-1)
 @rules_option
-@vendor_option
+@vendor_option()
 @assume_option
 @click.option("--select", type=CODES, multiple=True, metavar="CODE[,CODE]", help="These hazards alone.")
 @click.option("--ignore", type=CODES, multiple=True, metavar="CODE[,CODE]", help="All hazards but these.")

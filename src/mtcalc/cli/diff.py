@@ -33,7 +33,7 @@ from mtcalc.x86.memtype import MemType
 @click.argument("after", metavar="B", type=REF)
 @click.option("--expand", is_flag=True, help="Every single combination of inputs, instead of rows.")
 @base_option
-@vendor_option
+@vendor_option("intel")
 @assume_option
 @output_options()
 @click.pass_context

@@ -125,7 +125,7 @@ def stream_eval(
 @click.option("--guest", type=GUEST, help="With --request, or -: that guest's kernel release.  [the scenario's]")
 @click.option("--ranges", is_flag=True, help="Ranges, though the scenario lists pages.")
 @sides_option
-@vendor_option
+@vendor_option()
 @assume_option
 @output_options()
 @click.pass_context

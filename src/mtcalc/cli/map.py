@@ -43,7 +43,7 @@ DEFAULT_PATS = (MemType.WB, MemType.WC, MemType.UC_MINUS)
 )
 @sides_option
 @assume_option
-@vendor_option
+@vendor_option()
 @output_options()
 def map_(
     file: str,

@@ -30,7 +30,7 @@ FROM_INPUT = (*STREAMED, "json")
     help="A guest address instead of the map; - reads them from standard input, one a line.",
 )
 @rules_option
-@vendor_option
+@vendor_option()
 @output_options()
 @click.pass_context
 def mtrr(

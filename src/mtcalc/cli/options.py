@@ -343,11 +343,9 @@ def one_kernel(refs: tuple[str, ...], scenario: "Scenario | None" = None) -> Ker
     return kernels(refs, scenario)[0]
 
 
-def vendor_option(function: Command) -> Command:
-    """--vendor, for commands whose scenario says it too; the option wins."""
-    return click.option("--vendor", type=VENDOR, help="The host's CPU: intel (EPT), amd (NPT).  [the scenario's]")(
-        function
-    )
+def vendor_option(default: str = "the scenario's") -> Callable[[Command], Command]:
+    """--vendor; `default` in words. The option wins over a scenario that says it too."""
+    return click.option("--vendor", type=VENDOR, help=f"The host's CPU: intel (EPT), amd (NPT).  [{default}]")
 
 
 def assumptions(assume: Mapping[str, Value]) -> tuple[Input, ...]:

@@ -51,6 +51,8 @@ OWN = {
 }
 
 LONGEST_REVISION = 1_000
+
+LONGEST_TITLE = 80
 """Characters."""
 
 _HEADER = re.compile(rb"([0-9a-f]{40}(?:[0-9a-f]{24})?) (commit|tree|blob|tag) (\d+)\n")
@@ -80,6 +82,13 @@ class GitCommit(NamedTuple):
     date: str
     subject: str
     message: str = ""  # the subject and all behind it
+
+    @property
+    def title(self) -> str:
+        """The subject as notes show it: three dots stand for what is behind 80 characters."""
+        if len(self.subject) > LONGEST_TITLE:
+            return f"{self.subject[: LONGEST_TITLE - 3].rstrip()}..."
+        return self.subject or "no subject"
 
 
 class Entry(NamedTuple):

@@ -46,5 +46,4 @@ def kernel_of_git(
 def commit_note(ref: str, commit: GitCommit, makefile: str) -> Note:
     """Which commit a revision is; a branch moves, and a name may be a branch's and a tag's."""
     linux = f", Linux {makefile}" if makefile else ""
-    subject = commit.subject[:60] or "no subject"
-    return Note("commit", f"{ref} is {commit.id[:12]} of {commit.date or 'no date'}{linux}: {subject}")
+    return Note("commit", f"{ref} is {commit.id[:12]} of {commit.date or 'no date'}{linux}: {commit.title}")

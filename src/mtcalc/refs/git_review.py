@@ -142,16 +142,16 @@ def _parent(git: Git, ref: str, commit: GitCommit) -> tuple[GitCommit, str]:
     except MissingObject as error:
         raise MissingObject(f"{ref}: the commit before it is missing: {error.message}") from None
     merge = "the first commit before a merge" if len(commit.parents) > 1 else "the commit before"
-    return parent, f"base {GIT}{parent.id[:12]}: {merge}, {parent.subject[:50]}"
+    return parent, f"base {GIT}{parent.id[:12]}: {merge}, {parent.title}"
 
 
 def _left_at(git: Git, first: GitCommit, last: GitCommit) -> tuple[GitCommit, str]:
     """The commit before a range: its first end, or where it left the history of that end."""
     left = git.fork_points(last.id, first.id)
     if first.id in left or not left:
-        return first, f"base {GIT}{first.id[:12]}: {first.subject[:60]}"
+        return first, f"base {GIT}{first.id[:12]}: {first.title}"
     fork = git.commit_of(left[0])
-    return fork, f"base {GIT}{fork.id[:12]}: where the range leaves {first.id[:12]}, {fork.subject[:40]}"
+    return fork, f"base {GIT}{fork.id[:12]}: where the range leaves {first.id[:12]}, {fork.title}"
 
 
 def _untouched(commit: GitCommit) -> Part:

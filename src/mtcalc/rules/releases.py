@@ -237,8 +237,12 @@ def newest_with(rules: RuleSet) -> Version:
 
 
 def titled(rules: RuleSet) -> RuleSet:
-    """A release's rule set with its title: {newest}, in that of the last, is the newest release with it."""
-    return rules._replace(title=rules.title.replace("{newest}", ".".join(map(str, newest_with(rules)))))
+    """A release's rule set with its title: {newest}, in that of the last, is the newest release with it.
+
+    '7.4 to {newest}' is '7.4' while no later one was read.
+    """
+    last = ".".join(map(str, newest_with(rules)))
+    return rules._replace(title=rules.title.replace("{newest}", last).removeprefix(f"{last} to "))
 
 
 class Commit(Record):
