@@ -121,6 +121,10 @@ WAYS = [
     # The 32-bit hole, which such a guest calls UC itself from 6.18 on.
     ("MT018", "latest", f"{RAM}, {{name: b, gpa: 3G, size: 1M, device: true}}", ONLY_TD, [("b", 3 << 30)]),
     ("MT019", "latest", f"{BLOB[:-1]}, private: true}}", f"{ONLY_TD}guest: {{kernel: linux-6.11, {WINDOW}}}\n", []),
+    # An entry that CR0.CD makes UC leaves the PAT no say: an alias, and no driver's doing.
+    ("MT034", "6.10", BLOB, "vm: {noncoherent_dma: true, disabled_quirks: [2]}\n" + CD, []),
+    ("MT011", "6.10", BLOB, "vm: {noncoherent_dma: true, disabled_quirks: [2]}\n" + CD, [("blob", 0x800000000)]),
+    ("MT034", "6.10", BLOB, "vm: {noncoherent_dma: true, disabled_quirks: [2]}\n", [("blob", 0x800000000)]),
     # The block of 2M at 0 is always checked, that of 1G where nothing else is against it.
     ("MT025", "4.6", f"{RAM[:-1]}, backing: {{page_size: 4K}}}}", ONE_TYPE, [("ram", 0)]),
     ("MT025", "4.6", "{name: high, gpa: 2M, size: 1G}", ONE_TYPE, []),

@@ -254,7 +254,7 @@ def bars(case: Case) -> Iterator[Hazard]:
         for page in named:
             text = f"{named_page(page)} is {_names(types(page))} in RAM: very slow on some hosts, as a framebuffer"
             yield of_answer("MT020", page, text)
-        if not named and slot.device and slow:
+        if not named and slot.device and slow and not all(map(pat_ignored, answers)):
             text = "the guest's PAT decides over a BAR in RAM: mapped UC, it is slow on some hosts"
             yield of_slot("MT034", slot, text)
 
