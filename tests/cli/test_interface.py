@@ -146,6 +146,7 @@ def test_csv_says_what_json_says() -> None:
 )
 def test_lookup_is_the_librarys(name: str, facts: mtcalc.Facts) -> None:
     """`import mtcalc` gives the same answers; the program prints nothing that the library can't return."""
+    facts = facts._replace(private=False)  # --private makes it another kind of VM, and so another kernel
     flags = {"--mmio": facts.mmio, "--noncoherent-dma": facts.noncoherent_dma, "--cd": facts.cr0_cd}
     flags |= {"--mem-dma": facts.mem_dma, "--self-snoop": facts.self_snoop}
     args = [flag if on else flag.replace("--", "--no-", 1) for flag, on in flags.items()]

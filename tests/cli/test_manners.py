@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,8 @@ def test_any_width_is_answered(args: Sequence[str], value: str) -> None:
     done = quick(*args, *form, env={"COLUMNS": value, "LINES": value})
     assert (done.status, done.err) == (wide.status, "")
     if form:
-        assert letters(done.out) == letters(wide.out)
+        # Where a table has no room its first column stands before each lot of the others.
+        assert not Counter(letters(wide.out)) - Counter(letters(done.out))
 
 
 def letters(text: str) -> str:
