@@ -195,7 +195,7 @@ def _audit(
 
 def _not_read(path: str, reader: TraceReader) -> InputError:
     """What could not be read, at the first line of it."""
-    from mtcalc.importers.traces import EXAMPLES
+    from mtcalc.importers.trace_events import EXAMPLES
     from mtcalc.output.audit import unread_text
 
     first = reader.unread[0]
@@ -266,7 +266,7 @@ def _is_rule_set(word: str) -> bool:
 
 
 def _nothing(path: str, form: str | None) -> str:
-    from mtcalc.importers.traces import EXAMPLES
+    from mtcalc.importers.trace_events import EXAMPLES
 
     if path.endswith((".yaml", ".yml", ".json")):
         return "no SPTE in it (is this the scenario? FILE, then TRACE)"

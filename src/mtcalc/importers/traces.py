@@ -13,10 +13,24 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterator
-from itertools import repeat
 from typing import BinaryIO, NamedTuple
 
-from mtcalc.kvm.recorded import NO_GFN, NO_LEVEL, Batch, Entry, batch_of
+from mtcalc.importers.trace_events import (
+    AGAIN,
+    CHANGED,
+    CHECKED,
+    EVENTS,
+    FAST,
+    NAMED,
+    NAMES,
+    NO_WORDS,
+    QUICK,
+    WORDS,
+    Make,
+    count_named,
+    from_words,
+)
+from mtcalc.kvm.recorded import NO_GFN, Batch, Entry, batch_of
 from mtcalc.text.errors import InputError, Place
 from mtcalc.text.packed import BLOCK, unpacked
 
@@ -41,57 +55,8 @@ _NOT_TEXT = {
     b"PERFILE2": "perf's own data (perf script prints it as text)",
 }
 
-# Of each event one group, the text that its entries are made of: what repeats is told by that, and never made again.
-_HEX = rb"(?:0x)?[0-9a-fA-F]{1,16}\b"
-_CHANGED = re.compile(
-    rb"kvm_tdp_mmu_spte_changed:\s+as\s+id\s+(\d{1,2}\s+gfn\s+" + _HEX + rb"\s+level\s+[1-5]"
-    + rb"\s+old_spte\s+" + _HEX + rb"\s+new_spte\s+" + _HEX + rb")"
-)  # fmt: skip
-_SET = re.compile(
-    rb"kvm_mmu_s(?:et_spte|plit_huge_page):\s+gfn\s+(" + _HEX + rb"\s+spte\s+" + _HEX
-    + rb"(?:\s+\([^()\s]{0,16}\))?\s+level\s+[1-5]\b)"
-)  # fmt: skip
-_FAST = re.compile(
-    rb"fast_page_fault:\s+vcpu\s+\d+\s+g[vp]a\s+(" + _HEX + rb"\s+error_code(?:\s+(?!sptep)\S+)?\s+sptep\s+\S+"
-    + rb"\s+old\s+" + _HEX + rb"\s+new\s+" + _HEX + rb")"
-)  # fmt: skip
-_CHECKED = re.compile(rb"check_mmio_spte:\s+spte\s+(" + _HEX + rb")")
-_WORDS = re.compile(
-    rb"^[ \t]*((?:0x)?[0-9a-fA-F]{1,16}[ \t]+(?:0x)?[0-9a-fA-F]{1,16}[ \t]+[1-5])[ \t\r]*$", re.MULTILINE
-)
-_NO_WORDS = re.compile(rb"^[ \t\r]*(?!#|Attaching )([^\s].*)$", re.MULTILINE)
-"""A line of --as spte that has to be an entry: neither blank, nor a comment, nor bpftrace's first one."""
-_NAMES = {
-    b"kvm_tdp_mmu_spte_changed:": _CHANGED,
-    b"kvm_mmu_set_spte:": _SET,
-    b"kvm_mmu_split_huge_page:": _SET,
-    b"fast_page_fault:": _FAST,
-    b"check_mmio_spte:": _CHECKED,
-}
-_AGAIN = re.compile(rb"\s*(?:kvm_\w+|fast_page_fault|check_mmio_spte):")
-_NAMED = re.compile(rb":\s+\w+:\s")
-"""The name of an event, whatever it is, behind a time."""
 _SHOWN = 200
 """Bytes that are shown of a line from its event on."""
-_PLAIN_HEX = rb"[0-9a-f]{1,16}"
-_QUICK: dict[re.Pattern[bytes], tuple[re.Pattern[bytes], tuple[bytes, ...]]] = {
-    _CHANGED: (
-        re.compile(
-            rb"kvm_tdp_mmu_spte_changed: as id (\d gfn " + _PLAIN_HEX + rb" level [1-5] old_spte " + _PLAIN_HEX
-            + rb" new_spte " + _PLAIN_HEX + rb")\b"
-        ),
-        (b"kvm_tdp_mmu_spte_changed:",),
-    ),
-    _SET: (
-        re.compile(
-            rb"kvm_mmu_set_spte: +gfn (" + _PLAIN_HEX + rb" spte " + _PLAIN_HEX + rb" \([rwxu-]{1,8}\) level [1-5])\b"
-        ),
-        (b"kvm_mmu_set_spte:", b"kvm_mmu_split_huge_page:"),
-    ),
-}  # fmt: skip
-"""The events as the kernel writes them, found in two thirds of the time; and the words that count them. Where there
-are more words than were found so, some stand otherwise, and the block is looked through again. As many events as lines
-are one in each, and nothing else is in the block."""
 # The texts up to 5.12, and those since; a line above tells the address.
 _PRINTED = re.compile(
     rb"EPT:\s+GPA:\s+0x(?P<gpa>[0-9a-f]{1,16})\b"
@@ -121,21 +86,6 @@ _MARKUP = (
     (b"<", ((b"<br", b" <br"),)),
 )
 """A byte that tells that there may be some, and what each is replaced with."""
-
-
-EXAMPLES = {
-    "kvm_tdp_mmu_spte_changed": "kvm_tdp_mmu_spte_changed: as id 0 gfn 8 level 1 old_spte 0 new_spte 6000000025c7b77",
-    "kvm_mmu_set_spte": "kvm_mmu_set_spte: gfn 8 spte 6000000025c7b77 (rwxu) level 1 at 6196040",
-    "kvm_mmu_split_huge_page": "kvm_mmu_split_huge_page: gfn 8 spte 6000000025c7b77 level 1",
-    "fast_page_fault": (
-        "fast_page_fault: vcpu 0 gva 8000 error_code W sptep 0000000012345678 old 6000000025c7b75 new 6000000025c7b77"
-    ),
-    "check_mmio_spte": "check_mmio_spte: spte f8f0000066 kvm_gen 7 spte-gen 7 valid 1",
-    "a printed entry": "ept_misconfig_inspect_spte: spte 0x6000000025c7b77 level 1",
-    "a cut event": "kvm_mmu_set_spte: gfn 8 spte 6000000025c7b77 (rwxu) level 1",
-    "three words": "8 6000000025c7b77 1",
-}
-"""A line of each kind, as it is read, by the kind that Unread names."""
 
 
 class Unread(NamedTuple):
@@ -229,13 +179,13 @@ class TraceReader:
             return data[:begin]
         if self._form == "spte" or not (begin or self.lines):
             return data
-        for pattern in (_CHANGED, _FAST, _CHECKED):
+        for pattern in (CHANGED, FAST, CHECKED):
             for event in pattern.finditer(data):
                 if event.end() == len(data) and len(event[1].split()[-1].removeprefix(b"0x")) < 16:
                     self._missed(_kind_of(event[0]), data, event.start(), 1)
                     return data[: event.start()]
         words = data[begin:].split(None, 1)
-        named = any(sign.search(data, begin) for sign in (_NAMED, _BEGINS, _PRINTED_NAMES))
+        named = any(sign.search(data, begin) for sign in (NAMED, _BEGINS, _PRINTED_NAMES))
         if words and words[0] == data.split(None, 1)[0] and not named:
             self._missed("a cut event", data, begin, 1)
             return data[:begin]
@@ -257,19 +207,19 @@ class TraceReader:
         """Events that are named and were not found."""
         if self._form == "spte":
             if self._found < data.count(b"\n"):
-                for line in _NO_WORDS.finditer(data):
-                    if not _WORDS.match(data, line.start()):
+                for line in NO_WORDS.finditer(data):
+                    if not WORDS.match(data, line.start()):
                         self._missed("three words", data, line.start(1), 1)
             return
         if self._form == "log" or self._found == data.count(b"\n"):
             return
-        named = {name: data.count(name) for name in _NAMES}
+        named = {name: data.count(name) for name in NAMES}
         if sum(named.values()) == self._found:
             return
-        for name, pattern in _NAMES.items():
+        for name, pattern in NAMES.items():
             at = data.find(name) if named[name] else -1
             while at >= 0:
-                again = _AGAIN.match(data, at + len(name))
+                again = AGAIN.match(data, at + len(name))
                 comment = data[data.rfind(b"\n", 0, at) + 1 : at].lstrip()[:1] == b"#"
                 if not again and not comment and not pattern.match(data, at):
                     self._missed(_kind_of(name), data, at, 1)
@@ -280,13 +230,13 @@ class TraceReader:
         alone = False  # whether there is one event a line, and so nothing else
         self._found = 0
         if self._form == "spte":
-            yield from self._fresh(_WORDS, _words, data, _WORDS.findall(data))
+            yield from self._fresh(WORDS, from_words, data, WORDS.findall(data))
         if self._form in (None, "trace"):
-            quick = {pattern: form.findall(data) for pattern, (form, _) in _QUICK.items()}
+            quick = {pattern: form.findall(data) for pattern, (form, _) in QUICK.items()}
             alone = sum(map(len, quick.values())) == lines
-            for sign, pattern, make in _EVENTS:
+            for sign, pattern, make in EVENTS:
                 found = quick.get(pattern, [])
-                if not alone and sign in data and len(found) != _named(pattern, data):
+                if not alone and sign in data and len(found) != count_named(pattern, data):
                     found = pattern.findall(data)
                 yield from self._fresh(pattern, make, data, found)
         if self._form in (None, "log"):
@@ -405,11 +355,6 @@ def _kind_of(event: bytes) -> str:
     return event.partition(b":")[0].decode()
 
 
-Columns = tuple[list[int], list[int], list[int], list[int]]
-Make = Callable[[list[bytes]], list[Columns]]
-"""The entries of events, in columns as Batch has them: the first one of each event, then the second ones."""
-
-
 def blocks_of(path: str) -> int:
     """How many blocks a file is read in, 0 where that is not known: a pipe."""
     try:
@@ -417,63 +362,6 @@ def blocks_of(path: str) -> int:
     except (OSError, ValueError):
         return 0
     return status.st_size // BLOCK + 1 if stat.S_ISREG(status.st_mode) else 0
-
-
-def _named(pattern: re.Pattern[bytes], data: bytes) -> int:
-    """How many events are named whose quick form is known, -1 where none is."""
-    return sum(map(data.count, _QUICK[pattern][1])) if pattern in _QUICK else -1
-
-
-def _words_of(events: list[bytes], each: int) -> list[bytes]:
-    """The words of events that have as many each, one behind the other; empty where they have not."""
-    words = b" ".join(events).split()
-    return words if len(words) == each * len(events) else []
-
-
-def _hex(words: list[bytes]) -> list[int]:
-    return list(map(int, words, repeat(16)))
-
-
-def _changed(events: list[bytes]) -> list[Columns]:
-    words = _words_of(events, 9)
-    spaces, gfns, levels = list(map(int, words[::9])), _hex(words[2::9]), list(map(int, words[4::9]))
-    return [(spaces, gfns, levels, _hex(words[at::9])) for at in (6, 8)]
-
-
-def _set(events: list[bytes]) -> list[Columns]:
-    nothing = [0] * len(events)
-    words = _words_of(events, 6)
-    if words:
-        return [(nothing, _hex(words[::6]), list(map(int, words[5::6])), _hex(words[2::6]))]
-    rows = [event.split() for event in events]  # not every one has the letters of its rights
-    levels = [int(words[-1]) for words in rows]
-    return [(nothing, _hex([words[0] for words in rows]), levels, _hex([words[2] for words in rows]))]
-
-
-def _fast(events: list[bytes]) -> list[Columns]:
-    nothing, levels = [0] * len(events), [NO_LEVEL] * len(events)
-    rows = [event.split() for event in events]
-    gfns = [int(words[0], 16) >> 12 for words in rows]
-    return [(nothing, gfns, levels, _hex([words[at] for words in rows])) for at in (-3, -1)]
-
-
-def _checked(events: list[bytes]) -> list[Columns]:
-    # MMIO SPTEs are made at level 1 alone; the page stands in the value.
-    count = len(events)
-    return [([0] * count, [NO_GFN] * count, [1] * count, _hex(events))]
-
-
-def _words(events: list[bytes]) -> list[Columns]:
-    words = _words_of(events, 3)
-    return [([0] * len(events), _hex(words[::3]), list(map(int, words[2::3])), _hex(words[1::3]))]
-
-
-_EVENTS: tuple[tuple[bytes, re.Pattern[bytes], Make], ...] = (
-    (b"kvm_tdp_mmu_spte_changed:", _CHANGED, _changed),
-    (b"kvm_mmu_s", _SET, _set),
-    (b"fast_page_fault:", _FAST, _fast),
-    (b"check_mmio_spte:", _CHECKED, _checked),
-)
 
 
 def _plain(data: bytes) -> bytes:
