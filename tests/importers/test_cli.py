@@ -107,7 +107,7 @@ def test_dumps_where_a_scenario_is_asked_for() -> None:
     for command in ("eval", "check"):
         direct, via = quick(command, MTREE, "-r", "6.8"), quick(command, "-", "-r", "6.8", stdin=made)
         assert direct.status == via.status == 0
-        assert direct.out.split("note: ")[0] == via.out.split("note: ")[0]
+        assert direct.out.split("note: ")[0].rstrip() == via.out.split("note: ")[0].rstrip()
     direct = quick("mtrr", DMESG, "-r", "6.8", "-o", "json").json
     via = quick("mtrr", "-", "-r", "6.8", "-o", "json", stdin=quick("import", DMESG).out).json
     assert {**direct, "notes": []} == {**via, "notes": []}
