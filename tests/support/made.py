@@ -13,7 +13,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-GOLDEN = ("tests/cli/test_golden.py", "tests/importers/test_golden.py", "tests/scenario/test_bad_scenarios.py")
+GOLDEN = (
+    "tests/cli/test_golden.py",
+    "tests/importers/test_golden.py",
+    "tests/patches/test_apply.py",
+    "tests/scenario/test_bad_scenarios.py",
+)
 """Tests that write what they compare with, where MTCALC_GOLDEN=write."""
 
 SCRIPTS = (
