@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = (
     "tests/cli/test_golden.py",
     "tests/importers/test_golden.py",
-    "tests/patches/test_apply.py",
+    "tests/patches/test_apply.py::test_bad_patches",
     "tests/scenario/test_bad_scenarios.py",
 )
 """Tests that write what they compare with, where MTCALC_GOLDEN=write."""
