@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mtcalc.cli.main import COMMANDS
+from support import made
 
 ROOT = Path(__file__).parent.parent
 MANUAL = sorted((ROOT / "man").glob("man*/*"))
@@ -29,6 +30,18 @@ def test_what_the_program_makes_is_fresh() -> None:
     call = [sys.executable, "docs/make.py", "--check"]
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("", 0), f"python docs/make.py\n{done.stderr}"
+
+
+def test_made_py_makes_all_that_a_command_makes() -> None:
+    """Each script that says in its head how it writes, and each test that MTCALC_GOLDEN lets write."""
+    files = {path: path.read_text() for folder in ("tests", "docs") for path in (ROOT / folder).rglob("*.py")}
+    names = {path: str(path.relative_to(ROOT)) for path in files if path.name != "made.py"}
+    golden = {name for path, name in names.items() if '"MTCALC_GOLDEN") == "write"' in files[path]}
+    scripts = {name for path, name in names.items() if ".write_text(" in files[path].partition("__main__")[2]}
+    golden -= {"tests/test_docs.py"}
+    assert golden == {name.partition("::")[0] for name in made.GOLDEN}
+    assert {*scripts, "docs/make.py"} - {"tests/test_docs.py"} == set(made.SCRIPTS)
+    assert made.SCRIPTS[-1] == "docs/make.py"
 
 
 def test_every_command_has_a_manual_page() -> None:

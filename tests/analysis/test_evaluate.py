@@ -346,8 +346,8 @@ BAR = Slot(64 << 30, 4 << 30, "bar", backing=MMIO)
         ("6.11", 2, "2M", ""),
         ("6.12", None, "1G", "BAR taken as mapped as large as fits"),
         ("6.12", 1, "4K", ""),
-        ("latest", None, "1G", "BAR taken as mapped as large as fits"),
-        ("latest", 2, "2M", ""),
+        ("7.3", None, "1G", "BAR taken as mapped as large as fits"),
+        ("7.3", 2, "2M", ""),
     ],
 )
 def test_the_level_of_a_bar_and_what_it_rests_on(ref: str, page_level: int | None, level: str, note: str) -> None:

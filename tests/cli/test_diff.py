@@ -25,6 +25,7 @@ from mtcalc.rules.builtin import built_in_names
 from mtcalc.rules.condition import ALWAYS
 from mtcalc.rules.inputs import GUEST_MTRR, Facts, Input, Value, domain, with_value
 from mtcalc.rules.kernel import kernel_at
+from mtcalc.rules.releases import RELEASES
 from mtcalc.rules.rule import Outcome, Rule, RuleSet
 from mtcalc.x86.memtype import MTRR_TYPES, PAT_TYPES, MemType
 from support.answers import lookup
@@ -55,6 +56,8 @@ READS = {
 }
 BITS = {"CD_NW_CLEARED": 1 << 1, "IGNORE_GUEST_PAT": 1 << 9}
 FLAG = 1 << 3
+FROM_6_16 = ("v6.16",)
+"""The releases' sets from 6.16 on, which has IGNORE_GUEST_PAT: a later one joins them."""
 
 
 @cache
@@ -111,10 +114,10 @@ def inputs_of(values: dict[str, Any]) -> dict[str, Any]:
 
 def reaches(name: str, values: dict[str, Any]) -> bool:
     """Whether a kernel gets there: a quirk it has not can't be disabled, and v6.16 keeps one without self-snoop."""
-    has = {"CD_NW_CLEARED": not name.startswith(("v2", "v3")), "IGNORE_GUEST_PAT": name in ("v6.16", "quirk-v1")}
+    has = {"CD_NW_CLEARED": not name.startswith(("v2", "v3")), "IGNORE_GUEST_PAT": name in (*FROM_6_16, "quirk-v1")}
     if any(not values.get(quirk, True) and not has[quirk] for quirk in has):
         return False
-    if name != "v6.16":
+    if name not in FROM_6_16:
         return True
     # CD_NW_CLEARED is off from the start there.
     kept = values.get("IGNORE_GUEST_PAT", True) or values.get("self_snoop", True)
@@ -172,7 +175,7 @@ def test_the_program_expands(before: str, after: str) -> None:
         (("v6.7", "v6.7"), 0),
         (("v4.3", "v4.4"), 0),
         (("6.6", "6.12.80"), 1),
-        (("latest", "v6.16"), 0),
+        (("latest", RELEASES[-1].rules.name), 0),
         (("v6.7", "v6.77"), 2),
         (("v6.7",), 2),
         (("v6.7", "v6.11", "v6.16"), 2),

@@ -170,19 +170,22 @@ def test_a_deleted_working_directory_is_no_trouble_of_its_own(args: Sequence[str
 @pytest.mark.parametrize("value", ["0", "1", "2", "3", "4", "-3", "x", "\u00b2", "9" * 5000, ""])
 @pytest.mark.parametrize("args", [LOOKUP, EVAL, ("diff", "v6.7", "slot-flag"), ("--help",)], ids=" ".join)
 def test_any_width_is_answered(args: Sequence[str], value: str) -> None:
-    """A width of a few columns, or none at all, takes nothing of the answer."""
+    """A width of a few columns, or none at all, takes nothing of the answer.
+
+    In a few columns a table is cut into parts, each of which begins with its first column again.
+    """
     form = () if args == ("--help",) else ("-o", "table")
     wide = quick(*args, *form, env={"COLUMNS": "200"})
     done = quick(*args, *form, env={"COLUMNS": value, "LINES": value})
     assert (done.status, done.err) == (wide.status, "")
     if form:
-        # Where a table has no room its first column stands before each lot of the others.
-        assert not Counter(letters(wide.out)) - Counter(letters(done.out))
+        assert not letters(wide.out) - letters(done.out)
+        assert value in ("1", "2", "3", "4") or letters(wide.out) == letters(done.out)
 
 
-def letters(text: str) -> str:
+def letters(text: str) -> Counter[str]:
     """What stands there, however it is broken and underlined."""
-    return "".join(sorted(char for char in text if char.isascii() and char.isalnum()))
+    return Counter(char for char in text if char.isascii() and char.isalnum())
 
 
 @pytest.mark.parametrize("question", ["bash_complete", "zsh_complete", "fish_complete"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import os
 import re
 from pathlib import Path
 
@@ -525,7 +526,10 @@ def test_bad_patches(path: Path) -> None:
     text, wanted = path.read_text().split("=====\n")
     with pytest.raises(InputError) as caught:
         rules_from_patch(read_patches(text, "m.patch"), "m.patch")
-    assert str(caught.value) == wanted.rstrip("\n")
+    if os.environ.get("MTCALC_GOLDEN") == "write":
+        wanted = f"{caught.value}\n"
+        path.write_text(f"{text}=====\n{wanted}")
+    assert str(caught.value) == wanted.rstrip("\n"), "wanted? MTCALC_GOLDEN=write pytest tests/patches/test_apply.py"
 
 
 def test_diffs_with_and_without_a_git_line_in_one_file() -> None:

@@ -16,7 +16,7 @@ from mtcalc.importers.dmesg_sets import MtrrSet, set_dump
 from mtcalc.importers.dump import Dump, DumpPair, ImportRemark, Line, MapRow, Setting
 from mtcalc.text.errors import Place
 from mtcalc.text.numbers import SUFFIXES
-from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
+from mtcalc.x86.memtype import MemType
 from mtcalc.x86.mtrr import PAGE
 from mtcalc.x86.pat import parse_pat
 
@@ -149,7 +149,7 @@ class Dmesg:
             if found:
                 now = self._sets[-1] if self._sets else None
                 now = self._begin(line, now is not None and (bool(now.settings) or now.pairs_place is not None))
-                now.put("default", self._type(line, found[1]), line.place())
+                now.put("default", line.mtrr_type(found[1]), line.place())
                 self._state = "default"
                 return True
             found = _HEADER.fullmatch(text)
@@ -200,13 +200,13 @@ class Dmesg:
                 self._begin(line, again).fixed_place = line.place()
                 self._state = "fixed"
             start, last = int(found[1], 16), int(found[2], 16)
-            self._current(line).fixed.append(MapRow(start, last + 1, self._type(line, found[3]), line.place()))
+            self._current(line).fixed.append(MapRow(start, last + 1, line.mtrr_type(found[3]), line.place()))
             return True
         if found := _PAIR.fullmatch(text):
             if state != "variable":
                 self._headless(line)
             base, mask = int(found[2], 16), int(found[3], 16)
-            self._pair(line, int(found[1]), base | self._type(line, found[4]), mask | 1 << 11, (base | mask) % PAGE)
+            self._pair(line, int(found[1]), base | line.mtrr_type(found[4]), mask | 1 << 11, (base | mask) % PAGE)
             return True
         if found := _OFF.fullmatch(text):
             if state != "variable":
@@ -228,7 +228,7 @@ class Dmesg:
                 )
             if start % PAGE or (last + 1) % PAGE or last < start:
                 raise line.error(f"{start:#x}-{last:#x} is no range of pages (both ends are in it)", found[2])
-            self._current(line).mapped.append(MapRow(start, last + 1, self._type(line, found[4]), line.place()))
+            self._current(line).mapped.append(MapRow(start, last + 1, line.mtrr_type(found[4]), line.place()))
             return True
         return False
 
@@ -259,7 +259,7 @@ class Dmesg:
                 )
             kind = MemType(above.physbase & 0xFF)
         else:
-            kind = self._type(line, found[6])
+            kind = line.mtrr_type(found[6])
         pair = DumpPair(number, base | kind, None, size, place)
         if self._state == "original":
             if number <= max(now.originals, default=-1):
@@ -363,12 +363,6 @@ class Dmesg:
 
     def _short(self, line: Line) -> Exception:
         return line.error("a PAT has eight entries, and fewer stand here (the whole line)")
-
-    def _type(self, line: Line, word: str) -> MemType:
-        try:
-            return parse_memtype(word, MTRR_TYPES)
-        except ValueError as error:
-            raise line.error(str(error), word) from None
 
     # What was read
 

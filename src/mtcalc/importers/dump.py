@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TypeAlias
 
 from mtcalc.text.errors import InputError, Place
-from mtcalc.x86.memtype import MemType
+from mtcalc.x86.memtype import MTRR_TYPES, MemType, parse_memtype
 from mtcalc.x86.pat import Pat
 
 
@@ -31,6 +31,13 @@ class Line(NamedTuple):
     def error(self, message: str, part: str = "") -> InputError:
         """The error for this line."""
         return InputError(message, self.place(part))
+
+    def mtrr_type(self, word: str) -> MemType:
+        """The memory type of an MTRR that a word of the line names. Raises the line's InputError."""
+        try:
+            return parse_memtype(word, MTRR_TYPES)
+        except ValueError as error:
+            raise self.error(str(error), word) from None
 
 
 Content: TypeAlias = bool | int | str | MemType | Pat

@@ -186,14 +186,14 @@ class Firmware:
             log.settings[key] = Setting(key, found[2] == "Enabled", line.place(found[2]))
         elif found := _SLIM_DEFAULT.fullmatch(text):
             log = self._log(line, lambda log: "default" in log.settings)
-            log.settings["default"] = Setting("default", self._type(line, found[1]), line.place(found[1]))
+            log.settings["default"] = Setting("default", line.mtrr_type(found[1]), line.place(found[1]))
             self._slim_on = True
         elif found := _SLIM_RANGE.fullmatch(text):
             start, size = int(found[1], 16), int(found[2], 16) + 1 - int(found[1], 16)
             if start % PAGE:
                 raise line.error(f"{start:#x} is not page aligned (its last three digits are 0)", found[1])
             log = self._log(line, lambda _: False)
-            log.ranges.append(DumpPair(len(log.ranges), start | self._type(line, found[3]), None, size, line.place()))
+            log.ranges.append(DumpPair(len(log.ranges), start | line.mtrr_type(found[3]), None, size, line.place()))
         elif found := _SLIM_REGISTER.fullmatch(text):
             number, mask = int(found[2]), found[1] == "MASK"
             if int(found[3], 16) != MSR_VARIABLE + 2 * number + mask:
@@ -210,12 +210,6 @@ class Firmware:
         else:
             return False
         return True
-
-    def _type(self, line: Line, word: str) -> MemType:
-        try:
-            return parse_memtype(word, MTRR_TYPES)
-        except ValueError as error:
-            raise line.error(str(error), word) from None
 
     def finish(self) -> Iterator[Dump]:
         if self._held is not None:

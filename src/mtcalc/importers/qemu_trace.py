@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, ImportRemark, Line, Setting
+from mtcalc.importers.dump import Dump, ImportRemark, Line
 from mtcalc.importers.replay import Call, Replay
 
 NAME = "memslot-trace"
@@ -82,8 +82,4 @@ class QemuTrace:
             raise self._broken(self._held)
         if self._first is None:
             return
-        slots, cut = self._replay.slots()
-        settings = (Setting("cut_slots", True, cut),) if cut else ()
-        yield Dump(
-            NAME, self._first.place(_EVENT), settings, slots=slots, remarks=(*self._replay.late(), *self._remarks)
-        )
+        yield self._replay.dump(NAME, self._first.place(_EVENT), self._remarks)

@@ -7,10 +7,10 @@ by a delete of which its trace says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mtcalc.importers.dump import ImportRemark, SlotFact
+from mtcalc.importers.dump import Dump, ImportRemark, Setting, SlotFact
 from mtcalc.text.errors import InputError, Place
 
 
@@ -59,7 +59,13 @@ class Replay:
                 raise InputError(f"{what} (another VM, or lines are missing)", call.place)
         self._live[key] = call
 
-    def late(self) -> Iterator[ImportRemark]:
+    def dump(self, name: str, place: Place, remarks: Iterable[ImportRemark]) -> Dump:
+        """What the log tells, in the format `name`, from `place` on. Raises InputError for two VMs."""
+        slots, cut = self._slots()
+        settings = (Setting("cut_slots", True, cut),) if cut else ()
+        return Dump(name, place, settings, slots=slots, remarks=(*self._late(), *remarks))
+
+    def _late(self) -> Iterator[ImportRemark]:
         """Logs that begin with another slot than 0: QEMU and its kin take the lowest id that is free."""
         for call in self._begun.values():
             if call.id and call.size:
@@ -67,7 +73,7 @@ class Replay:
                 what = f"the first slot made here is {call.id}: {lower}, made before the log begins, would be missing"
                 yield ImportRemark(what, call.place)
 
-    def slots(self) -> tuple[tuple[SlotFact, ...], Place | None]:
+    def _slots(self) -> tuple[tuple[SlotFact, ...], Place | None]:
         """The slots, and where the log shows that it lacks its beginning. Raises InputError for two VMs."""
         calls = sorted(self._live.values(), key=lambda call: (call.address_space, call.gpa))
         for call in calls:

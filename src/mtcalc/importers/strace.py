@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtcalc.importers.dump import Dump, ImportRemark, Line, Setting
+from mtcalc.importers.dump import Dump, ImportRemark, Line
 from mtcalc.importers.replay import Call, Replay
 from mtcalc.kvm.flags import SLOT_FLAGS
 
@@ -146,8 +146,4 @@ class Strace:
             self._remarks.append(ImportRemark("a call that did not come back: it is left out", waiting.place(_EVENT)))
         if self._first is None:
             return
-        slots, cut = self._replay.slots()
-        settings = (Setting("cut_slots", True, cut),) if cut else ()
-        yield Dump(
-            NAME, self._first.place(_EVENT), settings, slots=slots, remarks=(*self._replay.late(), *self._remarks)
-        )
+        yield self._replay.dump(NAME, self._first.place(_EVENT), self._remarks)
