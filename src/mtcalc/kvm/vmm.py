@@ -44,12 +44,16 @@ class Vmm(NamedTuple):
         return [can for since, can, _ in rows if since <= self.version][-1]
 
 
+_QEMU = re.compile(r"^qemu(?:-system-x86_64|-kvm| emulator)(?: version)?\b")
+
+
 def parse_vmm(text: str) -> Vmm:
     """A VMM by name, with its version behind a hyphen or without: 'qemu-11.0', 'crosvm'. Raises ValueError.
 
-    What stands behind the numbers, a distribution's suffix, is passed over.
+    QEMU is also its program, 'qemu-system-x86_64 10.0', and what that prints, 'QEMU emulator version 10.0.2'. What
+    stands behind the numbers, a distribution's suffix, is passed over.
     """
-    word = text.strip().lower()
+    word = _QEMU.sub("qemu", text.strip().lower())
     found = re.fullmatch(r"([a-z-]+?)(?:[- ]?v?(\d{1,5}(?:\.\d{1,5}){0,3})(?:[-+~ ].*)?)?", word)
     name = found[1] if found else word
     if not found or name not in PAT_SWITCH:
