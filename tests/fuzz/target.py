@@ -71,9 +71,14 @@ TARGETS = (
     Target("epte-stream", ("decode", "epte", "-", "-o", "plain"), _TEXTS, streams=True),
     Target("import", ("import", "-", "--default-type", "UC"), ("importers/samples/*.txt",), remarks=True),
     Target("mtrr-dump", ("mtrr", "-", "-o", "plain"), ("importers/samples/*.txt",)),
-    Target("audit", ("audit", "-", "-o", "plain"), _TRACES),
-    Target("audit-vm", ("audit", _TRACED, "-", "-o", "jsonl"), _TRACES),
-    Target("audit-spte", ("audit", "--as", "spte", "-", "-o", "plain"), ("8 6000000012345b77 1", "0x9 0xa77 2")),
+    Target("audit", ("audit", "-", "-o", "plain"), _TRACES, streams=True),
+    Target("audit-vm", ("audit", _TRACED, "-", "-o", "jsonl"), _TRACES, streams=True),
+    Target(
+        "audit-spte",
+        ("audit", "--as", "spte", "-", "-o", "plain"),
+        ("8 6000000012345b77 1", "0x9 0xa77 2"),
+        streams=True,
+    ),
     Target("audit-merge", ("audit", "--merge", "-", "-o", "plain"), ("traces/result.json",)),
     Target("pat", ("decode", "pat", "-o", "plain", "--"), _TEXTS, text=True),
     Target("msr", ("decode", "mtrr", "-o", "plain", "--"), _TEXTS, text=True),
@@ -127,9 +132,9 @@ def check(target: Target, data: bytes, folder: Path, seconds: float) -> int:
         raise Fault(f"exit status {status}")
     if "Traceback" in err:
         raise Fault("a traceback")
+    if bool(err) is not (status == 2) and not (target.remarks and status == 0):
+        raise Fault(f"exit status {status}, and {'a' if err else 'no'} message")
     if not target.streams:
-        if bool(err) is not (status == 2) and not (target.remarks and status == 0):
-            raise Fault(f"exit status {status}, and {'a' if err else 'no'} message")
         if status == 2 and out:
             raise Fault("a message beside an answer")
         if len(err) > LONGEST_REPORT and not (target.remarks and status == 0):
