@@ -68,7 +68,8 @@ def side_of(lines: Iterable[tuple[str, Place | None]]) -> Side:
     in_line_comment = False  # of the line before, which goes on behind a backslash
     for number, (text, place) in enumerate(given):
         at, gap = 0, "\n"
-        shift = place.source.find(text) + 1 if place else 0
+        file, line, _, source = place or ("", 0, 0, "")
+        shift = source.find(text) + 1
         if (number, 0) < start:
             if number < start[0]:
                 continue
@@ -102,7 +103,7 @@ def side_of(lines: Iterable[tuple[str, Place | None]]) -> Side:
             elif match.lastgroup == "line_comment":
                 in_line_comment = _goes_on(text)
             elif match.lastgroup is None:
-                where = place and place._replace(column=shift + match.start())
+                where = place and Place(file, line, shift + match.start(), source)
                 found.append(Token(match.group(), gap, where))
                 gap = ""
     return Side(tuple(found), start > (0, 0), in_comment or in_line_comment)

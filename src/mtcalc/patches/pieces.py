@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from mtcalc.csource.tokens import Side, Token, head_at, parentheses, side_of, texts, without_cut_head
@@ -62,8 +63,12 @@ def comments_only(hunk: Hunk) -> bool:
         return False
 
 
+@lru_cache(maxsize=16)
 def side_of_hunk(hunk: Hunk, sign: str) -> Side:
-    """One side of a hunk, the old ('-') or the new ('+'). Raises ValueError."""
+    """One side of a hunk, the old ('-') or the new ('+'). Raises ValueError.
+
+    Each hunk is asked for a dozen times: for the rules, for the host-MMIO test, for what stands beside.
+    """
     return side_of((line.text, line.place) for line in hunk.lines if line.kind in (" ", sign))
 
 
