@@ -139,7 +139,7 @@ class _Search:
             return
         states = [state for state in states if _fit(state, self.left) and self._may_be_stale(state, self.left)]
         if states:
-            self._explain(self.left, _stale_maker(states))
+            self._explain(self.left, _some_maker(states, _STALE, "stale"))
 
     def _may_be_stale(self, state: State, leaves: Sequence[Leaf]) -> bool:
         """Whether leaves may be of another state of the VM: not a single one, by MTRRs that other pages do not show."""
@@ -159,7 +159,7 @@ class _Search:
             if whole:
                 self._explain(left, _reason_maker(whole, "every entry of the slot fits"))
             elif mixed:
-                self._explain(left, _stale_maker(mixed))
+                self._explain(left, _some_maker(mixed, _STALE, "stale"))
 
     def _parts(self, states: Sequence[State]) -> None:
         """Several causes in one slot: the state that fits most of what is left, then that which fits most of the rest.
@@ -179,7 +179,7 @@ class _Search:
                     break
                 part = next(part for _, part in fitting if len(part) == most)
                 alike = [state for state, other in fitting if other == part]
-                self._explain(part, _part_maker(alike))
+                self._explain(part, _some_maker(alike, "several causes in one slot"))
                 left = [leaf for leaf in left if leaf not in part]
 
     def _types(self, leaves: Sequence[Leaf]) -> dict[Cell, MemType]:
@@ -267,42 +267,27 @@ def _fit(state: State, leaves: Sequence[Leaf]) -> bool:
         return False
 
 
+_STALE = "stale, older or newer than a change"
+
 MTRRS_ELSE = "with another guest MTRR type there"
 
 
-def _reason_maker(states: Sequence[State], head: str, more: tuple[str, ...] = ()) -> Callable[[Leaf], Reason]:
+def _reason_maker(
+    states: Sequence[State], head: str, more: tuple[str, ...] = (), tail: str = "", code: str = ""
+) -> Callable[[Leaf], Reason]:
     first = states[0]
     words, also = _words(states)
 
     def make(leaf: Leaf) -> Reason:
         facts, kernel = _facts_in(first, leaf)
-        return Reason(first.code, f"{head} {words}", (*also, *more), first.ref, facts, kernel)
+        return Reason(code or first.code, f"{head} {words}{tail}", (*also, *more), first.ref, facts, kernel)
 
     return make
 
 
-def _stale_maker(states: Sequence[State]) -> Callable[[Leaf], Reason]:
-    first = states[0]
-    words, also = _words(states)
-
-    def make(leaf: Leaf) -> Reason:
-        facts, kernel = _facts_in(first, leaf)
-        text = f"stale, older or newer than a change: these fit {words}, others do not"
-        return Reason("stale", text, also, first.ref, facts, kernel)
-
-    return make
-
-
-def _part_maker(states: Sequence[State]) -> Callable[[Leaf], Reason]:
-    first = states[0]
-    words, also = _words(states)
-
-    def make(leaf: Leaf) -> Reason:
-        facts, kernel = _facts_in(first, leaf)
-        text = f"several causes in one slot: these fit {words}, others do not"
-        return Reason(first.code, text, also, first.ref, facts, kernel)
-
-    return make
+def _some_maker(states: Sequence[State], head: str, code: str = "") -> Callable[[Leaf], Reason]:
+    """The reason of some leaves of a slot, while others do not fit; `code`: what it is but for the state's own."""
+    return _reason_maker(states, f"{head}: these fit", tail=", others do not", code=code)
 
 
 def _words(states: Sequence[State]) -> tuple[str, tuple[str, ...]]:
